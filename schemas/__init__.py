@@ -1,0 +1,1 @@
+"""Events, identities, units and names: what every other package agrees on. Imports nothing of ours."""

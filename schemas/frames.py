@@ -1,0 +1,155 @@
+"""Frames: the JSON arrays of events in a record's value, and the fast twins of the event classes.
+
+A record value is a JSON array of tagged events (`"type"` names the class), in order. Defaults are left out.
+Each pydantic dataclass of `schemas.events` and `schemas.reference` has a *wire twin*: a frozen msgspec Struct
+of the same fields, made here, once. The edge constructs the dataclass (it validates); stages decode, construct
+and encode the twin (it is 2 to 10 times as fast: docs/decisions/0002). `wire(FillEvent)` is typed as
+`type[FillEvent]`: to a reader and to the type checker they are the same message.
+
+Assumes: enumerations, decimals and nested events only, as `schemas.events` uses them.
+Guarantees: encode and decode are inverse; a frame never exceeds its caps; one bad event in a frame is
+reported alone, with its bytes, and the others are still read.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+EventType = TypeVar("EventType")
+
+FRAME_BYTES_MAX = 512 * 1024
+"""Most bytes of a frame; a Kafka record must stay under 1 MB."""
+
+FRAME_EVENTS_MAX = 2_000
+"""Most events of a frame."""
+
+
+class FrameError(ValueError):
+    """A frame that is no JSON array, or an event too large for any frame."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BadEvent:
+    """An event of a frame that could not be read: its place, its bytes, and what was wrong."""
+
+    index: int
+    original: bytes
+    reason: str
+
+
+def wire(event_class: type[EventType]) -> type[EventType]:
+    """The wire twin of an event class; constructing it does not validate."""
+    return cast(type[EventType], _twin(event_class))
+
+
+@cache
+def _twin(event_class: Any) -> Any:
+    hints = typing.get_type_hints(event_class)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for field in dataclasses.fields(cast(Any, event_class)):
+        annotation = _wire_annotation(hints[field.name])
+        if field.default is not dataclasses.MISSING:
+            fields.append((field.name, annotation, field.default))
+        elif field.default_factory is not dataclasses.MISSING:
+            fields.append((field.name, annotation, msgspec.field(default_factory=field.default_factory)))
+        else:
+            fields.append((field.name, annotation))
+    return msgspec.defstruct(
+        event_class.__name__,
+        fields,
+        frozen=True,
+        kw_only=True,
+        omit_defaults=True,
+        gc=False,
+        # Only whole events are told apart by their tag; what they hold (a fee) has a fixed place.
+        tag_field="type" if "event_id" in hints else None,
+        tag=event_class.__name__ if "event_id" in hints else None,
+        module=event_class.__module__,
+    )
+
+
+def _wire_annotation(annotation: Any) -> Any:
+    if dataclasses.is_dataclass(annotation):
+        return wire(cast(type, annotation))
+    origin = typing.get_origin(annotation)
+    if origin is None:
+        return annotation
+    arguments = tuple(_wire_annotation(argument) for argument in typing.get_args(annotation))
+    if origin in (types.UnionType, typing.Union):
+        return typing.Union[arguments]
+    return origin[arguments]
+
+
+def to_wire(event: EventType) -> EventType:
+    """The wire twin of a validated event."""
+    names = [field.name for field in dataclasses.fields(cast(Any, event))]
+    values = {name: getattr(event, name) for name in names}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value):
+            values[name] = to_wire(value)
+        elif isinstance(value, tuple):
+            values[name] = tuple(to_wire(item) if dataclasses.is_dataclass(item) else item for item in value)
+    twin: Any = wire(type(event))
+    return cast(EventType, twin(**values))
+
+
+class FrameCodec:
+    """Reads and writes the frames of one topic, whose events are of `event_classes`."""
+
+    def __init__(self, *event_classes: type) -> None:
+        union: Any = typing.Union[tuple(wire(event_class) for event_class in event_classes)]
+        events: Any = list[union]
+        self._frames: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(events)
+        self._one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(union)
+        self._items = msgspec.json.Decoder(list[msgspec.Raw])
+
+    def decode(self, frame: bytes) -> list[Any]:
+        """The events of a frame. Raises `msgspec.MsgspecError` or UnicodeDecodeError where one is bad."""
+        return self._frames.decode(frame)
+
+    def decode_each(self, frame: bytes) -> Iterator[Any | BadEvent]:
+        """The events of a frame one by one, a `BadEvent` in the place of each that cannot be read.
+
+        For frames that `decode` refused, and for producers that send one event without its array.
+        """
+        try:
+            items = [bytes(item) for item in self._items.decode(frame)]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            items = [frame]
+        for index, item in enumerate(items):
+            try:
+                yield self._one.decode(item)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                yield BadEvent(index, item, str(error))
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode_event(event: Any) -> bytes:
+    """One event as JSON; decimals as strings, defaults left out."""
+    return _ENCODER.encode(event)
+
+
+def encode_frames(events: Iterable[Any]) -> list[bytes]:
+    """Frames that hold `events` in order, each within the caps of bytes and count.
+
+    Raises FrameError for an event that is too large for a frame of its own.
+    """
+    whole = list(events)
+    if len(whole) <= FRAME_EVENTS_MAX:
+        frame = _ENCODER.encode(whole)
+        if len(frame) <= FRAME_BYTES_MAX:
+            return [frame] if whole else []
+    if len(whole) == 1:
+        raise FrameError(
+            f"expected an event of at most {FRAME_BYTES_MAX} bytes, found {len(_ENCODER.encode(whole[0]))}; "
+            "send it in parts"
+        )
+    middle = len(whole) // 2
+    return encode_frames(whole[:middle]) + encode_frames(whole[middle:])

@@ -1,0 +1,106 @@
+"""Exact decimal numbers: the one way in, the one way out, and the arithmetic between.
+
+Owns: parsing (plain ASCII notation, at most 60 digits), printing (plain notation), the exact decimal
+context, and the two roundings that PKS knows.
+Assumes: sums, differences and products run inside `exact_arithmetic()`.
+Guarantees: inside it no result is ever rounded silently: an operation that would be, raises `decimal.Inexact`.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import (
+    ROUND_HALF_EVEN,
+    Clamped,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
+
+DIGITS_MAX = 60
+"""Most digits an incoming number may have."""
+
+MONEY_DECIMALS = 36
+"""Decimals kept where a share of money (a realised P&L, part of a fee) does not end."""
+
+VALUE_DECIMALS = 60
+"""Decimals kept where the value of a lot (quantity / price of an inverse contract, a pro-rata pool) does not end.
+
+More than `MONEY_DECIMALS`, so that an average price of a position of 1e-18 is still right to 24 decimals.
+"""
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", re.ASCII)
+_PRECISION = 2_000
+_EXACT = Context(
+    prec=_PRECISION,
+    rounding=ROUND_HALF_EVEN,
+    traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped],
+)
+_ROUNDING = Context(
+    prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+)
+_MONEY_QUANTUM = Decimal(1).scaleb(-MONEY_DECIMALS)
+_VALUE_QUANTUM = Decimal(1).scaleb(-VALUE_DECIMALS)
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Make `+`, `-` and `*` on decimals exact, however many digits there are, in this thread or task."""
+    with localcontext(_EXACT):
+        yield
+
+
+def parse_decimal(text: str) -> Decimal:
+    """The number that `text` spells: optional sign, ASCII digits, optional point; at most 60 digits.
+
+    Raises ValueError for anything else (exponents, blanks, `_`, `,`, NaN, infinity).
+    """
+    if _PLAIN.fullmatch(text) is None:
+        raise ValueError("a plain decimal number (optional sign, ASCII digits, optional point)")
+    if sum(character.isdigit() for character in text) > DIGITS_MAX:
+        raise ValueError(f"a number of at most {DIGITS_MAX} digits")
+    return Decimal(text)
+
+
+def plain(number: Decimal) -> str:
+    """Plain notation without needless zeros: `1.08`, `0`, `-1000`; never an exponent, never `-0`."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def round_money(number: Decimal) -> Decimal:
+    """`number` rounded half-even to `MONEY_DECIMALS`; unchanged where it has no more decimals."""
+    return number.quantize(_MONEY_QUANTUM, context=_ROUNDING)
+
+
+def divide_value(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """`numerator / denominator`, exact where it ends within `VALUE_DECIMALS`, else rounded half-even there."""
+    return _divide(numerator, denominator, _VALUE_QUANTUM)
+
+
+def divide_money(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """`numerator / denominator`, exact where it ends within `MONEY_DECIMALS`, else rounded half-even there."""
+    return _divide(numerator, denominator, _MONEY_QUANTUM)
+
+
+def _divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:
+    # Enough digits for the whole part and the wanted decimals, and a few more so that rounding
+    # twice (here, then at the quantum) cannot show.
+    exponent = -int(quantum.as_tuple().exponent)
+    digits = numerator.adjusted() - denominator.adjusted() + exponent + 6
+    context = Context(
+        prec=max(digits, 30), rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+    )
+    quotient = context.divide(numerator, denominator)
+    if -int(quotient.as_tuple().exponent) > exponent:
+        quotient = quotient.quantize(quantum, context=_ROUNDING)
+    return quotient

@@ -1,0 +1,69 @@
+"""Reference data: instruments, books and routing rules, each an event in a compacted topic.
+
+Capture reads them; no stage that keeps books does, since every trade carries its terms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from schemas.events import Event, Identifier, PositiveNumber
+from schemas.numbers import ONE
+from schemas.units import FeePolicy, LotMethod
+
+ANY_CLASS = "*"
+"""The key of `Book.lot_methods` that holds for classes not named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument(Event):
+    """What is traded. `identifiers` maps a scheme to its value: `isin`, `cusip`, `figi`, `ric`, or
+    `symbol:VENUE` for a venue's own symbol."""
+
+    instrument: Identifier
+    instrument_class: str = ""
+    currency: str = ""
+    multiplier: PositiveNumber = ONE
+    inverse: bool = False
+    underlying: str = ""
+    settlement_days: Annotated[int, Field(ge=0, le=30)] = 0
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book(Event):
+    """A book: who owns it, how its lots are matched, and when its business day ends.
+
+    `lot_methods` maps an instrument class (or `*`) to a method; FIFO where nothing is said.
+    `cut_off` (HH:MM in `time_zone`): a later execution belongs to the next business day of `calendar`
+    (`every_day`, or `weekdays`).
+    """
+
+    book: Identifier
+    entity: str = ""
+    base_currency: str = ""
+    lot_methods: Mapping[str, LotMethod] = field(default_factory=dict)
+    fee_policy: FeePolicy = FeePolicy.EXCLUDED
+    calendar: Annotated[str, Field(pattern="^(every_day|weekdays)$")] = "every_day"
+    time_zone: str = "UTC"
+    cut_off: Annotated[str, Field(pattern="^([01][0-9]|2[0-4]):[0-5][0-9]$")] = "24:00"
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingRule(Event):
+    """Sends fills that name no book to one. None matches anything; the lowest `priority` that matches wins,
+    ties by `rule`. A rule that matches everything is the default."""
+
+    rule: Identifier
+    book: Identifier
+    priority: int = 100
+    venue: str | None = None
+    account: str | None = None
+    instrument_class: str | None = None
+    strategy: str | None = None
+    active: bool = True

@@ -1,0 +1,79 @@
+"""The field's words as types: identities, quantities, and the enumerations that events share.
+
+Quantities are signed: positive is long (a buy), negative is short (a sell).
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+TradeId = NewType("TradeId", str)
+BookId = NewType("BookId", str)
+InstrumentId = NewType("InstrumentId", str)
+Quantity = NewType("Quantity", Decimal)
+Price = NewType("Price", Decimal)
+Money = NewType("Money", Decimal)
+
+IDENTIFIER_CHARACTERS_MAX = 128
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class Action(StrEnum):
+    """What a fill does: a new trade, or a correction of an earlier one."""
+
+    NEW = "NEW"
+    AMEND = "AMEND"
+    CANCEL = "CANCEL"
+
+
+class LotMethod(StrEnum):
+    FIFO = "fifo"
+    LIFO = "lifo"
+    AVERAGE = "average"
+
+
+class FeePolicy(StrEnum):
+    """How fees enter net realised P&L (and, when capitalised, the cost basis)."""
+
+    EXCLUDED = "excluded"
+    EXPENSED = "expensed"
+    CAPITALISED = "capitalised"
+
+
+class LifecycleKind(StrEnum):
+    """What a life-cycle event does to a booked trade."""
+
+    AMEND = "amend"
+    CANCEL = "cancel"
+    NOVATION = "novation"
+    GIVE_UP = "give_up"
+    INTERBOOK = "interbook"
+
+
+class Regime(StrEnum):
+    """Where a trade was made; decides which fields it must have."""
+
+    EXCHANGE = "exchange"
+    OTC = "otc"
+    INTERNAL = "internal"
+
+
+def identifier_fault(text: str) -> str | None:
+    """What is wrong with a trade, book or instrument id; None where nothing is.
+
+    1 to 128 printable characters of any script, not blank, not starting with `=`, `+`, `-` or `@`
+    (a spreadsheet would run those as a formula).
+    """
+    if not 1 <= len(text) <= IDENTIFIER_CHARACTERS_MAX:
+        return f"1 to {IDENTIFIER_CHARACTERS_MAX} characters"
+    if not text.isprintable():
+        return "printable characters only"
+    if not text.strip():
+        return "at least one character that is not blank"
+    if text[0] in "=+-@":
+        return "a first character other than = + - @"
+    return None
