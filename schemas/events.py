@@ -245,7 +245,6 @@ class DeadLetter(Event):
     partition: int
     offset: int
     index: int
-    key: bytes
     original: bytes
     trade_id: str = ""
     field: str = ""

@@ -14,7 +14,7 @@ reported alone, with its bytes, and the others are still read.
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -44,7 +44,7 @@ class BadEvent:
 
 def wire(event_class: type[EventType]) -> type[EventType]:
     """The wire twin of an event class; constructing it does not validate."""
-    return cast(type[EventType], _twin(event_class))
+    return cast(type[EventType], _twin(cast(Hashable, event_class)))
 
 
 @cache

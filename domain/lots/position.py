@@ -1,0 +1,115 @@
+"""What lot matching reads and keeps: terms, trades, lots, and the position that they make.
+
+Quantities are signed (positive is long). `value` is what a lot's remaining quantity is worth at its own price,
+before the multiplier: quantity x price, or quantity / price of an inverse contract. Times are nanoseconds.
+"""
+
+from collections import deque
+from decimal import Context, Decimal, getcontext
+
+import msgspec
+
+from schemas.numbers import DIGITS_MAX, ONE, ZERO, divide_money, divide_value
+from schemas.units import FeePolicy, LotMethod
+
+OrderKey = tuple[int, int, str]
+"""The place of a trade in the order of matching: executed_at, source_sequence, trade_id."""
+
+_AVERAGE_QUANTUM = Decimal(1).scaleb(-24)
+_ROUNDING = Context(prec=200)
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How a position is matched and valued; fixed while it is open."""
+
+    lot_method: LotMethod = LotMethod.FIFO
+    fee_policy: FeePolicy = FeePolicy.EXCLUDED
+    multiplier: Decimal = ONE
+    inverse: bool = False
+    currency: str = ""
+
+
+class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What matching needs of a trade. `fee` is in the settlement currency, negative for a rebate."""
+
+    trade_id: str
+    executed_at: int
+    source_sequence: int
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal = ZERO
+
+    @property
+    def order(self) -> OrderKey:
+        """Its place in the order of matching."""
+        return (self.executed_at, self.source_sequence, self.trade_id)
+
+
+class Lot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is left of an opening trade. `fee` is the opening fee still held (under `capitalised`, else 0)."""
+
+    trade_id: str
+    executed_at: int
+    source_sequence: int
+    quantity: Decimal
+    price: Decimal
+    value: Decimal
+    fee: Decimal = ZERO
+
+    @property
+    def order(self) -> OrderKey:
+        """Its place among the lots."""
+        return (self.executed_at, self.source_sequence, self.trade_id)
+
+
+class Position:
+    """A position and its open lots, in the order of matching. Changed by `domain.lots.matching` only."""
+
+    __slots__ = (
+        "fees",
+        "held_fees",
+        "lots",
+        "net_realised_pnl",
+        "quantity",
+        "realised_pnl",
+        "terms",
+        "value",
+    )
+
+    def __init__(self, terms: Terms) -> None:
+        if getcontext().prec < 4 * DIGITS_MAX:
+            raise RuntimeError("expected exact_arithmetic() around lot matching, found a rounding context")
+        self.terms = terms
+        self.quantity = ZERO
+        self.value = ZERO
+        self.realised_pnl = ZERO
+        self.net_realised_pnl = ZERO
+        self.fees = ZERO
+        self.held_fees = ZERO
+        self.lots: deque[Lot] = deque()
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """The price at which the open quantity was opened, without fees; None when flat."""
+        if not self.quantity:
+            return None
+        if len(self.lots) == 1:
+            return self.lots[0].price
+        if self.terms.inverse:
+            return divide_value(self.quantity, self.value).quantize(_AVERAGE_QUANTUM, context=_ROUNDING)
+        return divide_money(self.value, self.quantity)
+
+    @property
+    def cost_basis(self) -> Decimal:
+        """Value x multiplier, signed as the quantity, with the fees still held in lots when capitalised."""
+        return self.value * self.terms.multiplier + self.held_fees
+
+    def terms_fault(self, terms: Terms) -> str | None:
+        """Why a trade of `terms` cannot be matched here: a position's terms are fixed while it is open."""
+        if terms == self.terms or not self.lots:
+            return None
+        for name in Terms.__struct_fields__:
+            kept, found = getattr(self.terms, name), getattr(terms, name)
+            if kept != found:
+                return f"expected {name} {kept}, as the open position has it, found {found}"
+        return None

@@ -1,0 +1,89 @@
+"""How commands speak: one JSON document or tables on stdout, faults and progress on stderr, exact exit codes."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+EXIT_FAILURE = 1
+EXIT_BAD_INPUT = 2
+EXIT_STATE = 3
+
+
+class CommandError(Exception):
+    """A command cannot go on: lines for stderr, and the exit code of the contract."""
+
+    def __init__(self, *lines: str, exit_code: int = EXIT_FAILURE) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+        self.exit_code = exit_code
+
+
+def bad_input(lines: Iterable[object]) -> NoReturn:
+    """Refuse the input: one line a fault, nothing applied, exit code 2."""
+    raise CommandError(*(str(line) for line in lines), exit_code=EXIT_BAD_INPUT)
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of a command."""
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=None)
+    sys.stdout.write("\n")
+
+
+def console() -> Console:
+    """Standard output for people."""
+    return Console(highlight=False)
+
+
+def messages() -> Console:
+    """Standard error for people: progress and remarks."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people; figures to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    filled = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
+        cells = [row[index] for row in filled]
+        table.add_column(column, justify="right" if cells and all(map(_is_figure, cells)) else "left")
+    for row in filled:
+        table.add_row(*row)
+    console().print(table)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell == "" or cell.lstrip("+-").replace(".", "", 1).replace(",", "").isdigit()
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Names and values, one a line."""
+    width = max((len(name) for name in facts), default=0)
+    for name, value in facts.items():
+        console().print(f"{name.ljust(width)}  {value}", markup=False, soft_wrap=True)
+
+
+def shorten(number: str | None, decimals: int = 8) -> str:
+    """A figure for a table: at most `decimals` decimals, marked where digits are left out."""
+    if number is None:
+        return "-"
+    whole, _, fraction = number.partition(".")
+    return number if len(fraction) <= decimals else f"{whole}.{fraction[:decimals]}…"
+
+
+def progress() -> Progress:
+    """A progress bar on stderr; it shows nothing where stderr is no terminal."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=messages(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )

@@ -1,0 +1,70 @@
+"""Settings: one documented file, the environment, and the command line, in rising order of precedence.
+
+The file is `pks.toml` in the working folder (or the one that `PKS_SETTINGS` names); each field below is a key
+of it, and `PKS_<FIELD>` in the environment. `pks doctor` prints what is in force, with secrets masked.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.topics import PARTITIONS_DEFAULT
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; the description of each field is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="PKS_", extra="forbid")
+
+    data: Path = Field(Path(".pks"), description="folder of the embedded log and its state")
+    transport: str = Field("embedded://", description="embedded:// or kafka://host:port")
+    partitions: int = Field(
+        PARTITIONS_DEFAULT, ge=1, le=1024, description="partitions of keyed topics; fixed once the log exists"
+    )
+    sync: Literal["always", "group", "os"] = Field(
+        "group", description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes"
+    )
+    step_events_max: int = Field(2_000, ge=1, le=100_000, description="most events of one step")
+    step_bytes_max: int = Field(512 * 1024, ge=1024, description="most bytes of input of one step")
+    queue_records_max: int = Field(
+        10_000, ge=10, description="most records that wait between the log and a stage, each partition"
+    )
+    waiting_corrections_max: int = Field(
+        100_000, ge=1, description="most amends and cancels that wait for their trade, each partition"
+    )
+    waiting_ticks_max: int = Field(
+        10, ge=1, description="clock ticks that an amend or cancel waits for its trade before it is rejected"
+    )
+    clock_tick_seconds: float = Field(30.0, gt=0, description="seconds between clock ticks in every partition")
+    cached_lots_max: int = Field(
+        2_000_000, ge=1_000, description="most open lots kept in memory, each partition; the rest is read again"
+    )
+    shared_memory: str = Field(
+        "/pks-positions-v1", description="name of the shared-memory directory; empty for none"
+    )
+    shared_memory_slots: int = Field(16_384, ge=16, description="slots of the first shared-memory segment")
+    web_host: str = Field("127.0.0.1", description="address of the web views")
+    web_port: int = Field(6066, ge=0, le=65535, description="port of the web views; 0 takes a free one")
+    log_format: Literal["console", "json"] = Field("console", description="logs for people or for machines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line, then the environment, then the file."""
+        file = Path(os.environ.get("PKS_SETTINGS", "pks.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
