@@ -74,6 +74,4 @@ class Counters:
 
 def read_counts(table: TablePartition) -> dict[str, Counts]:
     """The counts by source that stand in a table partition."""
-    return {
-        key[len(FAMILY) :].decode(): Counts(*_decode(value)) for key, value in table.scan_prefix(FAMILY)
-    }
+    return {key[len(FAMILY) :].decode(): Counts(*_decode(value)) for key, value in table.scan_prefix(FAMILY)}

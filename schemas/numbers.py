@@ -20,6 +20,7 @@ from decimal import (
     Overflow,
     localcontext,
 )
+from functools import cache
 
 DIGITS_MAX = 60
 """Most digits an incoming number may have."""
@@ -32,6 +33,9 @@ VALUE_DECIMALS = 60
 
 More than `MONEY_DECIMALS`, so that an average price of a position of 1e-18 is still right to 24 decimals.
 """
+
+PRICE_DECIMALS = 24
+"""Decimals of an average price that does not end."""
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -48,6 +52,7 @@ _ROUNDING = Context(
 )
 _MONEY_QUANTUM = Decimal(1).scaleb(-MONEY_DECIMALS)
 _VALUE_QUANTUM = Decimal(1).scaleb(-VALUE_DECIMALS)
+_PRICE_QUANTUM = Decimal(1).scaleb(-PRICE_DECIMALS)
 
 
 @contextmanager
@@ -92,15 +97,22 @@ def divide_money(numerator: Decimal, denominator: Decimal) -> Decimal:
     return _divide(numerator, denominator, _MONEY_QUANTUM)
 
 
+def divide_price(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """`numerator / denominator`, exact where it ends within `PRICE_DECIMALS`, else rounded half-even there."""
+    return _divide(numerator, denominator, _PRICE_QUANTUM)
+
+
+@cache
+def _division_context(digits: int) -> Context:
+    return Context(prec=digits, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+
+
 def _divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:
     # Enough digits for the whole part and the wanted decimals, and a few more so that rounding
     # twice (here, then at the quantum) cannot show.
-    exponent = -int(quantum.as_tuple().exponent)
-    digits = numerator.adjusted() - denominator.adjusted() + exponent + 6
-    context = Context(
-        prec=max(digits, 30), rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
-    )
-    quotient = context.divide(numerator, denominator)
-    if -int(quotient.as_tuple().exponent) > exponent:
+    decimals = -int(quantum.as_tuple().exponent)
+    digits = numerator.adjusted() - denominator.adjusted() + decimals + 6
+    quotient = _division_context(max(digits, 30)).divide(numerator, denominator)
+    if -int(quotient.as_tuple().exponent) > decimals:
         quotient = quotient.quantize(quantum, context=_ROUNDING)
     return quotient

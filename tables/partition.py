@@ -52,7 +52,9 @@ class TablePartition:
         )
         position = 0
         for key, value in self.store.scan(start, end, reverse=reverse):
-            while position < len(changed) and (changed[position] > key if reverse else changed[position] < key):
+            while position < len(changed) and (
+                changed[position] > key if reverse else changed[position] < key
+            ):
                 replacement = self.changes[changed[position]]
                 if replacement is not None:
                     yield changed[position], replacement

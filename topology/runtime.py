@@ -74,9 +74,7 @@ class PartitionRunner:
                 TablePartition(LogStore(log, stage.table.name, partition))
             )
         self.next_offset = self._committed(stage.input.name, partition)
-        self._broadcast_offsets = {
-            topic.name: self._committed(topic.name, 0) for topic in stage.broadcasts
-        }
+        self._broadcast_offsets = {topic.name: self._committed(topic.name, 0) for topic in stage.broadcasts}
 
     @property
     def group(self) -> str:
@@ -99,7 +97,9 @@ class PartitionRunner:
             raise PartitionStopped(self.stopped)
         fresh = [record for record in records if record.offset >= self.next_offset]
         if fresh and fresh[0].offset != self.next_offset:
-            self._stop(f"expected offset {self.next_offset} of {self.stage.input.name}, found {fresh[0].offset}")
+            self._stop(
+                f"expected offset {self.next_offset} of {self.stage.input.name}, found {fresh[0].offset}"
+            )
         report = StepReport(records=len(fresh))
         try:
             with exact_arithmetic():
@@ -121,9 +121,7 @@ class PartitionRunner:
 
     def _stop(self, reason: str) -> None:
         self.stopped = reason
-        _logger.error(
-            "partition stopped", stage=self.stage.name, partition=self.partition, reason=reason
-        )
+        _logger.error("partition stopped", stage=self.stage.name, partition=self.partition, reason=reason)
         raise PartitionStopped(reason)
 
     def _apply(self, records: Sequence[Record], report: StepReport) -> None:
@@ -199,7 +197,9 @@ class PartitionRunner:
             raise
         except Exception as error:
             # A defect met by one event must not hold up the others: undo, then go one by one.
-            _logger.error("handler failed", stage=self.stage.name, partition=self.partition, error=repr(error))
+            _logger.error(
+                "handler failed", stage=self.stage.name, partition=self.partition, error=repr(error)
+            )
             self.rollback()
         return self._handle_one_by_one(frames, dead)
 

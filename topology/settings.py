@@ -30,7 +30,8 @@ class Settings(BaseSettings):
         PARTITIONS_DEFAULT, ge=1, le=1024, description="partitions of keyed topics; fixed once the log exists"
     )
     sync: Literal["always", "group", "os"] = Field(
-        "group", description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes"
+        "group",
+        description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes",
     )
     step_events_max: int = Field(2_000, ge=1, le=100_000, description="most events of one step")
     step_bytes_max: int = Field(512 * 1024, ge=1024, description="most bytes of input of one step")
@@ -43,9 +44,13 @@ class Settings(BaseSettings):
     waiting_ticks_max: int = Field(
         10, ge=1, description="clock ticks that an amend or cancel waits for its trade before it is rejected"
     )
-    clock_tick_seconds: float = Field(30.0, gt=0, description="seconds between clock ticks in every partition")
+    clock_tick_seconds: float = Field(
+        30.0, gt=0, description="seconds between clock ticks in every partition"
+    )
     cached_lots_max: int = Field(
-        2_000_000, ge=1_000, description="most open lots kept in memory, each partition; the rest is read again"
+        2_000_000,
+        ge=1_000,
+        description="most open lots kept in memory, each partition; the rest is read again",
     )
     shared_memory: str = Field(
         "/pks-positions-v1", description="name of the shared-memory directory; empty for none"

@@ -209,7 +209,9 @@ def _close_pool(position: Position, trade: Trade) -> Applied:
     return _closed(position, trade, wanted - closed, realised, relieved, fee, [pool], rest)
 
 
-def _realised(closed: Decimal, price: Decimal, relieved: Decimal, multiplier: Decimal, inverse: bool) -> Decimal:
+def _realised(
+    closed: Decimal, price: Decimal, relieved: Decimal, multiplier: Decimal, inverse: bool
+) -> Decimal:
     """P&L of closing `closed` (signed as the lot) at `price`, against the value relieved from the lot."""
     if inverse:
         return round_money(multiplier * (relieved - divide_value(closed, price)))

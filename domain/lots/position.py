@@ -5,18 +5,15 @@ before the multiplier: quantity x price, or quantity / price of an inverse contr
 """
 
 from collections import deque
-from decimal import Context, Decimal, getcontext
+from decimal import Decimal, getcontext
 
 import msgspec
 
-from schemas.numbers import DIGITS_MAX, ONE, ZERO, divide_money, divide_value
+from schemas.numbers import DIGITS_MAX, ONE, ZERO, divide_price
 from schemas.units import FeePolicy, LotMethod
 
 OrderKey = tuple[int, int, str]
 """The place of a trade in the order of matching: executed_at, source_sequence, trade_id."""
-
-_AVERAGE_QUANTUM = Decimal(1).scaleb(-24)
-_ROUNDING = Context(prec=200)
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -96,8 +93,8 @@ class Position:
         if len(self.lots) == 1:
             return self.lots[0].price
         if self.terms.inverse:
-            return divide_value(self.quantity, self.value).quantize(_AVERAGE_QUANTUM, context=_ROUNDING)
-        return divide_money(self.value, self.quantity)
+            return divide_price(self.quantity, self.value)
+        return divide_price(self.value, self.quantity)
 
     @property
     def cost_basis(self) -> Decimal:
@@ -105,11 +102,18 @@ class Position:
         return self.value * self.terms.multiplier + self.held_fees
 
     def terms_fault(self, terms: Terms) -> str | None:
-        """Why a trade of `terms` cannot be matched here: a position's terms are fixed while it is open."""
-        if terms == self.terms or not self.lots:
+        """Why a trade of `terms` cannot be matched here.
+
+        A position's terms are fixed while it is open, and its currency while it has P&L or fees in it.
+        """
+        if terms == self.terms:
             return None
         for name in Terms.__struct_fields__:
             kept, found = getattr(self.terms, name), getattr(terms, name)
-            if kept != found:
+            if kept == found:
+                continue
+            if self.lots:
                 return f"expected {name} {kept}, as the open position has it, found {found}"
+            if name == "currency" and (self.realised_pnl or self.fees):
+                return f"expected currency {kept}, in which the position has its P&L, found {found}"
         return None

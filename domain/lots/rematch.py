@@ -11,14 +11,24 @@ from decimal import Decimal
 import msgspec
 
 from domain.lots.matching import Applied, apply, lot_changes, undo
-from domain.lots.position import Lot, OrderKey, Position, Trade
+from domain.lots.position import Lot, OrderKey, Position, Terms, Trade
+
+
+class TermsConflict(ValueError):
+    """A change of terms would meet an open position."""
 
 
 class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A trade of a position and what it did, as the journal keeps it."""
+    """A trade of a position and what it did, as the journal keeps it.
+
+    Where other terms begin with the trade (the position was flat), `terms` holds them and `terms_before`
+    those that it had.
+    """
 
     trade: Trade
     applied: Applied
+    terms: Terms | None = None
+    terms_before: Terms | None = None
 
 
 class Rematched(msgspec.Struct, frozen=True, gc=False):
@@ -33,25 +43,45 @@ class Rematched(msgspec.Struct, frozen=True, gc=False):
     realised_pnl: dict[str, Decimal]
 
 
-def rematch(position: Position, undone: Sequence[JournalEntry], trades: Iterable[Trade]) -> Rematched:
+def enter(position: Position, trade: Trade, terms: Terms | None) -> JournalEntry:
+    """Match the latest trade, under other `terms` if some are given, and write its journal entry.
+
+    Raises TermsConflict where other terms meet an open position.
+    """
+    if terms is None or terms == position.terms:
+        return JournalEntry(trade, apply(position, trade))
+    fault = position.terms_fault(terms)
+    if fault is not None:
+        raise TermsConflict(fault)
+    before, position.terms = position.terms, terms
+    return JournalEntry(trade, apply(position, trade), terms, before)
+
+
+def rematch(
+    position: Position, undone: Sequence[JournalEntry], trades: Iterable[tuple[Trade, Terms | None]]
+) -> Rematched:
     """Take back the `undone` entries (in the order of matching) and match `trades` (in that order) instead.
 
-    Changes the position. The terms of the position stay.
+    Changes the position. A trade's terms are None where it goes on under those of the trade before it.
+    Raises TermsConflict where a change of terms would meet an open position; the position is of no use then.
     """
     lots: dict[OrderKey, Lot | None] = {}
     before: dict[str, Decimal] = {}
     for entry in reversed(undone):
         undo(position, entry.trade, entry.applied)
         lot_changes(entry.applied, lots, undone=True)
+        if entry.terms_before is not None:
+            position.terms = entry.terms_before
         before[entry.trade.trade_id] = entry.applied.realised_pnl
     entries = []
     realised: dict[str, Decimal] = {}
-    for trade in trades:
-        applied = apply(position, trade)
-        lot_changes(applied, lots)
-        entries.append(JournalEntry(trade, applied))
+    for trade, terms in trades:
+        entry = enter(position, trade, terms)
+        lot_changes(entry.applied, lots)
+        entries.append(entry)
         earlier = before.pop(trade.trade_id, None)
-        change = applied.realised_pnl if earlier is None else applied.realised_pnl - earlier
+        pnl = entry.applied.realised_pnl
+        change = pnl if earlier is None else pnl - earlier
         if change:
             realised[trade.trade_id] = change
     for trade_id, earlier in before.items():

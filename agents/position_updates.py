@@ -1,0 +1,127 @@
+"""What changed: the `PositionUpdated` of an applied event, totals exact, earlier trades named."""
+
+from decimal import Decimal
+from typing import Any
+
+from agents.position_state import OpenPosition
+from agents.stage import Step
+from domain.lots.matching import Applied
+from domain.lots.position import Position, Trade
+from domain.lots.rematch import Rematched
+from schemas import events, topics
+from schemas.frames import wire
+from schemas.identity import derived_id
+
+REMATCHED_MAX = 500
+"""Most earlier trades that one `PositionUpdated` names; all of them are in its totals."""
+
+_PositionUpdated = wire(events.PositionUpdated)
+_RematchedTrade = wire(events.RematchedTrade)
+
+
+class Figures:
+    """A position's figures at one moment."""
+
+    __slots__ = ("cost_basis", "fees", "net_realised_pnl", "quantity", "realised_pnl")
+
+    def __init__(self, position: Position) -> None:
+        self.quantity = position.quantity
+        self.cost_basis = position.cost_basis
+        self.realised_pnl = position.realised_pnl
+        self.net_realised_pnl = position.net_realised_pnl
+        self.fees = position.fees
+
+
+def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Applied, step: Step) -> None:
+    """The usual case: the trade is the position's latest, and its own changes are all there is."""
+    terms = opened.position.terms
+    _emit(
+        opened,
+        event,
+        trade.trade_id,
+        step,
+        0,
+        trade.quantity,
+        applied.value * terms.multiplier + applied.held_fees,
+        applied.realised_pnl,
+        applied.net_realised_pnl,
+        trade.fee,
+    )
+
+
+def emit_rematched(
+    opened: OpenPosition,
+    event: Any,
+    trade_id: str,
+    before: Figures,
+    outcome: Rematched,
+    step: Step,
+    index: int,
+) -> None:
+    """A re-match: the changes against `before`, and which earlier trades now realise something else."""
+    position = opened.position
+    earlier = [(other, delta) for other, delta in outcome.realised_pnl.items() if other != trade_id]
+    rematched = tuple(
+        _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in earlier[:REMATCHED_MAX]
+    )
+    _emit(
+        opened,
+        event,
+        trade_id,
+        step,
+        index,
+        position.quantity - before.quantity,
+        position.cost_basis - before.cost_basis,
+        position.realised_pnl - before.realised_pnl,
+        position.net_realised_pnl - before.net_realised_pnl,
+        position.fees - before.fees,
+        rematched,
+        len(earlier),
+    )
+
+
+def _emit(
+    opened: OpenPosition,
+    event: Any,
+    trade_id: str,
+    step: Step,
+    index: int,
+    quantity_delta: Decimal,
+    cost_basis_delta: Decimal,
+    realised_pnl_delta: Decimal,
+    net_realised_pnl_delta: Decimal,
+    fees_delta: Decimal,
+    rematched: tuple[events.RematchedTrade, ...] = (),
+    rematched_count: int = 0,
+) -> None:
+    position = opened.position
+    opened.revision += 1
+    step.touched[opened.book, opened.instrument] = opened
+    step.bucket(topics.POSITIONS, opened.book).append(
+        _PositionUpdated(
+            event_id=derived_id(event.event_id, "p", index),
+            correlation_id=event.correlation_id,
+            causation_id=event.event_id,
+            source=event.source,
+            book=opened.book,
+            instrument=opened.instrument,
+            trade_id=trade_id,
+            revision=opened.revision,
+            executed_at=event.executed_at,
+            quantity=position.quantity,
+            average_price=position.average_price,
+            cost_basis=position.cost_basis,
+            realised_pnl=position.realised_pnl,
+            net_realised_pnl=position.net_realised_pnl,
+            fees=position.fees,
+            currency=position.terms.currency,
+            lots_open=len(position.lots),
+            quantity_delta=quantity_delta,
+            cost_basis_delta=cost_basis_delta,
+            realised_pnl_delta=realised_pnl_delta,
+            net_realised_pnl_delta=net_realised_pnl_delta,
+            fees_delta=fees_delta,
+            rematched=rematched,
+            rematched_count=rematched_count,
+        )
+    )

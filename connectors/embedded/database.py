@@ -1,0 +1,104 @@
+"""The RocksDB below the embedded log: how it is opened, by its owner or beside it.
+
+`tolerate_corrupted_tail_records`: a record cut short at the very end of the write-ahead log (a crash in the
+middle of a write that was never acknowledged) is dropped; any other damage is refused, never skipped.
+"""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, DBRecoveryMode, Options, Rdict
+
+from connectors.embedded.errors import OwnedElsewhereError, translate
+
+_MEBIBYTE = 1024 * 1024
+_DATABASE = "log"
+_OWNER = "owner"
+
+
+def _options(create: bool) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(create)
+    options.set_paranoid_checks(True)
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_write_buffer_size(64 * _MEBIBYTE)
+    options.set_max_write_buffer_number(4)
+    options.set_max_total_wal_size(512 * _MEBIBYTE)
+    options.set_target_file_size_base(64 * _MEBIBYTE)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(4)
+    blocks = BlockBasedOptions()
+    blocks.set_bloom_filter(10, False)
+    blocks.set_block_cache(Cache(256 * _MEBIBYTE))
+    blocks.set_block_size(16 * 1024)
+    options.set_block_based_table_factory(blocks)
+    # options.set_memtable_prefix_bloom_ratio(0.05)
+    # options.set_memtable_whole_key_filtering(True)
+    return options
+
+
+class OwnerLock:
+    """The claim of one process on a data folder; the kernel releases it when the process dies."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = (folder / _OWNER).open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            process = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise OwnedElsewhereError(
+                f"{folder}: expected to own this data folder, found process {process} owning it; stop that "
+                "process, or give another folder with --data"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Give the folder up."""
+        self._file.close()
+
+
+def owner_process(folder: Path) -> int | None:
+    """The process that owns a folder; None where none does."""
+    try:
+        with (folder / _OWNER).open(encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read().strip() or 0)
+    except FileNotFoundError:
+        return None
+    return None
+
+
+def database_exists(folder: Path) -> bool:
+    """Whether a log was ever made in a folder."""
+    return (folder / _DATABASE / "CURRENT").exists()
+
+
+def open_owned(folder: Path) -> Rdict:
+    """The database for its one owner; made where there is none."""
+    try:
+        return Rdict(str(folder / _DATABASE), _options(create=True))
+    except Exception as error:
+        raise translate(error, str(folder)) from error
+
+
+def open_beside(folder: Path) -> tuple[Rdict, tempfile.TemporaryDirectory[str]]:
+    """The database beside its owner, to read; the folder returned holds what RocksDB notes for itself."""
+    notes = tempfile.TemporaryDirectory(prefix="pks-reader-")
+    options = _options(create=False)
+    options.set_max_open_files(-1)
+    try:
+        access = AccessType.secondary(notes.name)
+        return Rdict(str(folder / _DATABASE), options, access_type=access), notes
+    except Exception as error:
+        notes.cleanup()
+        raise translate(error, str(folder)) from error

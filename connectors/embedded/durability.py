@@ -1,0 +1,64 @@
+"""When a commit reaches the disk.
+
+| policy | a commit returns when | a power cut or kernel crash can lose |
+|---|---|---|
+| `always` | it is synced | nothing that was committed |
+| `group` (default) | the kernel has it; synced within some milliseconds, many commits at once | the last milliseconds; never something that was acknowledged to an outside source, since that waits for the sync |
+| `os` | the kernel has it | what the kernel had not written yet, often 30 seconds |
+
+None of them loses a committed step to a kill of the process.
+"""
+
+import threading
+from collections.abc import Callable
+
+GROUP_SECONDS = 0.004
+"""Pause between two syncs of the `group` policy."""
+
+
+class GroupSync:
+    """A thread that syncs whatever was committed since its last sync."""
+
+    def __init__(self, sync: Callable[[], None], committed: Callable[[], int]) -> None:
+        self._sync = sync
+        self._committed = committed
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self.durable = committed()
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="pks-group-sync", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.wait(GROUP_SECONDS):
+            self.sync_now()
+
+    def sync_now(self) -> None:
+        """Sync what is committed by now; a failure is kept for those who wait."""
+        sequence = self._committed()
+        if sequence <= self.durable:
+            return
+        try:
+            self._sync()
+        except Exception as error:
+            self.failure = error
+        else:
+            self.durable = sequence
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, sequence: int, timeout_seconds: float) -> bool:
+        """Wait until `sequence` is synced; False after the time-out. Raises what the sync raised."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.durable >= sequence or self.failure is not None, timeout_seconds
+            )
+        if self.failure is not None:
+            raise self.failure
+        return self.durable >= sequence
+
+    def close(self) -> None:
+        """Sync a last time and stop."""
+        self._closing.set()
+        self._thread.join()
+        self.sync_now()

@@ -1,0 +1,33 @@
+"""What can be wrong with a data folder: where, what was expected, what was found, what to do."""
+
+
+class EmbeddedLogError(Exception):
+    """Any fault of the embedded log."""
+
+
+class StateError(EmbeddedLogError):
+    """The folder is damaged, or of a newer format than this version reads."""
+
+
+class OwnedElsewhereError(EmbeddedLogError):
+    """Another process owns the folder."""
+
+
+class CommitError(EmbeddedLogError):
+    """A commit could not be written; nothing of it is in the log."""
+
+
+def translate(error: Exception, folder: str) -> EmbeddedLogError:
+    """RocksDB's text as one of ours."""
+    text = str(error)
+    if "lock" in text.lower() and (
+        "hold" in text or "temporarily unavailable" in text or "lock file" in text
+    ):
+        return OwnedElsewhereError(
+            f"{folder}: expected to own this data folder, found another process holding it; stop that one, "
+            "or give another folder with --data"
+        )
+    return StateError(
+        f"{folder}: expected a sound log, found: {text}; keep a copy of the folder, then restore a backup, or "
+        "rebuild it by replaying the fills from their sources into a new folder (docs/operating/damaged-state.md)"
+    )
