@@ -50,8 +50,7 @@ class Step:
 
     partition_of: Callable[[str], int]
     outputs: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
-    keyed: list[tuple[Topic, str, Any]] = field(default_factory=list)
-    refusals: list[tuple[Frame, int, Refusal]] = field(default_factory=list)
+    refusals: list[tuple[int, int, Any, Refusal]] = field(default_factory=list)
     touched: dict[Any, Any] = field(default_factory=dict)
 
     def bucket(self, topic: Topic, key: str) -> list[Any]:
@@ -62,9 +61,13 @@ class Step:
             bucket = self.outputs[place] = []
         return bucket
 
-    def refuse(self, frame: Frame, position: int, refusal: Refusal) -> None:
-        """Refuse `frame.events[position]`."""
-        self.refusals.append((frame, position, refusal))
+    def refuse(self, frame: Frame, place: int, refusal: Refusal) -> None:
+        """Refuse `frame.events[place]`."""
+        self.refuse_at(frame.offset, frame.indexes[place], frame.events[place], refusal)
+
+    def refuse_at(self, offset: int, index: int, event: Any, refusal: Refusal) -> None:
+        """Refuse an event that came at an offset of this partition, maybe some steps ago."""
+        self.refusals.append((offset, index, event, refusal))
 
 
 class StageState(Protocol):

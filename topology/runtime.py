@@ -31,6 +31,7 @@ PACKED_KEY = b"\x00step"
 
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
+_raw_items = msgspec.json.Decoder(list[msgspec.Raw])
 _packer = msgspec.msgpack.Encoder()
 
 
@@ -132,9 +133,8 @@ class PartitionRunner:
         for record in records:
             frames.append(self._decode(record, dead))
         step = self._handle(frames, records, dead)
-        for frame, position, refusal in step.refusals:
-            original = encode_event(frame.events[position])
-            dead.append((frame.offset, frame.indexes[position], original, refusal))
+        for offset, index, event, refusal in step.refusals:
+            dead.append((offset, index, _original_bytes(records, offset, index, event), refusal))
         self.state.before_commit()
         self._write(transaction, step, dead, report)
         if records:
@@ -289,3 +289,14 @@ class PartitionRunner:
             to_partition = self._partition_of(identity) if topic.partitioned else 0
             # One letter a record and no cap: the original must arrive whole, however large it was.
             transaction.append(name, to_partition, identity.encode(), b"[" + encode_event(letter) + b"]")
+
+
+def _original_bytes(records: Sequence[Record], offset: int, index: int, event: Any) -> bytes:
+    """An event's bytes as they came; as we would write them where it came in an earlier step."""
+    for record in records:
+        if record.offset == offset:
+            try:
+                return bytes(_raw_items.decode(record.value or b"")[index])
+            except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+                return record.value or b""
+    return encode_event(event)

@@ -9,6 +9,7 @@
 None of them loses a committed step to a kill of the process.
 """
 
+import atexit
 import threading
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ class GroupSync:
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="pks-group-sync", daemon=True)
         self._thread.start()
+        # A thread inside RocksDB while the interpreter ends would abort the process.
+        atexit.register(self.close)
 
     def _run(self) -> None:
         while not self._closing.wait(GROUP_SECONDS):
@@ -59,6 +62,7 @@ class GroupSync:
 
     def close(self) -> None:
         """Sync a last time and stop."""
+        atexit.unregister(self.close)
         self._closing.set()
         self._thread.join()
         self.sync_now()

@@ -1,0 +1,187 @@
+"""What the capture stage keeps: trade ids for ever, waiting corrections, reference data, idempotency hashes.
+
+Families of keys (first byte):
+
+    t trade id      where an id stands (`TradeRecord`)
+    w number        a correction that waits for its trade
+    r topic 0 id    a definition of reference data
+    i hash          when a client-supplied idempotency hash was recorded; x time hash is the same by time
+    k               the clock: ticks seen
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from agents.counters import Counters
+from domain.capture.booking import Booker
+from domain.capture.lifecycle import TradeRecord
+from domain.capture.reference import ReferenceData
+from schemas import events, reference
+from schemas.frames import encode_event, wire
+from schemas.times import NANOSECONDS_PER_SECOND
+from tables.partition import TablePartition
+
+TRADE, WAITING, REFERENCE, HASH, HASH_BY_TIME, CLOCK = b"t", b"w", b"r", b"i", b"x", b"k"
+PACKED_FAMILIES = TRADE
+
+IDEMPOTENCY_NANOSECONDS = 24 * 3600 * NANOSECONDS_PER_SECOND
+_EXPIRED_HASHES_MAX = 10_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_record = msgspec.msgpack.Decoder(TradeRecord).decode
+
+_REFERENCE_CLASSES: tuple[tuple[Any, str], ...] = (
+    (wire(reference.Instrument), "instrument"),
+    (wire(reference.Book), "book"),
+    (wire(reference.RoutingRule), "rule"),
+)
+_decode_reference = msgspec.json.Decoder(
+    wire(reference.Instrument) | wire(reference.Book) | wire(reference.RoutingRule)
+).decode
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False):
+    """A correction that waits for its trade: since which tick, and where it stood in the input."""
+
+    number: int
+    tick: int
+    offset: int
+    index: int
+    fill: Any
+
+
+class _StoredWaiting(Waiting, array_like=True, gc=False):
+    fill: wire(events.FillEvent)  # type: ignore[valid-type]
+
+
+_decode_waiting = msgspec.json.Decoder(_StoredWaiting).decode
+
+
+class CaptureState:
+    """Capture's memory of one partition."""
+
+    def __init__(self, table: TablePartition, waiting_max: int, waiting_ticks_max: int) -> None:
+        self.table = table
+        self.waiting_max = waiting_max
+        self.waiting_ticks_max = waiting_ticks_max
+        self.counters = Counters(table)
+        self._load()
+
+    def _load(self) -> None:
+        self.reference = ReferenceData()
+        self.reference.define(_decode_reference(value) for _, value in self.table.scan_prefix(REFERENCE))
+        self.booker = Booker(self.reference)
+        self.tick = int(self.table.get(CLOCK) or 0)
+        self.waiting: dict[str, list[Waiting]] = {}
+        self.waiting_count = 0
+        self._next_number = 0
+        for _, value in self.table.scan_prefix(WAITING):
+            waiting = _decode_waiting(value)
+            self.waiting.setdefault(waiting.fill.original_trade_id, []).append(waiting)
+            self.waiting_count += 1
+            self._next_number = waiting.number + 1
+        self._stale = False
+
+    def record(self, trade_id: str) -> TradeRecord | None:
+        """What is known of an id."""
+        stored = self.table.get(TRADE + trade_id.encode())
+        return None if stored is None else _decode_record(stored)
+
+    def put_record(self, trade_id: str, record: TradeRecord) -> None:
+        """Keep what is known of an id."""
+        self.table.put(TRADE + trade_id.encode(), _encode(record))
+
+    def forget_record(self, trade_id: str) -> None:
+        """An id that was refused after all may come again."""
+        self.table.delete(TRADE + trade_id.encode())
+
+    def define(self, definitions: Sequence[Any]) -> None:
+        """Take in reference data."""
+        self._stale = True
+        for definition in definitions:
+            for kind, name in _REFERENCE_CLASSES:
+                if type(definition) is kind:
+                    key = REFERENCE + kind.__name__.encode() + b"\x00" + getattr(definition, name).encode()
+                    self.table.put(key, encode_event(definition))
+        self.reference.define(definitions)
+
+    def add_waiting(self, offset: int, index: int, fill: Any) -> None:
+        """Let a correction wait for its trade."""
+        self._stale = True
+        waiting = Waiting(self._next_number, self.tick, offset, index, fill)
+        self._next_number += 1
+        self.waiting_count += 1
+        self.waiting.setdefault(fill.original_trade_id, []).append(waiting)
+        self.table.put(WAITING + waiting.number.to_bytes(8, "big"), encode_event(waiting))
+
+    def take_waiting(self, trade_id: str) -> list[Waiting]:
+        """The corrections that waited for a trade, in the order of their arrival."""
+        found = self.waiting.pop(trade_id, None)
+        if found is None:
+            return []
+        self._forget_waiting(found)
+        return found
+
+    def take_expired(self) -> list[Waiting]:
+        """The corrections that waited too many ticks, in the order of their arrival."""
+        oldest = self.tick - self.waiting_ticks_max
+        expired = sorted(
+            (waiting for waits in self.waiting.values() for waiting in waits if waiting.tick <= oldest),
+            key=lambda waiting: waiting.number,
+        )
+        for waiting in expired:
+            waits = self.waiting[waiting.fill.original_trade_id]
+            waits.remove(waiting)
+            if not waits:
+                del self.waiting[waiting.fill.original_trade_id]
+        self._forget_waiting(expired)
+        return expired
+
+    def _forget_waiting(self, found: Iterable[Waiting]) -> None:
+        self._stale = True
+        for waiting in found:
+            self.waiting_count -= 1
+            self.table.delete(WAITING + waiting.number.to_bytes(8, "big"))
+
+    def advance_clock(self, now: int) -> None:
+        """A tick: time passes for what waits and for idempotency hashes."""
+        self._stale = True
+        self.tick += 1
+        self.table.put(CLOCK, str(self.tick).encode())
+        oldest = max(now - IDEMPOTENCY_NANOSECONDS, 0).to_bytes(8, "big")
+        for count, (key, _) in enumerate(self.table.scan(HASH_BY_TIME, HASH_BY_TIME + oldest)):
+            if count >= _EXPIRED_HASHES_MAX:
+                break
+            self.table.delete(key)
+            self.table.delete(HASH + key[9:])
+
+    def hash_known(self, idempotency_hash: str, recorded_at: int) -> bool:
+        """Whether a client sent this hash within 24 hours before; notes it where not."""
+        name = idempotency_hash.encode()
+        stored = self.table.get(HASH + name)
+        if stored is not None:
+            before = int.from_bytes(stored, "big")
+            if abs(recorded_at - before) < IDEMPOTENCY_NANOSECONDS:
+                return True
+            self.table.delete(HASH_BY_TIME + stored + name)
+        when = max(recorded_at, 0).to_bytes(8, "big")
+        self.table.put(HASH + name, when)
+        self.table.put(HASH_BY_TIME + when + name, b"")
+        return False
+
+    def before_commit(self) -> None:
+        """Write the counts."""
+        self.counters.before_commit()
+
+    def committed(self) -> None:
+        """The step is committed."""
+        self._stale = False
+        self.counters.committed()
+
+    def rollback(self) -> None:
+        """Take the state again from the table."""
+        self.counters.rollback()
+        if self._stale:
+            self._load()

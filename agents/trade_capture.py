@@ -1,0 +1,247 @@
+"""The capture stage: from fills to bookings.
+
+Validates, resolves and routes each fill, refuses a trade id that it knows, turns amends and cancels into
+life-cycle events for the books that they touch, and lets a correction wait for its trade. What it refuses goes
+to the dead letters with its bytes, and out as `TradeRejected`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from agents.capture_state import PACKED_FAMILIES, CaptureState
+from agents.counters import Counts
+from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
+from domain.capture.faults import Fault
+from domain.capture.lifecycle import Change, State, TradeRecord, Verdict, advance, content_digest, decide
+from domain.capture.validation import validate
+from schemas import events, topics
+from schemas.frames import wire
+from schemas.identity import derived_id
+from schemas.units import Action, LifecycleKind
+
+NAME = "trade_capture"
+
+_FillEvent = wire(events.FillEvent)
+_ClockTick = wire(events.ClockTick)
+_LifecycleEventApplied = wire(events.LifecycleEventApplied)
+_TradeRejected = wire(events.TradeRejected)
+
+_REASONS = {
+    Verdict.OTHER_CONTENT: (
+        "the trade id is known with other content",
+        "a new id, or the same content again",
+    ),
+    Verdict.CANCELLED_ALREADY: ("its trade is cancelled already", "a trade that is not cancelled"),
+    Verdict.NAMES_NO_TRADE: ("names a correction, not a trade", "the id of a new trade"),
+}
+
+
+def handle(state: CaptureState, frames: Sequence[Frame], step: Step) -> None:
+    """Capture fills."""
+    for frame in frames:
+        for place, event in enumerate(frame.events):
+            kind = type(event)
+            if kind is _FillEvent:
+                counts = state.counters.of(event.source)
+                counts.read += 1
+                _capture(state, frame.offset, frame.indexes[place], event, counts, step)
+            elif kind is _ClockTick:
+                _tick(state, event, step)
+
+
+def _capture(state: CaptureState, offset: int, index: int, fill: Any, counts: Counts, step: Step) -> None:
+    fault = validate(fill)
+    if fault is not None:
+        _refuse(offset, index, fill, fault, counts, step)
+        return
+    content = content_digest(fill)
+    known = state.record(fill.trade_id)
+    original = None
+    if fill.action is not Action.NEW and known is None:
+        original = state.record(fill.original_trade_id)
+    verdict = decide(fill, content, known, original)
+    if verdict is Verdict.DUPLICATE:
+        counts.duplicates += 1
+        return
+    if fill.idempotency_hash and state.hash_known(fill.idempotency_hash, fill.recorded_at):
+        counts.duplicates += 1
+        return
+    if verdict is Verdict.BOOK:
+        _book(state, offset, index, fill, content, counts, step)
+    elif verdict is Verdict.WAIT:
+        _wait(state, offset, index, fill, content, counts, step)
+    elif verdict in _REASONS:
+        _refuse(offset, index, fill, _verdict_fault(verdict, fill), counts, step)
+    else:
+        assert original is not None, "a correction is applied to a known trade"
+        _correct(state, offset, index, fill, content, original, State.RECEIVED, counts, step)
+
+
+def _verdict_fault(verdict: Verdict, fill: Any) -> Fault:
+    reason, expected = _REASONS[verdict]
+    known = verdict is Verdict.OTHER_CONTENT
+    name = "trade_id" if known else "original_trade_id"
+    return Fault(reason, name, expected, fill.trade_id if known else fill.original_trade_id)
+
+
+def _book(
+    state: CaptureState, offset: int, index: int, fill: Any, content: bytes, counts: Counts, step: Step
+) -> None:
+    event_id = derived_id(fill.event_id or content.hex(), "c", 0)
+    booked: Any = state.booker.book(fill, event_id, fill.trade_id, fill.source_sequence)
+    if isinstance(booked, Fault):
+        _refuse(offset, index, fill, booked, counts, step)
+        return
+    counts.applied += 1
+    record = TradeRecord(advance(State.RECEIVED, Change.BOOK), content, booked.book, fill.source_sequence)
+    state.put_record(fill.trade_id, record)
+    step.bucket(topics.BOOKINGS, booked.book).append(booked)
+    if state.waiting_count:
+        for waiting in state.take_waiting(fill.trade_id):
+            _release(state, waiting.offset, waiting.index, waiting.fill, step)
+
+
+def _release(state: CaptureState, offset: int, index: int, fill: Any, step: Step) -> None:
+    """A correction whose trade has come: judge it again."""
+    counts = state.counters.of(fill.source)
+    counts.waiting -= 1
+    original = state.record(fill.original_trade_id)
+    verdict = decide(fill, b"", None, original)
+    content = content_digest(fill)
+    if original is None or verdict is not Verdict.CORRECT:
+        state.forget_record(fill.trade_id)
+        _refuse(offset, index, fill, _verdict_fault(verdict, fill), counts, step)
+    else:
+        _correct(state, offset, index, fill, content, original, State.WAITING, counts, step)
+
+
+def _wait(
+    state: CaptureState, offset: int, index: int, fill: Any, content: bytes, counts: Counts, step: Step
+) -> None:
+    if state.waiting_count >= state.waiting_max:
+        found = f"{state.waiting_count} corrections waiting"
+        fault = Fault("too many corrections wait", "original_trade_id", "a known trade", found)
+        _refuse(offset, index, fill, fault, counts, step)
+        return
+    counts.waiting += 1
+    state.put_record(fill.trade_id, TradeRecord(advance(State.RECEIVED, Change.WAIT), content))
+    state.add_waiting(offset, index, fill)
+
+
+def _correct(
+    state: CaptureState,
+    offset: int,
+    index: int,
+    fill: Any,
+    content: bytes,
+    original: TradeRecord,
+    before: State,
+    counts: Counts,
+    step: Step,
+) -> None:
+    """An amend or a cancel of a booked trade: one event, or two where it moves to another book."""
+    event_id = fill.event_id or content.hex()
+    trade: Any = None
+    if fill.action is Action.AMEND:
+        trade = state.booker.book(
+            fill,
+            derived_id(event_id, "c", 9),
+            fill.original_trade_id,
+            original.source_sequence,
+            original.book,
+        )
+        if isinstance(trade, Fault):
+            state.forget_record(fill.trade_id)
+            _refuse(offset, index, fill, trade, counts, step)
+            return
+    counts.applied += 1
+    kind = LifecycleKind.CANCEL if trade is None else LifecycleKind.AMEND
+    if trade is None or trade.book == original.book:
+        _emit_lifecycle(fill, event_id, kind, original.book, trade, 0, None, step)
+    else:
+        _emit_lifecycle(fill, event_id, kind, original.book, None, 0, event_id, step)
+        _emit_lifecycle(fill, event_id, kind, trade.book, trade, 1, event_id, step)
+    state.put_record(fill.trade_id, TradeRecord(advance(before, Change.APPLY), content))
+    change = Change.CANCEL if trade is None else Change.AMEND
+    book = original.book if trade is None else trade.book
+    record = TradeRecord(advance(original.state, change), original.content, book, original.source_sequence)
+    state.put_record(fill.original_trade_id, record)
+
+
+def _emit_lifecycle(
+    fill: Any,
+    event_id: str,
+    kind: LifecycleKind,
+    book: str,
+    trade: Any,
+    leg: int,
+    group_id: str | None,
+    step: Step,
+) -> None:
+    step.bucket(topics.BOOKINGS, book).append(
+        _LifecycleEventApplied(
+            event_id=derived_id(event_id, "c", leg),
+            correlation_id=fill.correlation_id or event_id,
+            causation_id=event_id,
+            source=fill.source,
+            kind=kind,
+            trade_id=fill.trade_id,
+            original_trade_id=fill.original_trade_id,
+            book=book,
+            executed_at=fill.executed_at,
+            recorded_at=fill.recorded_at,
+            trade=trade,
+            group_id=group_id,
+            leg=leg,
+        )
+    )
+
+
+def _refuse(offset: int, index: int, fill: Any, fault: Fault, counts: Counts, step: Step) -> None:
+    counts.refused += 1
+    refusal = Refusal(fault.reason, fault.field, fault.expected, fault.found, fill.trade_id)
+    step.refuse_at(offset, index, fill, refusal)
+    step.bucket(topics.REJECTIONS, fill.trade_id).append(
+        _TradeRejected(
+            event_id=derived_id(fill.event_id or f"{offset}.{index}", "cr", 0),
+            correlation_id=fill.correlation_id or fill.event_id,
+            causation_id=fill.event_id,
+            source=fill.source,
+            trade_id=fill.trade_id,
+            reason=fault.reason,
+            field=fault.field,
+            expected=fault.expected,
+            found=fault.found,
+            book=fill.book or "",
+            event_time=fill.executed_at,
+        )
+    )
+
+
+def _tick(state: CaptureState, tick: Any, step: Step) -> None:
+    state.advance_clock(tick.event_time)
+    for waiting in state.take_expired():
+        fill = waiting.fill
+        counts = state.counters.of(fill.source)
+        counts.waiting -= 1
+        state.forget_record(fill.trade_id)
+        found = f"none in {state.waiting_ticks_max} clock ticks"
+        fault = Fault(
+            "waited for a trade that did not come", "original_trade_id", fill.original_trade_id, found
+        )
+        _refuse(waiting.offset, waiting.index, fill, fault, counts, step)
+
+
+def stage(waiting_max: int = 100_000, waiting_ticks_max: int = 10) -> Stage:
+    """The declaration of this stage."""
+    return Stage(
+        name=NAME,
+        input=topics.FILLS,
+        outputs=(topics.BOOKINGS, topics.REJECTIONS),
+        table=TableDeclaration(NAME, packed=PACKED_FAMILIES),
+        open_state=lambda table: CaptureState(table, waiting_max, waiting_ticks_max),
+        handler=handle,
+        broadcasts=(topics.INSTRUMENTS, topics.BOOKS, topics.ROUTING_RULES),
+        on_broadcast=CaptureState.define,
+        description="validates, resolves, routes and de-duplicates fills",
+    )

@@ -1,0 +1,120 @@
+"""From a valid fill to what is booked: instrument, terms, book, dates, and the `TradeBooked` itself."""
+
+from typing import Any
+
+from domain.capture.business_date import BusinessDays, settlement_date
+from domain.capture.faults import Fault
+from domain.capture.instruments import resolve
+from domain.capture.reference import ReferenceData
+from domain.capture.routing import route
+from schemas import events
+from schemas.frames import wire
+from schemas.numbers import ONE
+from schemas.units import Side
+
+_TradeBooked = wire(events.TradeBooked)
+
+
+class Booker:
+    """Builds bookings with the reference data at hand; remembers each book's days."""
+
+    def __init__(self, reference: ReferenceData) -> None:
+        self.reference = reference
+        self._days: dict[str, BusinessDays] = {}
+        self._version = reference.version
+
+    def business_date(self, book: str, executed_at: int) -> str:
+        """The business date of an execution in a book."""
+        if self._version != self.reference.version:
+            self._days.clear()
+            self._version = self.reference.version
+        days = self._days.get(book)
+        if days is None:
+            known = self.reference.books.get(book)
+            days = self._days[book] = (
+                BusinessDays()
+                if known is None
+                else BusinessDays(known.time_zone, known.cut_off, known.calendar)
+            )
+        return days.of(executed_at)
+
+    def book(
+        self, fill: Any, event_id: str, trade_id: str, source_sequence: int, book_before: str | None = None
+    ) -> Any | Fault:
+        """The `TradeBooked` (its wire twin) of a fill, as `trade_id`; or why it cannot be booked.
+
+        An amend that names no book stays in `book_before`.
+        """
+        reference = self.reference
+        instrument = resolve(fill, reference)
+        if isinstance(instrument, Fault):
+            return instrument
+        defined = reference.instruments.get(instrument)
+        if defined is None:
+            multiplier = ONE if fill.multiplier is None else fill.multiplier
+            inverse, currency = bool(fill.inverse), fill.currency or ""
+            instrument_class, underlying = fill.instrument_class, fill.underlying
+        else:
+            fault = _terms_fault(fill, defined)
+            if fault is not None:
+                return fault
+            multiplier, inverse, currency = defined.multiplier, defined.inverse, defined.currency
+            instrument_class, underlying = defined.instrument_class, defined.underlying
+        if inverse and fill.price <= 0:
+            return Fault(
+                "price is not valid", "price", "a number above 0 for an inverse contract", str(fill.price)
+            )
+        stays = fill.book is None and book_before is not None
+        book = book_before if stays else route(fill, instrument_class, reference)
+        if not isinstance(book, str):
+            return book
+        known_book = reference.books.get(book)
+        day = self.business_date(book, fill.executed_at)
+        settles = fill.settlement_date
+        if settles is None and defined is not None and defined.settlement_days:
+            calendar = "weekdays" if known_book is None else known_book.calendar
+            settles = settlement_date(day, defined.settlement_days, calendar)
+        return _TradeBooked(
+            event_id=event_id,
+            correlation_id=fill.correlation_id or fill.event_id,
+            causation_id=fill.event_id,
+            source=fill.source,
+            trade_id=trade_id,
+            book=book,
+            instrument=instrument,
+            quantity=fill.quantity if fill.side is Side.BUY else -fill.quantity,
+            price=fill.price,
+            executed_at=fill.executed_at,
+            recorded_at=fill.recorded_at,
+            source_sequence=source_sequence,
+            fees=fill.fees,
+            multiplier=multiplier,
+            inverse=inverse,
+            settlement_currency=currency,
+            lot_method=reference.lot_method(book, instrument_class),
+            fee_policy=reference.fee_policy(book),
+            business_date=day,
+            settlement_date=settles,
+            accrued_interest=fill.accrued_interest,
+            entity=fill.entity or ("" if known_book is None else known_book.entity),
+            account=fill.account,
+            strategy=fill.strategy,
+            trader=fill.trader,
+            counterparty=fill.counterparty,
+            venue=fill.venue,
+            underlying=underlying,
+            instrument_class=instrument_class,
+            group_id=fill.group_id,
+            leg=fill.leg,
+        )
+
+
+def _terms_fault(fill: Any, defined: Any) -> Fault | None:
+    """A fill may repeat the terms of a defined instrument, not contradict them."""
+    for name in ("multiplier", "inverse", "currency"):
+        found, expected = getattr(fill, name), getattr(defined, name)
+        if found is not None and found != expected and not (name == "currency" and not expected):
+            return Fault(
+                f"{name} contradicts the instrument's definition", name, f"{expected}, as defined", str(found)
+            )
+    return None

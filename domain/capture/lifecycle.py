@@ -1,0 +1,121 @@
+"""The life cycle of a trade id in capture, as a state machine in data.
+
+A trade id is booked once, for ever. An amend or a cancel has its own id and names its trade. A cancel wins over
+every amend, the last amend holds; an amend keeps the place of its trade in the order of matching where times
+are equal. A correction that comes before its trade waits for it. `TRANSITIONS` is the whole machine: what is
+not in it is refused, and a test walks every pair.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from schemas.units import Action
+
+
+class State(StrEnum):
+    """Where an id stands. `received` and `rejected` are not kept: a refused id may come again."""
+
+    RECEIVED = "received"
+    BOOKED = "booked"
+    CANCELLED = "cancelled"
+    WAITING = "waiting"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+
+class Change(StrEnum):
+    """What happens to an id: to a trade (book, amend, cancel), to a correction (wait, apply), to any (refuse)."""
+
+    BOOK = "book"
+    AMEND = "amend"
+    CANCEL = "cancel"
+    WAIT = "wait"
+    APPLY = "apply"
+    REFUSE = "refuse"
+
+
+TRANSITIONS: Mapping[tuple[State, Change], State] = {
+    (State.RECEIVED, Change.BOOK): State.BOOKED,
+    (State.RECEIVED, Change.WAIT): State.WAITING,
+    (State.RECEIVED, Change.APPLY): State.APPLIED,
+    (State.RECEIVED, Change.REFUSE): State.REJECTED,
+    (State.WAITING, Change.APPLY): State.APPLIED,
+    (State.WAITING, Change.REFUSE): State.REJECTED,
+    (State.BOOKED, Change.AMEND): State.BOOKED,
+    (State.BOOKED, Change.CANCEL): State.CANCELLED,
+}
+
+
+def advance(state: State, change: Change) -> State:
+    """The next state. Raises KeyError for a pair that the table does not have."""
+    return TRANSITIONS[state, change]
+
+
+class TradeRecord(msgspec.Struct, array_like=True, gc=False):
+    """What capture keeps of a trade id, for ever: where it is booked and what it first said.
+
+    `content` is the digest of its first content; of a correction, `book` is empty.
+    """
+
+    state: State
+    content: bytes
+    book: str = ""
+    source_sequence: int = 0
+
+
+class Verdict(StrEnum):
+    """What becomes of a valid fill."""
+
+    BOOK = "book"
+    CORRECT = "correct"
+    WAIT = "wait"
+    DUPLICATE = "duplicate"
+    OTHER_CONTENT = "other content"
+    CANCELLED_ALREADY = "cancelled already"
+    NAMES_NO_TRADE = "names no trade"
+
+
+def content_digest(fill: Any) -> bytes:
+    """16 bytes that are equal for equal business content.
+
+    Numbers count by value; when and through whom the fill came here does not count.
+    """
+    fees = ";".join(f"{fee.kind},{fee.amount.normalize()},{fee.currency}" for fee in fill.fees)
+    multiplier = "" if fill.multiplier is None else fill.multiplier.normalize()
+    text = "\x00".join(
+        (
+            fill.trade_id,
+            fill.action,
+            fill.original_trade_id or "",
+            fill.book or "",
+            fill.instrument_scheme,
+            fill.instrument,
+            fill.side,
+            f"{fill.quantity.normalize()}|{fill.price.normalize()}|{fees}|{fill.executed_at}|{multiplier}|"
+            f"{fill.inverse}|{fill.currency}|{fill.accrued_interest}|{fill.settlement_date}",
+            fill.venue,
+            fill.account,
+            fill.strategy,
+            fill.counterparty,
+        )
+    )
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def decide(fill: Any, content: bytes, known: TradeRecord | None, original: TradeRecord | None) -> Verdict:
+    """What becomes of a fill, given what is known of its id and (for a correction) of the trade it names."""
+    if known is not None:
+        return Verdict.DUPLICATE if known.content == content else Verdict.OTHER_CONTENT
+    if fill.action is Action.NEW:
+        return Verdict.BOOK
+    if original is None:
+        return Verdict.WAIT
+    change = Change.CANCEL if fill.action is Action.CANCEL else Change.AMEND
+    if (original.state, change) not in TRANSITIONS:
+        cancelled = original.state is State.CANCELLED
+        return Verdict.CANCELLED_ALREADY if cancelled else Verdict.NAMES_NO_TRADE
+    return Verdict.CORRECT

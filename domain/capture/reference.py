@@ -1,0 +1,69 @@
+"""Reference data as capture uses it: the latest definitions, indexed for resolution and routing."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from schemas import reference
+from schemas.frames import wire
+from schemas.units import FeePolicy, LotMethod
+
+_Instrument = wire(reference.Instrument)
+_Book = wire(reference.Book)
+_RoutingRule = wire(reference.RoutingRule)
+
+
+class ReferenceData:
+    """Books, instruments and routing rules by id; the last definition of each holds."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, Any] = {}
+        self.instruments: dict[str, Any] = {}
+        self.by_identifier: dict[tuple[str, str], str] = {}
+        self.rules: list[Any] = []
+        self.version = 0
+
+    def define(self, definitions: Iterable[Any]) -> None:
+        """Take in definitions, in the order of their topic."""
+        for definition in definitions:
+            self.version += 1
+            kind = type(definition)
+            if kind is _Book:
+                self._set(self.books, definition.book, definition)
+            elif kind is _Instrument:
+                self._forget_identifiers(definition.instrument)
+                self._set(self.instruments, definition.instrument, definition)
+                if definition.active:
+                    for scheme, value in definition.identifiers.items():
+                        self.by_identifier[scheme, value] = definition.instrument
+            elif kind is _RoutingRule:
+                rules = {rule.rule: rule for rule in self.rules}
+                self._set(rules, definition.rule, definition)
+                self.rules = sorted(rules.values(), key=lambda rule: (rule.priority, rule.rule))
+
+    @staticmethod
+    def _set(table: dict[str, Any], name: str, definition: Any) -> None:
+        if definition.active:
+            table[name] = definition
+        else:
+            table.pop(name, None)
+
+    def _forget_identifiers(self, instrument: str) -> None:
+        known = self.instruments.get(instrument)
+        if known is not None:
+            for scheme, value in known.identifiers.items():
+                self.by_identifier.pop((scheme, value), None)
+
+    def lot_method(self, book: str, instrument_class: str) -> LotMethod:
+        """How a book matches an instrument class; FIFO where nothing is defined."""
+        known = self.books.get(book)
+        if known is None:
+            return LotMethod.FIFO
+        methods = known.lot_methods
+        found: LotMethod = methods.get(instrument_class) or methods.get(reference.ANY_CLASS) or LotMethod.FIFO
+        return found
+
+    def fee_policy(self, book: str) -> FeePolicy:
+        """A book's fee policy; `excluded` where nothing is defined."""
+        known = self.books.get(book)
+        policy: FeePolicy = FeePolicy.EXCLUDED if known is None else known.fee_policy
+        return policy

@@ -1,0 +1,135 @@
+"""Is a fill valid by itself: the checks in data, and what each regime requires beyond them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.capture.faults import Fault
+from schemas.events import number_fault
+from schemas.units import Action, Regime, identifier_fault
+
+EXECUTED_AT_MIN = -2_208_988_800_000_000_000
+"""1900-01-01T00:00:00Z in nanoseconds."""
+
+EXECUTED_AT_MAX = 7_258_118_400_000_000_000
+"""2200-01-01T00:00:00Z in nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegimeRules:
+    """What a fill of a regime must have; `routable` says whether routing rules may choose its book."""
+
+    required: tuple[str, ...]
+    routable: bool
+
+
+REGIMES: Mapping[Regime, RegimeRules] = {
+    Regime.EXCHANGE: RegimeRules(required=(), routable=True),
+    Regime.OTC: RegimeRules(required=("counterparty", "settlement_date", "book"), routable=False),
+    Regime.INTERNAL: RegimeRules(required=("book", "counterparty"), routable=False),
+}
+"""Exchange fills may be routed; an OTC trade names its counterparty, settlement date and book; an internal one
+its book and, as counterparty, the book on the other side."""
+
+
+def _identifier(name: str) -> Callable[[Any], Fault | None]:
+    def check(fill: Any) -> Fault | None:
+        text = getattr(fill, name)
+        if text is None:
+            return None
+        expected = identifier_fault(text)
+        return None if expected is None else Fault(f"{name} is not valid", name, expected, repr(text))
+
+    return check
+
+
+def _number(name: str) -> Callable[[Any], Fault | None]:
+    def check(fill: Any) -> Fault | None:
+        number = getattr(fill, name)
+        if number is None:
+            return None
+        expected = number_fault(number)
+        return None if expected is None else Fault(f"{name} is not valid", name, expected, str(number)[:80])
+
+    return check
+
+
+def _quantity(fill: Any) -> Fault | None:
+    if fill.quantity > 0:
+        return None
+    return Fault("quantity is not valid", "quantity", "a number above 0", str(fill.quantity))
+
+
+def _multiplier(fill: Any) -> Fault | None:
+    if fill.multiplier is None or fill.multiplier > 0:
+        return None
+    return Fault("multiplier is not valid", "multiplier", "a number above 0", str(fill.multiplier))
+
+
+def _time(fill: Any) -> Fault | None:
+    if EXECUTED_AT_MIN <= fill.executed_at < EXECUTED_AT_MAX:
+        return None
+    return Fault("executed_at is not valid", "executed_at", "a time from 1900 to 2200", str(fill.executed_at))
+
+
+def _original(fill: Any) -> Fault | None:
+    if (fill.action is Action.NEW) == (fill.original_trade_id is None):
+        return None
+    expected = "none for a new trade" if fill.action is Action.NEW else "the id of the trade to correct"
+    return Fault(
+        "original_trade_id is not valid", "original_trade_id", expected, repr(fill.original_trade_id)
+    )
+
+
+def _kind(fill: Any) -> Fault | None:
+    if fill.kind is None:
+        return None
+    return Fault(
+        f"the life-cycle kind {fill.kind} is not available yet",
+        "kind",
+        "an amend or a cancel",
+        str(fill.kind),
+    )
+
+
+def _fees(fill: Any) -> Fault | None:
+    for fee in fill.fees:
+        expected = number_fault(fee.amount)
+        if expected is not None:
+            return Fault("a fee is not valid", "fees", expected, str(fee.amount)[:80])
+    return None
+
+
+def _regime(fill: Any) -> Fault | None:
+    for name in REGIMES[fill.regime].required:
+        if not getattr(fill, name):
+            return Fault(f"{name} is missing", name, f"a value, as regime {fill.regime} requires", "none")
+    return None
+
+
+CHECKS: tuple[Callable[[Any], Fault | None], ...] = (
+    _identifier("trade_id"),
+    _identifier("instrument"),
+    _identifier("book"),
+    _identifier("original_trade_id"),
+    _number("quantity"),
+    _number("price"),
+    _number("multiplier"),
+    _number("accrued_interest"),
+    _fees,
+    _quantity,
+    _multiplier,
+    _time,
+    _original,
+    _kind,
+    _regime,
+)
+
+
+def validate(fill: Any) -> Fault | None:
+    """The first fault of a fill by itself; None where it is valid."""
+    for check in CHECKS:
+        fault = check(fill)
+        if fault is not None:
+            return fault
+    return None
