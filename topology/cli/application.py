@@ -1,0 +1,54 @@
+"""The command line's one entry: every command registered, every error turned into lines and an exit code.
+
+Each command is in a module of its own, which says `register(application)`; it imports what it needs when it
+runs, so that `pks --help` is fast.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from topology.cli.output import EXIT_BAD_INPUT, CommandError
+
+application = typer.Typer(
+    name="pks",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log.",
+)
+
+for module in ():
+    module.register(application)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with the code of the contract: 0, 1 failure, 2 bad input, 3 state."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        command = typer.main.get_command(application)
+        result = command.main(
+            args=None if arguments is None else list(arguments), prog_name="pks", standalone_mode=False
+        )
+    except CommandError as error:
+        for line in error.lines:
+            sys.stderr.write(f"{line}\n")
+        return error.exit_code
+    except click.UsageError as error:
+        error.show()
+        return EXIT_BAD_INPUT
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`pks trades | head`): nothing more to say to it.
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
