@@ -3,6 +3,7 @@
 Kept in the stage's table, committed with the step that counted, so they hold after any crash.
 """
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
 import msgspec
@@ -50,6 +51,10 @@ class Counters:
         if counts is None:
             counts = self._counts[source] = Counts()
         return counts
+
+    def all(self) -> Mapping[str, Counts]:
+        """The counts of every source."""
+        return self._counts
 
     def before_commit(self) -> None:
         """Write what changed, and hold it against the identity."""

@@ -8,10 +8,13 @@ outputs, dead letters and input offsets in one write.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.topics import Topic
 from tables.partition import TablePartition
+
+if TYPE_CHECKING:
+    from agents.counters import Counters
 
 
 class InvariantBroken(Exception):
@@ -74,6 +77,7 @@ class StageState(Protocol):
     """What a stage keeps for one partition, over its table partition."""
 
     table: TablePartition
+    counters: "Counters"
 
     def before_commit(self) -> None:
         """Write what is cached into the table partition, and assert the invariants of the step."""

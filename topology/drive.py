@@ -6,17 +6,8 @@ The same runners and the same steps as live; only who calls them differs.
 from collections.abc import Callable, Sequence
 
 from connectors.embedded.log import EmbeddedLog
-from topology.runtime import PartitionRunner, StepReport
-
-
-def step_once(
-    runner: PartitionRunner, log: EmbeddedLog, max_events: int, max_bytes: int, end: int | None = None
-) -> StepReport | None:
-    """One step of a runner over what waits in its input (up to offset `end`); None where nothing waits."""
-    records = log.read(runner.stage.input.name, runner.partition, runner.next_offset, max_events, max_bytes)
-    if end is not None:
-        records = [record for record in records if record.offset < end]
-    return runner.step(records) if records else None
+from topology.log import Record
+from topology.runtime import PartitionRunner, StepReport, step_together
 
 
 def run_until_idle(
@@ -27,21 +18,29 @@ def run_until_idle(
     max_bytes: int = 512 * 1024,
     on_step: Callable[[PartitionRunner, StepReport], None] | None = None,
 ) -> int:
-    """Step every runner, in the order given, until none has input left; returns the events applied.
+    """Step every stage, in the order given and all its partitions together, until none has input left.
 
-    Raises PartitionStopped of a partition whose invariant broke, after the others went on to their ends.
+    Returns the events applied. A partition whose invariant broke is left behind (`runner.stopped` says why).
     """
+    stages: dict[str, list[PartitionRunner]] = {}
+    for runner in runners:
+        stages.setdefault(runner.stage.name, []).append(runner)
     events = 0
     busy = True
     while busy:
         busy = False
-        for runner in runners:
-            if runner.stopped is not None:
-                continue
-            report = step_once(runner, log, max_events, max_bytes)
-            if report is not None:
+        for together in stages.values():
+            work = [(runner, _waiting(runner, log, max_events, max_bytes)) for runner in together]
+            reports = step_together([(runner, records) for runner, records in work if records])
+            for runner, report in reports:
                 busy = True
                 events += report.events
                 if on_step is not None:
                     on_step(runner, report)
     return events
+
+
+def _waiting(runner: PartitionRunner, log: EmbeddedLog, max_events: int, max_bytes: int) -> Sequence[Record]:
+    if runner.stopped is not None:
+        return ()
+    return log.read(runner.stage.input.name, runner.partition, runner.next_offset, max_events, max_bytes)

@@ -10,6 +10,7 @@ the dead letters with its bytes, and the partition moves on; a broken invariant 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from heapq import merge
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from topology.log import Log, LogStore, Record, Transaction
 BROADCAST_RECORDS_MAX = 1_000
 PACKED_KEY = b"\x00step"
 """First bytes of the changelog key of a step's packed families; no table key starts with a zero byte."""
+
+UNREADABLE = "unreadable"
+"""The source under which events are counted that cannot be read, so name no source."""
 
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
@@ -82,6 +86,10 @@ class PartitionRunner:
         """The consumer group of this stage; a broadcast is consumed by each partition for itself."""
         return self.stage.name
 
+    def begin(self) -> Transaction:
+        """A new transaction of the log."""
+        return self._log.transaction()
+
     def _committed(self, topic: str, partition: int) -> int:
         return self._log.committed(self._group_of(topic), topic, partition) or 0
 
@@ -94,63 +102,66 @@ class PartitionRunner:
         Raises PartitionStopped where an invariant is broken or records are missing, and `CommitError` of the
         log where the write failed; then nothing is applied and the step may be tried again.
         """
+        reports = step_together([(self, records)])
         if self.stopped is not None:
             raise PartitionStopped(self.stopped)
+        return reports[0][1]
+
+    def prepare(self, records: Sequence[Record]) -> "Prepared | None":
+        """Decode and handle records; nothing is written yet. None where the partition is, or now has, stopped."""
+        if self.stopped is not None:
+            return None
         fresh = [record for record in records if record.offset >= self.next_offset]
         if fresh and fresh[0].offset != self.next_offset:
             self._stop(
                 f"expected offset {self.next_offset} of {self.stage.input.name}, found {fresh[0].offset}"
             )
-        report = StepReport(records=len(fresh))
+            return None
+        dead: list[tuple[int, int, bytes, Refusal]] = []
         try:
-            with exact_arithmetic():
-                self._apply(fresh, report)
+            broadcast_offsets = self._apply_broadcasts()
+            frames = [self._decode(record, dead) for record in fresh]
+            unreadable = len(dead)
+            step = self._handle(frames, dead)
+            if unreadable:
+                self._count_refused(UNREADABLE, unreadable)
+            for offset, index, event, refusal in step.refusals:
+                dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
+            self.state.before_commit()
         except InvariantBroken as error:
             self.rollback()
             self._stop(str(error))
-        except BaseException:
-            self.rollback()
-            raise
-        for observer in self._observers:
-            observer(self, report)
-        return report
+            return None
+        report = StepReport(
+            records=len(fresh),
+            events=sum(len(frame.events) for frame in frames),
+            dead_letters=len(dead),
+            touched=step.touched,
+        )
+        return Prepared(self, step, dead, fresh[-1].offset + 1 if fresh else None, broadcast_offsets, report)
 
     def rollback(self) -> None:
         """Forget whatever the running step has done."""
         self.state.table.rollback()
         self.state.rollback()
 
+    def committed(self, prepared: "Prepared", sequence: int) -> StepReport:
+        """What was prepared is in the log."""
+        self._broadcast_offsets = prepared.broadcast_offsets
+        if prepared.next_offset is not None:
+            self.next_offset = prepared.next_offset
+        self.state.committed()
+        self.state.table.committed()
+        prepared.report.sequence = sequence
+        for observer in self._observers:
+            observer(self, prepared.report)
+        return prepared.report
+
     def _stop(self, reason: str) -> None:
         self.stopped = reason
         _logger.error("partition stopped", stage=self.stage.name, partition=self.partition, reason=reason)
-        raise PartitionStopped(reason)
 
-    def _apply(self, records: Sequence[Record], report: StepReport) -> None:
-        transaction = self._log.transaction()
-        broadcast_offsets = self._apply_broadcasts(transaction)
-        frames: list[Frame] = []
-        dead: list[tuple[int, int, bytes, Refusal]] = []
-        for record in records:
-            frames.append(self._decode(record, dead))
-        step = self._handle(frames, records, dead)
-        for offset, index, event, refusal in step.refusals:
-            dead.append((offset, index, _original_bytes(records, offset, index, event), refusal))
-        self.state.before_commit()
-        self._write(transaction, step, dead, report)
-        if records:
-            following = records[-1].offset + 1
-            transaction.commit_offset(self.group, self.stage.input.name, self.partition, following)
-        report.sequence = transaction.commit()
-        self._broadcast_offsets = broadcast_offsets
-        if records:
-            self.next_offset = records[-1].offset + 1
-        self.state.committed()
-        self.state.table.committed()
-        report.events = sum(len(frame.events) for frame in frames)
-        report.dead_letters = len(dead)
-        report.touched = step.touched
-
-    def _apply_broadcasts(self, transaction: Transaction) -> dict[str, int]:
+    def _apply_broadcasts(self) -> dict[str, int]:
         on_broadcast = self.stage.on_broadcast
         offsets = dict(self._broadcast_offsets)
         for topic in self.stage.broadcasts:
@@ -164,7 +175,6 @@ class PartitionRunner:
                         self.state, [event for event in events_found if not isinstance(event, BadEvent)]
                     )
                 offset = found[-1].offset + 1
-            transaction.commit_offset(self._group_of(topic.name), topic.name, 0, offset)
             offsets[topic.name] = offset
         return offsets
 
@@ -186,9 +196,12 @@ class PartitionRunner:
                     indexes.append(index)
             return Frame(topic.name, self.partition, record.offset, good, indexes)
 
-    def _handle(
-        self, frames: Sequence[Frame], records: Sequence[Record], dead: list[tuple[int, int, bytes, Refusal]]
-    ) -> Step:
+    def _count_refused(self, source: str, number: int) -> None:
+        counts = self.state.counters.of(source)
+        counts.read += number
+        counts.refused += number
+
+    def _handle(self, frames: Sequence[Frame], dead: list[tuple[int, int, bytes, Refusal]]) -> Step:
         step = Step(self._partition_of)
         try:
             self.stage.handler(self.state, frames, step)
@@ -223,6 +236,8 @@ class PartitionRunner:
                     self.state.rollback()
                     refusal = Refusal(f"{type(error).__name__}: {error}", kind="failed")
                     dead.append((frame.offset, index, encode_event(event), refusal))
+                    self._count_refused(event.source, 1)
+                    self.state.before_commit()
                     continue
                 for place, found in step.outputs.items():
                     whole.outputs.setdefault(place, []).extend(found)
@@ -230,13 +245,8 @@ class PartitionRunner:
                 whole.touched.update(step.touched)
         return whole
 
-    def _write(
-        self,
-        transaction: Transaction,
-        step: Step,
-        dead: list[tuple[int, int, bytes, Refusal]],
-        report: StepReport,
-    ) -> None:
+    def write(self, transaction: Transaction, prepared: "Prepared") -> None:
+        """Put changes, changelog, dead letters and input offsets of a prepared step into a transaction."""
         table, partition, changelog = self.stage.table.name, self.partition, self.stage.changelog
         packed_families = self.stage.table.packed
         packed: list[bytes | None] = []
@@ -253,12 +263,13 @@ class PartitionRunner:
         if packed:
             key = PACKED_KEY + self.next_offset.to_bytes(8, "big")
             transaction.append(changelog, partition, key, _packer.encode(packed))
-        for (topic, to_partition), found in step.outputs.items():
-            for frame in encode_frames(found):
-                transaction.append(topic, to_partition, None, frame)
-            report.outputs += len(found)
-        if dead:
-            self._write_dead_letters(transaction, dead)
+        if prepared.dead:
+            self._write_dead_letters(transaction, prepared.dead)
+        for name, offset in prepared.broadcast_offsets.items():
+            if offset != self._broadcast_offsets[name]:
+                transaction.commit_offset(self._group_of(name), name, 0, offset)
+        if prepared.next_offset is not None:
+            transaction.commit_offset(self.group, self.stage.input.name, partition, prepared.next_offset)
 
     def _write_dead_letters(
         self, transaction: Transaction, dead: list[tuple[int, int, bytes, Refusal]]
@@ -289,6 +300,65 @@ class PartitionRunner:
             to_partition = self._partition_of(identity) if topic.partitioned else 0
             # One letter a record and no cap: the original must arrive whole, however large it was.
             transaction.append(name, to_partition, identity.encode(), b"[" + encode_event(letter) + b"]")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What one partition's part of a step will commit."""
+
+    runner: PartitionRunner
+    step: Step
+    dead: list[tuple[int, int, bytes, Refusal]]
+    next_offset: int | None
+    broadcast_offsets: dict[str, int]
+    report: StepReport
+
+
+def step_together(
+    work: Sequence[tuple[PartitionRunner, Sequence[Record]]],
+) -> list[tuple[PartitionRunner, StepReport]]:
+    """One step of several partitions of a stage, in one commit; returns the reports of those that went on.
+
+    Outputs of several partitions to one are merged by time of execution, so that trades which were spread over
+    partitions by their ids meet their book in the order of matching, as far as it is known here. A partition
+    whose invariant breaks is stopped and left out. Raises `CommitError` of the log where the write failed: then
+    nothing is applied and the step may be tried again.
+    """
+    prepared: list[Prepared] = []
+    try:
+        with exact_arithmetic():
+            for runner, records in work:
+                part = runner.prepare(records)
+                if part is not None:
+                    prepared.append(part)
+            if not prepared:
+                return []
+            transaction = prepared[0].runner.begin()
+            for part in prepared:
+                part.runner.write(transaction, part)
+            _write_outputs(transaction, prepared)
+            sequence = transaction.commit()
+    except BaseException:
+        for runner, _ in work:
+            runner.rollback()
+        raise
+    return [(part.runner, part.runner.committed(part, sequence)) for part in prepared]
+
+
+def _write_outputs(transaction: Transaction, prepared: Sequence[Prepared]) -> None:
+    outputs: dict[tuple[str, int], list[list[Any]]] = {}
+    for part in prepared:
+        for place, found in part.step.outputs.items():
+            part.report.outputs += len(found)
+            outputs.setdefault(place, []).append(found)
+    for (topic, partition), parts in outputs.items():
+        for frame in encode_frames(parts[0] if len(parts) == 1 else merge(*parts, key=_matching_order)):
+            transaction.append(topic, partition, None, frame)
+
+
+def _matching_order(event: Any) -> tuple[int, int]:
+    """Where an output stands in the order of matching; outputs without such an order keep their partition's."""
+    return getattr(event, "executed_at", 0), getattr(event, "source_sequence", 0)
 
 
 def _original_bytes(records: Sequence[Record], offset: int, index: int, event: Any) -> bytes:

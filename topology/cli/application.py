@@ -6,11 +6,14 @@ runs, so that `pks --help` is fast.
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import typer
 
 from topology.cli.output import EXIT_BAD_INPUT, CommandError
+
+_MODULES: tuple[Any, ...] = ()
 
 application = typer.Typer(
     name="pks",
@@ -19,7 +22,7 @@ application = typer.Typer(
     help="Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log.",
 )
 
-for module in ():
+for module in _MODULES:
     module.register(application)
 
 

@@ -1,0 +1,170 @@
+"""The owner's Unix socket: how another process writes into a log that a worker owns.
+
+Owns: the wire form (a length of four bytes, then msgpack), the requests, and both ends of the socket
+`control.sock` in the data folder (mode 0600: who may read the folder may write the books).
+Guarantees: an append is answered after it is durable, so that what was acknowledged survives a power cut; a
+sender that is faster than the stages waits here.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SOCKET_NAME = "control.sock"
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+"""Most bytes of one message; a batch of frames is far below."""
+
+_PATH_BYTES_MAX = 100
+_LENGTH = struct.Struct(">I")
+
+
+class Outgoing(msgspec.Struct, frozen=True, array_like=True):
+    """A record to append: topic, partition, key and value (a frame)."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a client asks: `append` (records), `settle`, `counts` (of sources), or `status`."""
+
+    operation: str
+    records: Sequence[Outgoing] = ()
+    sources: Sequence[str] = ()
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer: an error's text, or the sequence of an append, or a document."""
+
+    error: str = ""
+    sequence: int = 0
+    document: Any = None
+
+
+class ControlError(Exception):
+    """The owner refused a request, or went away."""
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+@contextlib.contextmanager
+def _short_path(folder: Path) -> Iterator[str]:
+    """The socket's path, in a form that fits the kernel's limit of 108 bytes."""
+    path = str(folder / SOCKET_NAME)
+    if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
+        yield path
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET_NAME}"
+    finally:
+        os.close(descriptor)
+
+
+class ControlClient:
+    """One connection to the owner of a data folder."""
+
+    def __init__(self, folder: Path, timeout_seconds: float = 60.0) -> None:
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_seconds)
+        try:
+            with _short_path(folder) as path:
+                self._socket.connect(path)
+        except OSError as error:
+            self._socket.close()
+            raise ControlError(
+                f"{folder}: expected the owner of this folder to listen on {SOCKET_NAME}, found: {error}; is it "
+                "still starting, or another command at work? Try again in a moment"
+            ) from error
+
+    def ask(self, request: Request) -> Reply:
+        """Send a request and wait for its answer. Raises ControlError where the owner refused or went away."""
+        message = encode(request)
+        try:
+            self._socket.sendall(_LENGTH.pack(len(message)) + message)
+            reply = _decode_reply(self._receive(_LENGTH.unpack(self._receive(_LENGTH.size))[0]))
+        except (OSError, EOFError) as error:
+            raise ControlError(
+                f"{self._folder}: expected an answer of the owner, found: {error or 'end of connection'}; run the "
+                "command again: what is in the log already counts as duplicate"
+            ) from error
+        if reply.error:
+            raise ControlError(reply.error)
+        return reply
+
+    def _receive(self, size: int) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            part = self._socket.recv(size - len(received))
+            if not part:
+                raise EOFError
+            received += part
+        return bytes(received)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+
+async def serve_control(folder: Path, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+    """Serve requests until cancelled."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio calls this in a task"
+        connections.add(task)
+        try:
+            await _converse(reader, writer, answer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # The client went away: nothing of an unfinished request was applied.
+        finally:
+            connections.discard(task)
+            writer.close()
+
+    (folder / SOCKET_NAME).unlink(missing_ok=True)
+    with _short_path(folder) as path:
+        server = await asyncio.start_unix_server(connected, path)
+        (folder / SOCKET_NAME).chmod(0o600)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        (folder / SOCKET_NAME).unlink(missing_ok=True)
+
+
+async def _converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Callable[[Request], Awaitable[Reply]]
+) -> None:
+    while head := await reader.read(_LENGTH.size):
+        if len(head) < _LENGTH.size:
+            head += await reader.readexactly(_LENGTH.size - len(head))
+        size = _LENGTH.unpack(head)[0]
+        if size > MESSAGE_BYTES_MAX:
+            reply = Reply(f"expected a message of at most {MESSAGE_BYTES_MAX} bytes, found one of {size}")
+        else:
+            body = await reader.readexactly(size)
+            try:
+                reply = await answer(_decode_request(body))
+            except msgspec.MsgspecError as error:
+                reply = Reply(f"expected a request, found: {error}")
+        message = encode(reply)
+        writer.write(_LENGTH.pack(len(message)) + message)
+        await writer.drain()
+        if size > MESSAGE_BYTES_MAX:
+            return
