@@ -11,7 +11,9 @@ from typing import Any
 import click
 import typer
 
-from topology.cli.output import EXIT_BAD_INPUT, CommandError
+from connectors.embedded.errors import CommitError, EmbeddedLogError
+from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError
+from topology.control import ControlError
 
 _MODULES: tuple[Any, ...] = ()
 
@@ -42,6 +44,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         for line in error.lines:
             sys.stderr.write(f"{line}\n")
         return error.exit_code
+    except EmbeddedLogError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILURE if isinstance(error, CommitError) else EXIT_STATE
+    except ControlError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILURE
     except click.UsageError as error:
         error.show()
         return EXIT_BAD_INPUT
