@@ -1,0 +1,62 @@
+"""What every test gets: the exact arithmetic of the books, tapes where they are, soak tests only when asked for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from schemas.numbers import exact_arithmetic
+from tests.support import Books
+
+# The same examples on every machine: a run that fails can be run again. `PKS_HYPOTHESIS=explore` looks further.
+settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "explore", settings.get_profile("repeatable"), derandomize=False, max_examples=2_000
+)
+settings.load_profile(os.environ.get("PKS_HYPOTHESIS", "repeatable"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave soak tests out unless the marker expression speaks of them."""
+    if "soak" in (config.option.markexpr or ""):
+        return
+    kept = [item for item in items if item.get_closest_marker("soak") is None]
+    left = [item for item in items if item.get_closest_marker("soak") is not None]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+@pytest.fixture
+def tapes() -> Path:
+    """The folder of real tapes that `PKS_TAPES` names."""
+    named = os.environ.get("PKS_TAPES")
+    if not named:
+        pytest.skip("PKS_TAPES names no folder of tapes")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"PKS_TAPES names {folder}, which is no folder")
+    return folder
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """Exact decimals, as the stages run with."""
+    with exact_arithmetic():
+        yield
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    """Both stages over a log in a folder of its own."""
+    with Books(tmp_path / "data") as opened:
+        yield opened
