@@ -6,23 +6,33 @@ runs, so that `pks --help` is fast.
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-import click
 import typer
 
 from connectors.embedded.errors import CommitError, EmbeddedLogError
+from connectors.files.faults import InputFaults
+from topology.cli import graph
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError
 from topology.control import ControlError
 
-_MODULES: tuple[Any, ...] = ()
+# Typer ships its own copy of click from 0.26 on; its public errors lead to the ones that it does not name.
+_UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
+_CommandLineError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
+
+_MODULES: tuple[Any, ...] = (graph,)
 
 application = typer.Typer(
     name="pks",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log.",
 )
+
+
+@application.callback()
+def pks() -> None:
+    """Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log."""
+
 
 for module in _MODULES:
     module.register(application)
@@ -44,19 +54,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         for line in error.lines:
             sys.stderr.write(f"{line}\n")
         return error.exit_code
+    except InputFaults as error:
+        for fault in error.faults:
+            sys.stderr.write(f"{fault}\n")
+        return EXIT_BAD_INPUT
     except EmbeddedLogError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILURE if isinstance(error, CommitError) else EXIT_STATE
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILURE
-    except click.UsageError as error:
+    except _UsageError as error:
         error.show()
         return EXIT_BAD_INPUT
-    except click.ClickException as error:
+    except _CommandLineError as error:
         error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        return EXIT_BAD_INPUT
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         # The reader went away (`pks trades | head`): nothing more to say to it.

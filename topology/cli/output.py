@@ -16,6 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+_FILE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_STATE = 3
@@ -43,7 +46,7 @@ def print_json(document: Any) -> None:
 
 def console() -> Console:
     """Standard output for people."""
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 
 
 def messages() -> Console:
@@ -57,7 +60,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     filled = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
     for index, column in enumerate(columns):
         cells = [row[index] for row in filled]
-        table.add_column(column, justify="right" if cells and all(map(_is_figure, cells)) else "left")
+        figures = bool(cells) and all(map(_is_figure, cells))
+        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
     for row in filled:
         table.add_row(*row)
     console().print(table)
