@@ -1,0 +1,1 @@
+"""The demonstration: a simulated tape through a real worker that is killed once, and what became of the books."""
