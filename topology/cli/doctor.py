@@ -1,0 +1,146 @@
+"""`pks doctor`: what this machine can serve, each part with how to get it, and the settings in force."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import print_json, print_table
+from topology.settings import Settings
+
+_PACKAGES = ("faust-streaming", "rocksdict", "msgspec", "pydantic", "uvloop", "prometheus-client")
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
+_FREE_BYTES_MIN = 1024**3
+_OPEN_FILES_MIN = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: whether it is there, what was found, and what to do where it is not."""
+
+    part: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    return Finding("Python", (3, 11) <= sys.version_info < (3, 15), version, "install Python 3.11 to 3.14")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(f"package {name}", True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(f"package {name}", False, "not installed", "make setup")
+
+
+def _program(part: str, names: tuple[str, ...], remedy: str) -> Finding:
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return Finding(part, found is not None, found or "not found", remedy)
+
+
+def _shared_memory() -> Finding:
+    if not _SHARED_MEMORY.is_dir() or not os.access(_SHARED_MEMORY, os.W_OK):
+        return Finding("shared memory", False, f"{_SHARED_MEMORY} not writable", "mount a tmpfs there")
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    return Finding(
+        "shared memory", free > 64 * 1024**2, f"{free // 1024**2} MiB free", f"enlarge {_SHARED_MEMORY}"
+    )
+
+
+def _data_folder(settings: Settings) -> Finding:
+    from connectors.embedded.database import database_exists, owner_process
+
+    folder = settings.data
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(above).free
+    owner = owner_process(folder)
+    state = "has a log" if database_exists(folder) else "no log yet"
+    owned = "" if owner is None else f", owned by process {owner}"
+    return Finding(
+        "data folder",
+        os.access(above, os.W_OK) and free > _FREE_BYTES_MIN,
+        f"{folder}: {state}{owned}, {free // 1024**3} GiB free",
+        "name a writable folder with room by --data",
+    )
+
+
+def _port(settings: Settings) -> Finding:
+    port = settings.web_port
+    if port == 0:
+        return Finding("web port", True, "any free one")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.web_host, port))
+        except OSError as error:
+            return Finding("web port", False, f"{port}: {error.strerror}", "choose another with PKS_WEB_PORT")
+    return Finding("web port", True, f"{settings.web_host}:{port} is free")
+
+
+def _open_files() -> Finding:
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return Finding("open files", limit >= _OPEN_FILES_MIN, str(limit), f"ulimit -n {_OPEN_FILES_MIN}")
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding; those whose part begins with `optional` are needed for tests or later stages only."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        *(lambda name=name: _package(name) for name in _PACKAGES),  # type: ignore[misc]
+        _shared_memory,
+        lambda: _data_folder(settings),
+        lambda: _port(settings),
+        _open_files,
+        lambda: _program("optional: C compiler", ("cc", "gcc", "clang"), "for the C reader and its tests"),
+        lambda: _program("optional: Java", ("java",), "not needed by this version"),
+        lambda: _program("optional: Node", ("node",), "not needed by this version"),
+    ]
+    return [check() for check in checks]
+
+
+def masked(settings: Settings) -> dict[str, str]:
+    """The settings in force, with whatever may be secret masked."""
+    return {
+        name: "********" if any(word in name for word in ("password", "secret", "token")) else str(value)
+        for name, value in settings.model_dump().items()
+    }
+
+
+def doctor(data: DataOption = None, transport: TransportOption = None, as_json: JsonOption = False) -> int:
+    """Say what this machine can serve, and the settings in force (secrets masked)."""
+    settings = load_settings(data, transport)
+    findings = examine(settings)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings], "settings": masked(settings)})
+    else:
+        print_table(
+            "This machine",
+            ("part", "", "found", "what to do"),
+            ([f.part, "ok" if f.ok else "missing", f.found, "" if f.ok else f.remedy] for f in findings),
+        )
+        fields = type(settings).model_fields
+        print_table(
+            "Settings (pks.toml, PKS_<NAME>, or options)",
+            ("name", "value", "what it is"),
+            ([name, value, fields[name].description] for name, value in masked(settings).items()),
+        )
+    needed = all(finding.ok for finding in findings if not finding.part.startswith("optional"))
+    return 0 if needed else 1
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command()(doctor)
