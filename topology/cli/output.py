@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 _FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
@@ -40,8 +41,8 @@ def bad_input(lines: Iterable[object]) -> NoReturn:
 
 def print_json(document: Any) -> None:
     """The one JSON document of a command."""
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=None)
-    sys.stdout.write("\n")
+    # Whole before the first byte goes out; and `dump` would do it piece by piece, in Python.
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
 def console() -> Console:
@@ -63,7 +64,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         figures = bool(cells) and all(map(_is_figure, cells))
         table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
     for row in filled:
-        table.add_row(*row)
+        # As text: an identifier may look like markup.
+        table.add_row(*map(Text, row))
     console().print(table)
 
 
