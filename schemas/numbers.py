@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import (
+    ROUND_05UP,
     ROUND_HALF_EVEN,
     Clamped,
     Context,
@@ -89,30 +90,31 @@ def round_money(number: Decimal) -> Decimal:
 
 def divide_value(numerator: Decimal, denominator: Decimal) -> Decimal:
     """`numerator / denominator`, exact where it ends within `VALUE_DECIMALS`, else rounded half-even there."""
-    return _divide(numerator, denominator, _VALUE_QUANTUM)
+    return _divide(numerator, denominator, VALUE_DECIMALS, _VALUE_QUANTUM)
 
 
 def divide_money(numerator: Decimal, denominator: Decimal) -> Decimal:
     """`numerator / denominator`, exact where it ends within `MONEY_DECIMALS`, else rounded half-even there."""
-    return _divide(numerator, denominator, _MONEY_QUANTUM)
+    return _divide(numerator, denominator, MONEY_DECIMALS, _MONEY_QUANTUM)
 
 
 def divide_price(numerator: Decimal, denominator: Decimal) -> Decimal:
     """`numerator / denominator`, exact where it ends within `PRICE_DECIMALS`, else rounded half-even there."""
-    return _divide(numerator, denominator, _PRICE_QUANTUM)
+    return _divide(numerator, denominator, PRICE_DECIMALS, _PRICE_QUANTUM)
 
 
 @cache
 def _division_context(digits: int) -> Context:
-    return Context(prec=digits, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+    return Context(prec=digits, rounding=ROUND_05UP, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-def _divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:
-    # Enough digits for the whole part and the wanted decimals, and a few more so that rounding
-    # twice (here, then at the quantum) cannot show.
-    decimals = -int(quantum.as_tuple().exponent)
+def _divide(numerator: Decimal, denominator: Decimal, decimals: int, quantum: Decimal) -> Decimal:
+    # Enough digits for the whole part and the wanted decimals, and a few more. Rounding twice (here, then at
+    # the quantum) cannot show: `ROUND_05UP` never makes a tie of what is none.
     digits = numerator.adjusted() - denominator.adjusted() + decimals + 6
-    quotient = _division_context(max(digits, 30)).divide(numerator, denominator)
-    if -int(quotient.as_tuple().exponent) > decimals:
-        quotient = quotient.quantize(quantum, context=_ROUNDING)
-    return quotient
+    quotient = _division_context(digits if digits > 30 else 30).divide(numerator, denominator)
+    rounded = quotient.quantize(quantum, context=_ROUNDING)
+    # Asking for an exponent is dear: only where the quotient may have ended in time.
+    if rounded == quotient and -int(quotient.as_tuple().exponent) <= decimals:
+        return quotient
+    return rounded

@@ -50,7 +50,7 @@ class Book(Event):
     fee_policy: FeePolicy = FeePolicy.EXCLUDED
     calendar: Annotated[str, Field(pattern="^(every_day|weekdays)$")] = "every_day"
     time_zone: str = "UTC"
-    cut_off: Annotated[str, Field(pattern="^([01][0-9]|2[0-4]):[0-5][0-9]$")] = "24:00"
+    cut_off: Annotated[str, Field(pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")] = "24:00"
     active: bool = True
 
 

@@ -13,6 +13,8 @@ Nanoseconds = NewType("Nanoseconds", int)
 NANOSECONDS_PER_SECOND = 1_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECOND = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 _ISO = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]{1,9}))?"
     r"([Zz]|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})",
@@ -31,12 +33,16 @@ def parse_time(text: str) -> Nanoseconds:
     day, clock, fraction, offset = match.groups()
     if fraction is not None and clock.count(":") == 1:
         raise ValueError("an ISO 8601 time with seconds before the fraction")
+    if clock.startswith("24"):  # newer Pythons read it as the next midnight
+        raise ValueError("a time of day before 24:00")
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}{offset.upper()}")
         elapsed = moment - _EPOCH
     except (ValueError, OverflowError) as error:
         raise ValueError("a time that exists, in the years 0001 to 9999") from error
     seconds = elapsed.days * 86_400 + elapsed.seconds
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        raise ValueError("a time that exists, in the years 0001 to 9999")
     return Nanoseconds(seconds * NANOSECONDS_PER_SECOND + int((fraction or "").ljust(9, "0")))
 
 

@@ -1,0 +1,243 @@
+"""What the lines of `corpus/*.jsonl` must be read as: one list of objects a file, in the order of its lines.
+
+A release adds a file and never edits one: whatever was once written must still be read. To record this version's
+messages, add objects here and run `python -m tests.golden.corpus_objects`: it writes the files that are missing.
+"""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from schemas import events, reference
+from schemas.frames import encode_event, wire
+from schemas.units import Action, FeePolicy, LifecycleKind, LotMethod, Regime, Side
+
+FOLDER = Path(__file__).parent / "corpus"
+
+_EXECUTED = 1_767_607_200_123_456_789
+_COMMON = {
+    "event_id": "6e3f3b3b0c1d4a5f9e8d7c6b5a493827",
+    "correlation_id": "correlation",
+    "causation_id": "causation",
+    "schema_version": 2,
+    "source": "canonical:file.csv",
+}
+
+
+def _of(event_class: Any, **fields: Any) -> Any:
+    return wire(event_class)(**{**_COMMON, **fields})
+
+
+_FEES = (
+    wire(events.Fee)(amount=Decimal("-0.25"), kind="rebate", currency="EUR"),
+    wire(events.Fee)(amount=Decimal("1.10")),
+)
+
+_BOOKED = {
+    "trade_id": "t1",
+    "book": "книга 1",
+    "instrument": "BTC/USD:PERP",
+    "quantity": Decimal("-0.000000000000000001"),
+    "price": Decimal("-37.63"),
+    "executed_at": _EXECUTED,
+    "recorded_at": _EXECUTED + 1,
+    "source_sequence": -7,
+    "fees": _FEES,
+    "multiplier": Decimal("0.01"),
+    "inverse": True,
+    "settlement_currency": "BTC",
+    "lot_method": LotMethod.AVERAGE,
+    "fee_policy": FeePolicy.CAPITALISED,
+    "business_date": "2026-01-06",
+    "settlement_date": "2026-01-08",
+    "accrued_interest": Decimal("12.5"),
+    "entity": "entity",
+    "account": "account",
+    "strategy": "strategy",
+    "trader": "trader",
+    "counterparty": "counterparty",
+    "venue": "venue",
+    "underlying": "BTC",
+    "instrument_class": "perpetual",
+    "group_id": "g1",
+    "leg": 1,
+}
+
+_FILL = {
+    "trade_id": "t1",
+    "instrument": "XS0000000009",
+    "side": Side.SELL,
+    "quantity": Decimal("1E+3"),
+    "price": Decimal("0"),
+    "executed_at": _EXECUTED,
+}
+
+VERSION_1: tuple[Any, ...] = (
+    wire(events.FillEvent)(event_id="e", **_FILL),
+    _of(
+        events.FillEvent,
+        **_FILL,
+        action=Action.AMEND,
+        kind=LifecycleKind.GIVE_UP,
+        original_trade_id="t0",
+        book="B1",
+        fees=_FEES,
+        recorded_at=_EXECUTED + 1,
+        source_sequence=9_007_199_254_740_993,
+        regime=Regime.OTC,
+        instrument_scheme="isin",
+        venue="venue",
+        account="account",
+        entity="entity",
+        strategy="strategy",
+        trader="trader",
+        counterparty="counterparty",
+        underlying="underlying",
+        instrument_class="bond",
+        multiplier=Decimal("100"),
+        inverse=False,
+        currency="USD",
+        accrued_interest=Decimal("3.5"),
+        settlement_date="2026-01-08",
+        group_id="g1",
+        leg=2,
+        idempotency_hash="hash",
+    ),
+    wire(events.TradeBooked)(
+        event_id="b",
+        trade_id="t1",
+        book="B1",
+        instrument="X",
+        quantity=Decimal(1),
+        price=Decimal(1),
+        executed_at=-1,
+    ),
+    _of(events.TradeBooked, **_BOOKED),
+    _of(
+        events.LifecycleEventApplied,
+        kind=LifecycleKind.AMEND,
+        trade_id="a1",
+        original_trade_id="t1",
+        book="книга 1",
+        executed_at=_EXECUTED,
+        recorded_at=_EXECUTED + 2,
+        trade=_of(events.TradeBooked, **_BOOKED),
+        group_id="g1",
+        leg=1,
+    ),
+    *(
+        _of(
+            events.LifecycleEventApplied,
+            kind=kind,
+            trade_id="c1",
+            original_trade_id="t1",
+            book="B1",
+            executed_at=_EXECUTED,
+        )
+        for kind in LifecycleKind
+    ),
+    _of(
+        events.TradeRejected,
+        trade_id="t1",
+        reason="no routing rule matches",
+        field="book",
+        expected="a book",
+        found="none",
+        book="B1",
+        event_time=_EXECUTED,
+    ),
+    _of(
+        events.PositionUpdated,
+        book="B1",
+        instrument="X",
+        trade_id="t1",
+        revision=3,
+        executed_at=_EXECUTED,
+        quantity=Decimal("-5"),
+        average_price=Decimal("10.20"),
+        cost_basis=Decimal("-51"),
+        realised_pnl=Decimal("25"),
+        net_realised_pnl=Decimal("22"),
+        fees=Decimal("3"),
+        currency="USD",
+        lots_open=2,
+        quantity_delta=Decimal("-5"),
+        cost_basis_delta=Decimal("-51"),
+        realised_pnl_delta=Decimal("25"),
+        net_realised_pnl_delta=Decimal("22"),
+        fees_delta=Decimal("3"),
+        rematched=(wire(events.RematchedTrade)(trade_id="t0", realised_pnl_delta=Decimal("0.5")),),
+        rematched_count=1,
+    ),
+    _of(events.ClockTick, event_time=_EXECUTED),
+    _of(events.DayClosed, book="B1", business_date="2026-01-05", event_time=_EXECUTED),
+    _of(
+        events.DeadLetter,
+        reason="not readable",
+        kind="unreadable",
+        stage="trade_capture",
+        topic="pd.canonical",
+        partition=3,
+        offset=12,
+        index=4,
+        original=b"\x00\xff not JSON",
+        trade_id="t1",
+        field="price",
+        expected="a number",
+        found="noon",
+        event_time=_EXECUTED,
+    ),
+    _of(events.DeadLetterResolved, dead_letter_id="d1", action="retried", event_time=_EXECUTED),
+    _of(
+        reference.Instrument,
+        instrument="X",
+        instrument_class="bond",
+        currency="USD",
+        multiplier=Decimal("0.5"),
+        inverse=True,
+        underlying="Y",
+        settlement_days=2,
+        identifiers={"isin": "US0378331005", "symbol:XNAS": "AAPL"},
+        active=False,
+    ),
+    _of(
+        reference.Book,
+        book="B1",
+        entity="entity",
+        base_currency="EUR",
+        lot_methods={"*": LotMethod.LIFO, "bond": LotMethod.AVERAGE},
+        fee_policy=FeePolicy.EXPENSED,
+        calendar="weekdays",
+        time_zone="Europe/London",
+        cut_off="17:30",
+        active=False,
+    ),
+    _of(
+        reference.RoutingRule,
+        rule="r1",
+        book="B1",
+        priority=5,
+        venue="venue",
+        account="account",
+        instrument_class="bond",
+        strategy="strategy",
+        active=False,
+    ),
+)
+
+FILES: dict[str, tuple[Any, ...]] = {"version-1.jsonl": VERSION_1}
+
+
+def main() -> int:
+    """Write the files that are missing; never touch one that is there."""
+    for name, objects in FILES.items():
+        path = FOLDER / name
+        if not path.exists():
+            path.write_bytes(b"".join(encode_event(item) + b"\n" for item in objects))
+            print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
