@@ -10,7 +10,8 @@ the dead letters with its bytes, and the partition moves on; a broken invariant 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from heapq import merge
+from itertools import accumulate, chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ import structlog
 
 from agents.stage import Frame, InvariantBroken, Refusal, Stage, StageState, Step
 from schemas import events
+from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
 from schemas.frames import BadEvent, encode_event, encode_frames, wire
 from schemas.identity import derived_id
 from schemas.murmur2 import partition_of_key
@@ -27,8 +29,6 @@ from tables.partition import TablePartition
 from topology.log import Log, LogStore, Record, Transaction
 
 BROADCAST_RECORDS_MAX = 1_000
-PACKED_KEY = b"\x00step"
-"""First bytes of the changelog key of a step's packed families; no table key starts with a zero byte."""
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
@@ -36,7 +36,6 @@ UNREADABLE = "unreadable"
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw])
-_packer = msgspec.msgpack.Encoder()
 
 
 class PartitionStopped(Exception):
@@ -112,9 +111,12 @@ class PartitionRunner:
         if self.stopped is not None:
             return None
         fresh = [record for record in records if record.offset >= self.next_offset]
-        if fresh and fresh[0].offset != self.next_offset:
+        if fresh and (
+            fresh[0].offset != self.next_offset or fresh[-1].offset - self.next_offset != len(fresh) - 1
+        ):
             self._stop(
-                f"expected offset {self.next_offset} of {self.stage.input.name}, found {fresh[0].offset}"
+                f"expected {len(fresh)} records of {self.stage.input.name} from offset {self.next_offset} on, found "
+                f"{fresh[0].offset} to {fresh[-1].offset}: some are missing"
             )
             return None
         dead: list[tuple[int, int, bytes, Refusal]] = []
@@ -247,22 +249,20 @@ class PartitionRunner:
 
     def write(self, transaction: Transaction, prepared: "Prepared") -> None:
         """Put changes, changelog, dead letters and input offsets of a prepared step into a transaction."""
-        table, partition, changelog = self.stage.table.name, self.partition, self.stage.changelog
-        packed_families = self.stage.table.packed
-        packed: list[bytes | None] = []
-        for key, value in self.state.table.changes.items():
-            if value is None:
-                transaction.delete(table, partition, key)
-            else:
-                transaction.put(table, partition, key, value)
-            if key[0] in packed_families:
-                packed.append(key)
-                packed.append(value)
-            else:
-                transaction.append(changelog, partition, key, value)
-        if packed:
-            key = PACKED_KEY + self.next_offset.to_bytes(8, "big")
-            transaction.append(changelog, partition, key, _packer.encode(packed))
+        partition = self.partition
+        changes = self.state.table.changes
+        if changes:
+            transaction.put_all(self.stage.table.name, partition, changes)
+            # One record a step: what a record costs is more than what a few overwritten summaries take up.
+            consumed = self.next_offset if prepared.next_offset is None else prepared.next_offset
+            key = (
+                PACKED_KEY
+                + consumed.to_bytes(8, "big")
+                + sum(prepared.broadcast_offsets.values()).to_bytes(8, "big")
+            )
+            packed = _packed(list(chain.from_iterable(changes.items())))
+            for number, value in enumerate(packed):
+                transaction.append(self.stage.changelog, partition, key + number.to_bytes(4, "big"), value)
         if prepared.dead:
             self._write_dead_letters(transaction, prepared.dead)
         for name, offset in prepared.broadcast_offsets.items():
@@ -352,13 +352,33 @@ def _write_outputs(transaction: Transaction, prepared: Sequence[Prepared]) -> No
             part.report.outputs += len(found)
             outputs.setdefault(place, []).append(found)
     for (topic, partition), parts in outputs.items():
-        for frame in encode_frames(parts[0] if len(parts) == 1 else merge(*parts, key=_matching_order)):
+        for frame in encode_frames(parts[0] if len(parts) == 1 else merged(parts)):
             transaction.append(topic, partition, None, frame)
 
 
-def _matching_order(event: Any) -> tuple[int, int]:
-    """Where an output stands in the order of matching; outputs without such an order keep their partition's."""
-    return getattr(event, "executed_at", 0), getattr(event, "source_sequence", 0)
+def merged(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """Events of several partitions by place in the order of matching; those of one partition keep their order."""
+    keys: list[Any] = []
+    for part in parts:
+        try:
+            orders = list(map(_order_of, part))
+        except AttributeError:
+            orders = [
+                (getattr(event, "executed_at", 0), getattr(event, "source_sequence", 0)) for event in part
+            ]
+        # What stands behind a later event of its partition waits for it.
+        keys += accumulate(orders, max)
+    whole = list(chain.from_iterable(parts))
+    return [whole[place] for place in sorted(range(len(whole)), key=keys.__getitem__)]
+
+
+def _packed(changes: list[bytes | None]) -> list[bytes]:
+    """Changelog records that hold `changes` (key, value, key, value, ...) in order, each within its cap."""
+    value = pack_changes(changes)
+    if len(value) <= CHANGELOG_BYTES_MAX or len(changes) == 2:
+        return [value]
+    middle = len(changes) // 4 * 2
+    return _packed(changes[:middle]) + _packed(changes[middle:])
 
 
 def _original_bytes(records: Sequence[Record], offset: int, index: int, event: Any) -> bytes:

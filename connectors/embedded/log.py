@@ -8,7 +8,7 @@ Guarantees: a transaction is in the log whole or not at all; offsets of a topic 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -428,6 +428,16 @@ class EmbeddedTransaction:
     def delete(self, table: str, partition: int, key: bytes) -> None:
         """Remove a key of a table."""
         self._batch.delete(self._log._table_prefix(table, partition) + key)
+
+    def put_all(self, table: str, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
+        """Set keys of a table, and remove those whose value is None."""
+        prefix = self._log._table_prefix(table, partition)
+        put, delete = self._batch.put, self._batch.delete
+        for key, value in changes.items():
+            if value is None:
+                delete(prefix + key)
+            else:
+                put(prefix + key, value)
 
     def commit_offset(self, group: str, topic: str, partition: int, next_offset: int) -> None:
         """Set where a group goes on in a topic partition."""

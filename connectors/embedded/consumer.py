@@ -1,0 +1,385 @@
+"""Reading the embedded log by Faust's own means: assignment, positions, acknowledgement, flow.
+
+Owns: one App's places in the log, what it was handed and what it has acknowledged.
+Assumes: the App's event loop; appends may come from other threads, they only wake it.
+Guarantees: each partition's records are delivered in order and without a gap from the committed offset on (a
+gap that no retention made ends the App); a commit never passes a record that is not acknowledged; what waits
+between the log and the streams is bounded in records and bytes.
+"""
+
+import asyncio
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from faust.transport.consumer import Consumer as FaustConsumer
+from faust.types.tuples import TP, ConsumerMessage
+
+from connectors.embedded.errors import StateError
+from connectors.embedded.layout import LogRecord
+from connectors.embedded.log import EmbeddedLog, TopicPartition
+from connectors.embedded.producer import TIMESTAMP_HEADER
+from connectors.embedded.shared import claim_group
+
+READ_RECORDS_MAX = 500
+READ_BYTES_MAX = 1024 * 1024
+"""Most records and bytes of a partition that are read at once, before other partitions have their turn."""
+
+WAITING_BYTES_MAX = 8 * 1024 * 1024
+"""Most bytes of a partition that wait in a stream's queue, by the largest record among them."""
+
+_YIELD_RECORDS = 100
+_IDLE_SECONDS = 1.0
+_REBALANCING_SECONDS = 0.002
+"""Nothing tells when a rebalance ends, so until then the end is looked for this often."""
+
+_MEMBER = "embedded"
+
+
+class _Cluster:
+    """What Faust's assignor asks of a cluster."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """The partitions of a topic."""
+        definition = self._log.topics().get(topic)
+        return set(range(definition.partitions)) if definition is not None else set()
+
+
+class Consumer(FaustConsumer):  # type: ignore[misc]
+    """The one member of its group on the log."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._embedded: EmbeddedLog = self.transport.embedded
+        self._group: str = self.app.conf.id
+        self._subscription: frozenset[str] = frozenset()
+        self._assigned: set[Any] = set()
+        self._positions: dict[Any, int] = {}
+        self._delivered: dict[Any, deque[int]] = defaultdict(deque)
+        self._largest: dict[Any, int] = defaultdict(int)
+        self._n_acked: int = 0
+        self._seeks = 0
+        self._wakeup = asyncio.Event()
+        self._rebalance_turn = asyncio.Lock()
+        self._thread = threading.get_ident()
+        self._leaving: list[Callable[[], object]] = []
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """Become the member of the group, and hear of appends. Raises where the group has one (P12)."""
+        self._thread = threading.get_ident()
+        self._leaving = [
+            claim_group(self._embedded, self._group),
+            self._embedded.subscribe(self._on_appended),
+        ]
+
+    async def on_stop(self) -> None:
+        """Commit what is acknowledged and leave the group."""
+        await super().on_stop()
+        self.close()
+
+    def close(self) -> None:
+        """Leave the group."""
+        for leave in self._leaving:
+            leave()
+        self._leaving = []
+
+    def _on_appended(self, grown: list[TopicPartition]) -> None:
+        if any(topic in self._subscription for topic, _ in grown):
+            self._wake()
+
+    def _wake(self) -> None:
+        if threading.get_ident() == self._thread:
+            self._wakeup.set()
+        else:
+            self.loop.call_soon_threadsafe(self._wakeup.set)
+
+    # -- subscription and assignment ----------------------------------------------------------------------------
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Take all partitions of topics; missing ones are made."""
+        names = frozenset(topics)
+        for name in names - self._embedded.topics().keys():
+            self._embedded.create_topic(name, self.app.conf.topic_partitions)
+        self._subscription = names
+        # P4: Faust's part of an assignment waits until this call has returned.
+        self.add_future(self._rebalance(names))
+
+    async def _rebalance(self, topics: frozenset[str]) -> None:
+        async with self._rebalance_turn:
+            app = self.app
+            app.on_rebalance_start()
+            await self.on_partitions_revoked(set(self._assigned))
+            assignor = app.assignor
+            metadata = assignor.metadata(set(topics))
+            assignment = assignor.assign(_Cluster(self._embedded), {_MEMBER: metadata})[_MEMBER]
+            assignor.on_assignment(assignment)
+            assigned = {
+                TP(topic, partition)
+                for topic, partitions in assignment.assignment
+                for partition in partitions
+            }
+            self._assigned = assigned
+            await self.seek_to_committed()
+            # P5: streams skip every message of another generation.
+            app.consumer_generation_id += 1
+            await self.on_partitions_assigned(set(assigned), app.consumer_generation_id)
+
+    def assignment(self) -> set[Any]:
+        """The topic partitions of this member, as a copy."""
+        return set(self._assigned)
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has."""
+        definition = self._embedded.topics().get(topic)
+        return None if definition is None else definition.partitions
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+        """The partition of a key."""
+        if partition is not None:
+            return partition
+        return None if key is None else int(self.app.producer.key_partition(topic, key).partition)
+
+    def _new_topicpartition(self, topic: str, partition: int) -> Any:
+        return TP(topic, partition)
+
+    async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
+        """Make a topic where there is none."""
+        await self.app.producer.create_topic(topic, partitions, replication, **options)
+
+    # -- positions ----------------------------------------------------------------------------------------------
+
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        """Set every position to its committed offset, or to the first record where there is none."""
+        committed = {tp: self._embedded.committed(self._group, *tp) for tp in self._assigned}
+        for tp, offset in committed.items():
+            self._set_position(tp, self._embedded.start_offset(*tp) if offset is None else offset)
+        return committed
+
+    async def _seek(self, partition: Any, offset: int) -> None:
+        self._set_position(partition, offset)
+
+    async def seek_wait(self, partitions: Mapping[Any, int]) -> None:
+        """Set positions."""
+        for tp, offset in partitions.items():
+            self._set_position(tp, offset)
+            self._read_offset[tp] = offset if offset else None
+
+    async def seek_to_beginning(self, *partitions: Any) -> None:
+        """Set positions to the first record that is there."""
+        for tp in partitions or self.assignment():
+            self._set_position(tp, self._embedded.start_offset(*tp))
+
+    def _set_position(self, tp: Any, offset: int) -> None:
+        self._positions[tp] = offset
+        self._delivered.pop(tp, None)
+        self._acked.pop(tp, None)
+        self._acked_index.pop(tp, None)
+        self._seeks += 1
+        self._wake()
+
+    async def position(self, tp: Any) -> int | None:
+        """The offset that is read next."""
+        return self._positions.get(tp)
+
+    def highwater(self, tp: Any) -> int:
+        """The offset that the next record of the log will have."""
+        return self._embedded.end_offset(*tp)
+
+    async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
+        """`highwater` of several."""
+        return {tp: self.highwater(tp) for tp in partitions}
+
+    async def earliest_offsets(self, *partitions: Any) -> Mapping[Any, int]:
+        """The first offset that is there."""
+        return {tp: self._embedded.start_offset(*tp) for tp in partitions}
+
+    # -- flow ---------------------------------------------------------------------------------------------------
+
+    def stop_flow(self) -> None:
+        """Deliver nothing until `resume_flow`."""
+        super().stop_flow()
+        self._wake()
+
+    def resume_flow(self) -> None:
+        """Deliver again."""
+        super().resume_flow()
+        self._wake()
+
+    def resume_partitions(self, tps: Iterable[Any]) -> None:
+        """Deliver these partitions again (P9: pausing is only a set, so the drain is woken)."""
+        super().resume_partitions(tps)
+        self._wake()
+
+    def on_buffer_drop(self, tp: Any) -> None:
+        """A stream's queue has room again."""
+        super().on_buffer_drop(tp)
+        self._wake()
+
+    async def _getmany(  # the name and the arguments are Faust's
+        self,
+        active_partitions: set[Any] | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> dict[Any, list[LogRecord]]:
+        """What waits in the active partitions, as far as there is room; {} when the flow stops or time is up."""
+        self._wakeup.clear()
+        found = self._read_waiting(active_partitions)
+        if not found:
+            await self._woken(_REBALANCING_SECONDS if self.app.rebalancing else timeout)
+            found = self._read_waiting(active_partitions)
+        return found
+
+    async def _woken(self, seconds: float) -> None:
+        timer = self.loop.call_later(seconds, self._wakeup.set)
+        try:
+            await self._wakeup.wait()
+        finally:
+            timer.cancel()
+
+    def _read_waiting(self, active_partitions: set[Any] | None) -> dict[Any, list[LogRecord]]:
+        found: dict[Any, list[LogRecord]] = {}
+        if not self.flow_active:
+            return found
+        log = self._embedded
+        # P1: while tables are recovered, the streams' queues will still be cleared; what they were given before
+        # would be lost. Only changelogs are read until then.
+        only = self.app.tables.changelog_topics if self.app.rebalancing else None
+        for tp in self._assigned if active_partitions is None else tuple(active_partitions):
+            position = self._positions.get(tp)
+            if (
+                position is None
+                or position >= log.end_offset(*tp)
+                or (only is not None and tp.topic not in only)
+            ):
+                continue
+            room = self._room(tp)
+            if room > 0:
+                records = log.read(
+                    tp.topic, tp.partition, position, min(room, READ_RECORDS_MAX), READ_BYTES_MAX
+                )
+                if records:
+                    found[tp] = records
+        return found
+
+    def _room(self, tp: Any) -> int:
+        """How many more records the queues of a partition's streams take, in count and in bytes."""
+        rooms = [READ_RECORDS_MAX]
+        for channel in self.app.topics._tp_index.get(tp, ()):
+            queue = channel.queue
+            waiting = queue.qsize()
+            rooms.append(queue.maxsize - waiting if queue.maxsize else READ_RECORDS_MAX)
+            if not waiting:
+                self._largest[tp] = 0
+            elif waiting * self._largest[tp] >= WAITING_BYTES_MAX:
+                rooms.append(0)
+            if rooms[-1] <= 0:
+                # The queue tells those in this set when it is read from.
+                queue._pending_pressure_drop_callbacks.add(self._wake)
+        return min(rooms)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand records to the streams until the fetcher stops."""
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                records = await self._getmany(self._get_active_partitions(), _IDLE_SECONDS)
+                if records:
+                    await self._deliver(records)
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver(self, records: dict[Any, list[LogRecord]]) -> None:
+        seeks = self._seeks
+        since_yield = 0
+        for tp, found in records.items():
+            acknowledged = self.app.topics.acks_enabled_for(tp.topic)
+            for record in found:
+                if self._seeks != seeks or not self.flow_active or tp in self._paused_partitions:
+                    break
+                self._step_over(tp, record, acknowledged)
+                await self.callback(self._to_message(tp, record))
+                since_yield += 1
+                if since_yield >= _YIELD_RECORDS:
+                    since_yield = 0
+                    await asyncio.sleep(0)
+            if self._commit_every is not None and self._n_acked >= self._commit_every:
+                self._n_acked = 0
+                await self.commit()
+
+    def _step_over(self, tp: Any, record: LogRecord, acknowledged: bool) -> None:
+        position = self._positions[tp]
+        if record.offset != position:
+            topic = self._embedded.topics()[tp.topic]
+            if not (topic.compact or topic.retention_seconds or topic.retention_bytes):
+                raise StateError(
+                    f"{self._embedded.folder}: expected offset {position} of {tp.topic}/{tp.partition}, found "
+                    f"{record.offset}; records are missing: restore a backup (docs/operating/damaged-state.md)"
+                )
+        # Before the callback: a seek while it waits must win.
+        self._positions[tp] = record.offset + 1
+        if acknowledged:
+            self._delivered[tp].append(record.offset)
+        size = len(record.value or b"")
+        if size > self._largest[tp]:
+            self._largest[tp] = size
+
+    def _to_message(self, tp: Any, record: LogRecord) -> Any:
+        timestamp = record.appended_at / 1e9
+        headers = None
+        if record.headers:
+            headers = [(name, value) for name, value in record.headers if name != TIMESTAMP_HEADER]
+            for name, value in record.headers:
+                if name == TIMESTAMP_HEADER:
+                    timestamp = float(value)
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            record.offset,
+            timestamp,
+            0,
+            headers,
+            record.key,
+            record.value,
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    # -- commits ------------------------------------------------------------------------------------------------
+
+    def _new_offset(self, tp: Any) -> int | None:
+        """The offset after the last of the acknowledged records that follow the committed one without a gap.
+
+        P3: Faust's own steps over one record that is not acknowledged, where it follows the committed offset.
+        """
+        delivered, acknowledged = self._delivered[tp], self._acked_index[tp]
+        last = None
+        while delivered and delivered[0] in acknowledged:
+            last = delivered.popleft()
+            acknowledged.discard(last)
+        if last is None:
+            return None
+        self._acked[tp] = [offset for offset in self._acked[tp] if offset > last]
+        return last + 1
+
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        """Write offsets that go forward; a stage has written its own already, with its step."""
+        transaction = self._embedded.transaction()
+        forward = False
+        for tp, offset in offsets.items():
+            known = self._embedded.committed(self._group, *tp)
+            if known is None or offset > known:
+                transaction.commit_offset(self._group, tp.topic, tp.partition, offset)
+                forward = True
+        if forward:
+            transaction.commit()
+        return True
+
+    def verify_recovery_event_path(self, now: float, tp: Any) -> None:
+        """Nothing to verify: there is no connection that could hang."""

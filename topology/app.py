@@ -1,0 +1,215 @@
+"""A stage as a Faust App: one App a stage, whose id is the consumer group of the stage.
+
+Owns: how records reach the steps of a stage, and what happens when a step cannot be committed.
+Assumes: an open log of this process, with the topics of the stage in it; one event loop.
+Guarantees: runners are built after the tables are restored and before the first record; a record is acknowledged
+after its step is committed, never before; a partition that stopped stays unacknowledged and holds up no other;
+a commit that fails is tried again until it succeeds, and `trouble` says so meanwhile.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import faust
+import structlog
+from mode.supervisors import CrashingSupervisor
+from yarl import URL
+
+from agents.stage import Stage
+from connectors.embedded.errors import CommitError
+from connectors.embedded.log import EmbeddedLog
+from connectors.embedded.shared import share_log
+from connectors.embedded.store import TABLE_OPTION
+from connectors.embedded.tables import TableManager
+from topology.runtime import PartitionRunner, StepReport, step_together
+from topology.settings import Settings
+from topology.stages import Observer
+from topology.web_server import ListeningWeb
+
+RETRY_SECONDS_FIRST = 0.05
+RETRY_SECONDS_MAX = 5.0
+"""Between the attempts of a commit that failed (a full disk): doubled each time, up to the second."""
+
+_RESTORE_SECONDS_MAX = 3_600.0
+_UNUSED_PORT = 6066
+
+StepObserver = Callable[[Stage, Sequence[tuple[PartitionRunner, StepReport]], float], None]
+Event = Any
+_logger = structlog.get_logger(__name__)
+
+
+class StageApp(faust.App):  # type: ignore[misc]
+    """The App of one stage; `runners` by partition, once it is ready."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        log: EmbeddedLog,
+        settings: Settings,
+        *,
+        observers: Sequence[Observer] = (),
+        on_step: StepObserver | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
+        self.stage = stage
+        self.embedded = log
+        self.settings = settings
+        self.runners: dict[int, PartitionRunner] = {}
+        self.trouble: str | None = None
+        self.listener = listener
+        self._observers = observers
+        self._on_step = on_step
+        folder = log.folder / "faust"
+        folder.mkdir(exist_ok=True)
+        super().__init__(
+            stage.name,
+            broker=[share_log(log)],
+            store=URL("embedded://"),
+            datadir=folder / stage.name,
+            topic_partitions=settings.partitions,
+            topic_disable_leader=True,
+            reply_create_topic=False,
+            stream_buffer_maxsize=settings.queue_records_max,
+            # A step is committed before the loop runs again, so at the end there is nothing to wait for.
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            broker_request_timeout=_RESTORE_SECONDS_MAX,
+            agent_supervisor=CrashingSupervisor,
+            TableManager=TableManager,
+            web_enabled=listener is not None,
+            web_bind=settings.web_host,
+            web_host=settings.web_host,
+            web_port=_UNUSED_PORT if listener is None else listener.getsockname()[1],
+            web_stats_enabled=False,
+            web_graph_enabled=False,
+            web_router_enabled=False,
+            web_tables_enabled=False,
+            web_metrics_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        self.stage_table = self.Table(
+            stage.table.name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=settings.partitions,
+            options={TABLE_OPTION: stage.table.name},
+            changelog_topic=self.topic(
+                stage.changelog,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=settings.partitions,
+                compacting=True,
+                acks=False,
+                internal=True,
+            ),
+        )
+        source = self.topic(
+            stage.input.name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=settings.partitions,
+            allow_empty=True,
+        )
+        self.agent(source, name=stage.name)(self._run)
+
+    def _new_web(self) -> Any:
+        return ListeningWeb(self)
+
+    def on_rebalance_end(self) -> None:
+        """The tables are restored: open the partitions, before any record is delivered (P1)."""
+        for partition in range(self.settings.partitions):
+            if partition not in self.runners:
+                self.runners[partition] = PartitionRunner(
+                    self.stage, partition, self.embedded, self.settings.partitions, self._observers
+                )
+        super().on_rebalance_end()
+
+    async def _run(self, stream: Any) -> None:
+        source = stream.noack()
+        async for event in source.events():
+            waiting = self._take_waiting(source.channel.queue, event)
+            if await self._apply(waiting):
+                for partition, events in waiting.items():
+                    if self.runners[partition].stopped is None:
+                        for applied in events:
+                            applied.ack()
+                    else:
+                        self._leave(partition)
+
+    def _take_waiting(self, queue: Any, first: Event) -> dict[int, list[Event]]:
+        """The first event and what waits behind it, by partition, until one of them has a full step."""
+        generation = self.consumer_generation_id
+        events_max, bytes_max = self.settings.step_events_max, self.settings.step_bytes_max
+        waiting: dict[int, list[Event]] = {first.message.partition: [first]}
+        sizes = {first.message.partition: len(first.message.value or b"")}
+        while not queue.empty():
+            event = queue.get_nowait()
+            message = event.message
+            if message.generation_id != generation:
+                continue
+            partition = message.partition
+            events = waiting.get(partition)
+            if events is None:
+                events = waiting[partition] = []
+                sizes[partition] = 0
+            events.append(event)
+            sizes[partition] += len(message.value or b"")
+            if len(events) >= events_max or sizes[partition] >= bytes_max:
+                break
+        return waiting
+
+    async def _apply(self, waiting: dict[int, list[Event]]) -> bool:
+        """One step of the partitions that still run; False where the App stopped before it could be committed."""
+        work = [
+            (self.runners[partition], [event.message for event in events])
+            for partition, events in waiting.items()
+            if self.runners[partition].stopped is None
+        ]
+        pause = RETRY_SECONDS_FIRST
+        while work:
+            started = time.perf_counter()
+            try:
+                reports = step_together(work)
+            except CommitError as error:
+                _logger.error(
+                    "commit failed, trying again", stage=self.stage.name, error=str(error), seconds=pause
+                )
+                self.trouble = str(error)
+                await self.sleep(pause)
+                pause = min(2 * pause, RETRY_SECONDS_MAX)
+                if self.should_stop:
+                    return False
+                continue
+            self.trouble = None
+            if self._on_step is not None:
+                self._on_step(self.stage, reports, time.perf_counter() - started)
+            break
+        return True
+
+    def _leave(self, partition: int) -> None:
+        """Read no more of a partition that stopped."""
+        consumer = self.consumer
+        consumer.pause_partitions(
+            {tp for tp in consumer.assignment() if tp == (self.stage.input.name, partition)}
+        )
+
+
+def build_app(
+    stage: Stage,
+    log: EmbeddedLog,
+    settings: Settings,
+    *,
+    observers: Sequence[Observer] = (),
+    on_step: StepObserver | None = None,
+    listener: socket.socket | None = None,
+) -> StageApp:
+    """The App of a stage over an open log; `listener` is the socket of its web views, if it has any."""
+    return StageApp(stage, log, settings, observers=observers, on_step=on_step, listener=listener)
+
+
+async def stop_apps(apps: Sequence[StageApp]) -> None:
+    """Stop Apps together; each commits what it has applied."""
+    await asyncio.gather(*(app.stop() for app in apps))

@@ -1,0 +1,38 @@
+"""Faust's web server on a socket that is bound already, without any of Faust's own pages.
+
+The socket is bound before the App is built, so that its address is known to the App (routing needs it), a free
+port can be taken, and a port in use is an error of the start and not of a running worker.
+"""
+
+import socket
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from aiohttp.web import SockSite
+from faust.web.drivers.aiohttp import Web
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address; port 0 takes a free one. Raises OSError where it is in use."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class ListeningWeb(Web):  # type: ignore[misc]
+    """Serves the pages of an App on its `listener`."""
+
+    # `/table` and `/router` show every table to whoever asks, `/graph` and `/` what runs here.
+    default_blueprints: ClassVar[Sequence[Any]] = ()
+    production_blueprints: ClassVar[Sequence[Any]] = ()
+    debug_blueprints: ClassVar[Sequence[Any]] = ()
+    optional_blueprints: ClassVar[Sequence[Any]] = ()
+
+    def _new_transport_tcp(self) -> Any:
+        return SockSite(self._runner, self.app.listener, ssl_context=self.app.conf.web_ssl_context)
