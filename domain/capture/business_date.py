@@ -56,15 +56,21 @@ class BusinessDays:
         return self._date
 
     def _find(self, executed_at: int) -> None:
+        # Instants are compared, never times of day: where the clock is changed, those repeat or are left out.
         local = (_EPOCH + timedelta(seconds=executed_at // NANOSECONDS_PER_SECOND)).astimezone(self._zone)
         day = local.date()
-        if not self._whole_day and local.time() >= self._cut_off:
+        while executed_at >= self._ends(day):
             day += timedelta(days=1)
-        ends = day + timedelta(days=1) if self._whole_day else day
-        starts = ends - timedelta(days=1)
-        self._start = _nanoseconds(datetime.combine(starts, self._cut_off, self._zone))
-        self._end = _nanoseconds(datetime.combine(ends, self._cut_off, self._zone))
+        while executed_at < self._ends(day - timedelta(days=1)):
+            day -= timedelta(days=1)
+        self._start, self._end = self._ends(day - timedelta(days=1)), self._ends(day)
         self._date = add_business_days(day, 0, self._calendar).isoformat()
+
+    def _ends(self, day: date) -> int:
+        """The instant at which a day is over."""
+        if self._whole_day:
+            day += timedelta(days=1)
+        return _nanoseconds(datetime.combine(day, self._cut_off, self._zone))
 
 
 def settlement_date(business_date: str, days: int, calendar: str) -> str:

@@ -13,7 +13,7 @@ from domain.capture.faults import Fault
 from domain.capture.reference import ReferenceData
 from schemas.units import identifier_fault
 
-_RIC = re.compile(r"[A-Za-z0-9^=/_-]{1,26}(?:\.[A-Za-z]{1,4})?(?:\^[A-Z][0-9]{2})?", re.ASCII)
+_RIC = re.compile(r"\.?[A-Za-z0-9^=/_-]{1,26}(?:\.[A-Za-z]{1,4})?(?:\^[A-Z][0-9]{2})?", re.ASCII)
 
 CHECK_DIGITS: Mapping[str, Callable[[str], bool]] = {
     "isin": isin.is_valid,
@@ -46,7 +46,7 @@ def resolve(fill: Any, reference: ReferenceData) -> str | Fault:
     """The instrument that a fill names.
 
     An id that is not defined is taken as it is (the fill's own terms hold then); every other scheme must lead
-    to a defined instrument.
+    to exactly one defined instrument.
     """
     scheme, name = fill.instrument_scheme, fill.instrument
     if scheme == "id":
@@ -60,9 +60,11 @@ def resolve(fill: Any, reference: ReferenceData) -> str | Fault:
             return Fault("unknown identifier scheme", "instrument_scheme", f"one of {schemes}", repr(scheme))
         if not check(name):
             return Fault(f"{scheme} is not valid", "instrument", _expected(scheme), repr(name))
-    found = reference.by_identifier.get((scheme, name))
-    if found is None:
-        return Fault(
-            "unknown instrument", "instrument", f"a defined instrument with this {scheme}", repr(name)
-        )
-    return found
+    found = reference.by_identifier.get((scheme, name), ())
+    if len(found) == 1:
+        return found[0]
+    expected = f"a defined instrument with this {scheme}"
+    if not found:
+        return Fault("unknown instrument", "instrument", expected, repr(name))
+    several = ", ".join(sorted(found))
+    return Fault("instrument is not certain", "instrument", f"one {expected[2:]}", f"{name!r} of {several}")

@@ -96,7 +96,7 @@ def content_digest(fill: Any) -> bytes:
             fill.instrument,
             fill.side,
             f"{fill.quantity.normalize()}|{fill.price.normalize()}|{fees}|{fill.executed_at}|{multiplier}|"
-            f"{fill.inverse}|{fill.currency}|{fill.accrued_interest}|{fill.settlement_date}",
+            f"{fill.inverse}|{fill.currency}|{fill.accrued_interest.normalize()}|{fill.settlement_date}",
             fill.venue,
             fill.account,
             fill.strategy,

@@ -18,7 +18,7 @@ class ReferenceData:
     def __init__(self) -> None:
         self.books: dict[str, Any] = {}
         self.instruments: dict[str, Any] = {}
-        self.by_identifier: dict[tuple[str, str], str] = {}
+        self.by_identifier: dict[tuple[str, str], tuple[str, ...]] = {}
         self.rules: list[Any] = []
         self.version = 0
 
@@ -33,8 +33,9 @@ class ReferenceData:
                 self._forget_identifiers(definition.instrument)
                 self._set(self.instruments, definition.instrument, definition)
                 if definition.active:
-                    for scheme, value in definition.identifiers.items():
-                        self.by_identifier[scheme, value] = definition.instrument
+                    for identifier in definition.identifiers.items():
+                        named = self.by_identifier.get(identifier, ())
+                        self.by_identifier[identifier] = (*named, definition.instrument)
             elif kind is _RoutingRule:
                 rules = {rule.rule: rule for rule in self.rules}
                 self._set(rules, definition.rule, definition)
@@ -50,8 +51,12 @@ class ReferenceData:
     def _forget_identifiers(self, instrument: str) -> None:
         known = self.instruments.get(instrument)
         if known is not None:
-            for scheme, value in known.identifiers.items():
-                self.by_identifier.pop((scheme, value), None)
+            for identifier in known.identifiers.items():
+                named = tuple(name for name in self.by_identifier[identifier] if name != instrument)
+                if named:
+                    self.by_identifier[identifier] = named
+                else:
+                    del self.by_identifier[identifier]
 
     def lot_method(self, book: str, instrument_class: str) -> LotMethod:
         """How a book matches an instrument class; FIFO where nothing is defined."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from operator import attrgetter
 from typing import Any
 
 from domain.capture.faults import Fault
@@ -13,6 +15,15 @@ EXECUTED_AT_MIN = -2_208_988_800_000_000_000
 
 EXECUTED_AT_MAX = 7_258_118_400_000_000_000
 """2200-01-01T00:00:00Z in nanoseconds."""
+
+TEXT_CHARACTERS_MAX = 1_000
+"""Most characters of a text that is copied into what is booked: outputs must fit a frame."""
+
+ACCEPTED_FEES_MAX = 100
+"""Most fees of one fill."""
+
+_SEQUENCE_MAX = 1 << 63
+_FOUND_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +49,24 @@ def _identifier(name: str) -> Callable[[Any], Fault | None]:
         if text is None:
             return None
         expected = identifier_fault(text)
-        return None if expected is None else Fault(f"{name} is not valid", name, expected, repr(text))
+        return None if expected is None else Fault(f"{name} is not valid", name, expected, _shown(text))
 
     return check
+
+
+def _shown(text: str) -> str:
+    return repr(text[:_FOUND_MAX])
+
+
+def _texts(fill: Any) -> Fault | None:
+    # All together are short nearly always, and that costs less to find out.
+    if len("".join([text for text in _texts_of(fill) if text])) <= TEXT_CHARACTERS_MAX:
+        return None
+    for name, text in zip(TEXTS, _texts_of(fill), strict=True):
+        if text is not None and len(text) > TEXT_CHARACTERS_MAX:
+            expected = f"at most {TEXT_CHARACTERS_MAX} characters"
+            return Fault(f"{name} is not valid", name, expected, f"{len(text)} characters")
+    return None
 
 
 def _number(name: str) -> Callable[[Any], Fault | None]:
@@ -72,7 +98,37 @@ def _time(fill: Any) -> Fault | None:
     return Fault("executed_at is not valid", "executed_at", "a time from 1900 to 2200", str(fill.executed_at))
 
 
+def _recorded(fill: Any) -> Fault | None:
+    if 0 <= fill.recorded_at < EXECUTED_AT_MAX:
+        return None
+    return Fault("recorded_at is not valid", "recorded_at", "a time from 1970 to 2200", str(fill.recorded_at))
+
+
+def _sequence(fill: Any) -> Fault | None:
+    if -_SEQUENCE_MAX <= fill.source_sequence < _SEQUENCE_MAX:
+        return None
+    expected = "a whole number of 64 bits"
+    return Fault("source_sequence is not valid", "source_sequence", expected, str(fill.source_sequence)[:80])
+
+
+def _settlement_date(fill: Any) -> Fault | None:
+    text = fill.settlement_date
+    if text is None:
+        return None
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return None
+    except ValueError:
+        pass
+    expected = "a date that exists, as YYYY-MM-DD"
+    return Fault("settlement_date is not valid", "settlement_date", expected, _shown(text))
+
+
 def _original(fill: Any) -> Fault | None:
+    if fill.original_trade_id == fill.trade_id:
+        expected = "the id of another trade: a correction has its own"
+        found = repr(fill.original_trade_id)
+        return Fault("original_trade_id is not valid", "original_trade_id", expected, found)
     if (fill.action is Action.NEW) == (fill.original_trade_id is None):
         return None
     expected = "none for a new trade" if fill.action is Action.NEW else "the id of the trade to correct"
@@ -93,7 +149,13 @@ def _kind(fill: Any) -> Fault | None:
 
 
 def _fees(fill: Any) -> Fault | None:
+    if len(fill.fees) > ACCEPTED_FEES_MAX:
+        expected = f"at most {ACCEPTED_FEES_MAX} fees"
+        return Fault("too many fees", "fees", expected, str(len(fill.fees)))
     for fee in fill.fees:
+        if len(fee.kind) > TEXT_CHARACTERS_MAX or len(fee.currency) > TEXT_CHARACTERS_MAX:
+            expected = f"a kind and a currency of at most {TEXT_CHARACTERS_MAX} characters"
+            return Fault("a fee is not valid", "fees", expected, "more")
         expected = number_fault(fee.amount)
         if expected is not None:
             return Fault("a fee is not valid", "fees", expected, str(fee.amount)[:80])
@@ -107,11 +169,21 @@ def _regime(fill: Any) -> Fault | None:
     return None
 
 
+TEXTS = (
+    *("event_id", "correlation_id", "causation_id", "source", "group_id", "idempotency_hash", "currency"),
+    *("venue", "account", "entity", "strategy", "trader", "counterparty", "underlying", "instrument_class"),
+    "instrument_scheme",
+)
+"""Fields of free text."""
+
+_texts_of = attrgetter(*TEXTS)
+
 CHECKS: tuple[Callable[[Any], Fault | None], ...] = (
     _identifier("trade_id"),
     _identifier("instrument"),
     _identifier("book"),
     _identifier("original_trade_id"),
+    _texts,
     _number("quantity"),
     _number("price"),
     _number("multiplier"),
@@ -120,6 +192,9 @@ CHECKS: tuple[Callable[[Any], Fault | None], ...] = (
     _quantity,
     _multiplier,
     _time,
+    _recorded,
+    _sequence,
+    _settlement_date,
     _original,
     _kind,
     _regime,
