@@ -99,7 +99,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Every finding; those whose part begins with `optional` are needed for tests or later stages only."""
     checks: list[Callable[[], Finding]] = [
         _python,
-        *(lambda name=name: _package(name) for name in _PACKAGES),  # type: ignore[misc]
+        *(lambda name=name: _package(name) for name in _PACKAGES),
         _shared_memory,
         lambda: _data_folder(settings),
         lambda: _port(settings),

@@ -1,0 +1,182 @@
+"""`make demo`: starts the stack, plays the simulated tape, kills the worker, and compares the books.
+
+`DEMO_HOLD=1` keeps the stack running at the end; `DEMO_FILLS` sets the length of the tape.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.live import Live
+from rich.table import Table
+
+from clients.python.pks_client import PositionError, PositionReader
+from schemas import topics
+from topology.cli.output import console, print_facts
+from topology.demo import tape
+from topology.demo.feed import Feed
+from topology.demo.stack import SHARED_MEMORY, Stack
+from topology.entry import open_entry
+from topology.settings import Settings
+
+FILLS_DEFAULT = 60_000
+WEB_PORT = 6066
+_DATA = Path(".pks") / "demo"
+_REFRESH_SECONDS = 0.25
+_LINE_SECONDS = 2.0
+
+
+def main() -> int:
+    """Run the demonstration; 0 where both books are equal."""
+    data = Path(os.environ.get("DEMO_DATA", _DATA))
+    number = int(os.environ.get("DEMO_FILLS", FILLS_DEFAULT))
+    shutil.rmtree(data, ignore_errors=True)
+    data.parent.mkdir(parents=True, exist_ok=True)
+    fills = list(tape.fills(number))
+    console().print(
+        f"[bold]PKS demonstration[/bold]: {len(fills):,} SIMULATED fills (seed {tape.SEED}): late, twice, amended, "
+        "cancelled; FIFO, LIFO and average books; an inverse perpetual, a future, an option"
+    )
+    stack = Stack(data, int(os.environ.get("PKS_WEB_PORT", WEB_PORT)))
+    stack.start()
+    try:
+        return _play(stack, fills)
+    finally:
+        stack.stop()
+
+
+def _play(stack: Stack, fills: list[object]) -> int:
+    with open_entry(Settings(data=stack.data)) as entry:
+        books, instruments = tape.definitions()
+        entry.publish(topics.BOOKS, books, lambda book: str(book.book))
+        entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
+    feed = Feed(stack.data, fills)
+    started = time.monotonic()
+    feed.start()
+    killed = _watch(stack, feed, started)
+    feed.join()
+    seconds = time.monotonic() - started
+    with open_entry(Settings(data=stack.data)) as entry:
+        entry.gate.settle()
+        counts = entry.gate.counts([tape.SOURCE])[tape.SOURCE]
+    live = stack.ask("book-hash")["book_hash"]
+    clean = _clean_run(stack, fills)
+    equal = live == clean
+    console().print()
+    print_facts(
+        {
+            "sent": f"{feed.total:,} fills in {seconds:.1f} s ({feed.total / seconds:,.0f} a second, durable)",
+            "killed": f"process {killed} with -9 in the middle; {feed.sent_again} fills were sent again",
+            "became": f"{counts[0]:,} read, {counts[1]:,} duplicates, {counts[2]:,} rejected",
+            "latency": f"{_milliseconds(feed, 0.5)} p50, {_milliseconds(feed, 0.99)} p99 "
+            "(batch sent -> slot in shared memory)",
+            "book hash": live,
+            "clean run": f"{clean}  {'EQUAL' if equal else 'DIFFERENT'}",
+        }
+    )
+    _say_how_to_look(stack)
+    if os.environ.get("DEMO_HOLD") == "1":
+        console().print("\nDEMO_HOLD=1: the stack keeps running; Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            stack.wait()
+    return 0 if equal else 1
+
+
+def _watch(stack: Stack, feed: Feed, started: float) -> int:
+    """Show the positions while the tape runs; kill the worker half-way. Returns the process that was killed."""
+    killed, last_line, phase = 0, 0.0, f"process {stack.addresses['process']}"
+    live = sys.stdout.isatty()
+    with Live(console=console(), refresh_per_second=4, transient=False, auto_refresh=False) as screen:
+        while not feed.done and feed.failure is None:
+            if not killed and feed.sent >= feed.total // 2:
+                killed = stack.kill()
+                stack.start()
+                phase = f"process {killed} killed with -9; process {stack.addresses['process']} took over"
+                console().print(
+                    f"killed the worker (process {killed}) with -9; ready again after "
+                    f"{stack.addresses['ready_after_seconds']} s as process {stack.addresses['process']}"
+                )
+            if live:
+                screen.update(_table(feed, time.monotonic() - started, phase), refresh=True)
+            elif time.monotonic() - last_line > _LINE_SECONDS:
+                last_line = time.monotonic()
+                console().print(_headline(feed, time.monotonic() - started, phase))
+            time.sleep(_REFRESH_SECONDS)
+        screen.update(_table(feed, time.monotonic() - started, phase), refresh=True)
+    return killed
+
+
+def _milliseconds(feed: Feed, share: float) -> str:
+    value = feed.latency(share)
+    return "-" if value is None else f"{value:.2f} ms"
+
+
+def _headline(feed: Feed, seconds: float, phase: str) -> str:
+    return (
+        f"{feed.sent:>7,} of {feed.total:,} fills  {feed.sent / max(seconds, 0.001):>7,.0f} a second  "
+        f"p50 {_milliseconds(feed, 0.5)}  p99 {_milliseconds(feed, 0.99)}  {phase}"
+    )
+
+
+def _table(feed: Feed, seconds: float, phase: str) -> Table:
+    table = Table(title=_headline(feed, seconds, phase), title_justify="left", header_style="bold")
+    for name in ("book", "instrument"):
+        table.add_column(name)
+    for name in ("quantity", "average price", "realised P&L", "net", "fees", "lots", "revision"):
+        table.add_column(name, justify="right")
+    table.add_column("status")
+    try:
+        slots = sorted(
+            PositionReader(SHARED_MEMORY).positions(), key=lambda slot: (slot.book, slot.instrument)
+        )
+    except PositionError:
+        slots = []
+    for slot in slots:
+        price = "-" if slot.average_price is None else f"{slot.average_price:.4f}"
+        money = (f"{value:,.4f}" for value in (slot.realised_pnl, slot.net_realised_pnl, slot.fees))
+        table.add_row(
+            slot.book,
+            slot.instrument,
+            f"{slot.quantity:,}",
+            price,
+            *money,
+            str(slot.lots_open),
+            f"{slot.revision:,}",
+            slot.status.value,
+        )
+    return table
+
+
+def _clean_run(stack: Stack, fills: list[object]) -> str:
+    """The book hash of the same tape in a folder of its own, without Faust, processes or kills."""
+    with tempfile.TemporaryDirectory(prefix="pks-demo-") as folder:
+        data = Path(folder) / "clean"
+        with open_entry(Settings(data=data)) as entry:
+            books, instruments = tape.definitions()
+            entry.publish(topics.BOOKS, books, lambda book: str(book.book))
+            entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
+            entry.submit(fills)
+        return str(stack.ask("book-hash", data=data)["book_hash"])
+
+
+def _say_how_to_look(stack: Stack) -> None:
+    web = stack.addresses["web"]
+    console().print(
+        f"""
+Look further (data in {stack.data}; the first three need the stack: DEMO_HOLD=1 make demo):
+  curl {web}/positions/CRYPTO
+  curl {web}/health/ready
+  PKS_SHARED_MEMORY={SHARED_MEMORY} .venv/bin/pks shm dump
+  .venv/bin/pks positions --data {stack.data} --lots
+  .venv/bin/pks verify --data {stack.data}
+  .venv/bin/pks replay --data {stack.data}""",
+        markup=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

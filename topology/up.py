@@ -1,0 +1,88 @@
+"""What `pks up` runs: the worker of a data folder with its shared memory, control socket and upkeep.
+
+Owns: which services a worker has, and the order of start and stop around them.
+Guarantees: the folder is owned before anything else is touched; slots are rebuilt from the tables before readers
+see them; on a clean stop shared memory is marked closed and the log is synced.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from connectors.embedded.log import EmbeddedLog
+from topology.control import serve_control
+from topology.owner import OwnerAnswers
+from topology.settings import Settings
+from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
+from topology.stages import build_stages
+from topology.worker import Worker, run_worker
+
+_logger = structlog.get_logger(__name__)
+
+
+def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
+    """Own the data folder and run its worker until SIGTERM; `on_ready` gets the addresses. Returns the exit code.
+
+    Raises OwnedElsewhereError, StateError, SharedMemoryError, and OSError where the web address is taken.
+    """
+    started = time.monotonic()
+    with EmbeddedLog.owner(settings.data, sync=settings.sync) as log:
+        publisher = _publisher(settings)
+        try:
+            return run_worker(
+                settings,
+                build_stages(settings),
+                log=log,
+                observers=() if publisher is None else (publisher,),
+                on_ready=lambda worker: on_ready(_start(worker, publisher, started)),
+                services=(_control, *(() if publisher is None else (_beats(publisher),))),
+            )
+        finally:
+            if publisher is not None:
+                publisher.close()
+
+
+def _publisher(settings: Settings) -> PositionsPublisher | None:
+    if not settings.shared_memory:
+        return None
+    return PositionsPublisher(settings.shared_memory, settings.shared_memory_slots, settings.partitions)
+
+
+def _start(worker: Worker, publisher: PositionsPublisher | None, started: float) -> dict[str, Any]:
+    """Show the committed positions; returns the addresses."""
+    if publisher is not None:
+        tables = [
+            (runner.partition, runner.state.table)
+            for runner in worker.runners()
+            if runner.stage.name == STAGE and runner.stopped is None
+        ]
+        publisher.rebuild(tables, worker.log.sequence)
+    return {**status(worker), "ready_after_seconds": round(time.monotonic() - started, 3)}
+
+
+def status(worker: Worker) -> dict[str, Any]:
+    """Where a worker is to be found."""
+    return {
+        "process": os.getpid(),
+        "data": str(worker.settings.data),
+        "web": worker.web_address,
+        "shared_memory": worker.settings.shared_memory or None,
+    }
+
+
+async def _control(worker: Worker) -> None:
+    answers = OwnerAnswers(worker.log, worker.settings, worker.runners, status(worker))
+    await serve_control(worker.settings.data, answers)
+
+
+def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Any]:
+    async def beat(worker: Worker) -> None:
+        while True:
+            publisher.heartbeat(worker.log.durable_sequence)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    return beat
