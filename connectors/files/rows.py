@@ -148,7 +148,7 @@ def _csv_rows(
     records = _csv_records(lines, faults)
     header_line, header = next(records, (1, None))
     if header is None:
-        if lines.number:
+        if lines.number and not faults:
             faults.add("", "", "a header and rows", "blank lines")
         return
     columns = _header(header, f"line {header_line}", faults, known, required)
