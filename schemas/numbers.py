@@ -35,6 +35,9 @@ VALUE_DECIMALS = 60
 More than `MONEY_DECIMALS`, so that an average price of a position of 1e-18 is still right to 24 decimals.
 """
 
+SMALL_VALUE_DIGITS = 80
+"""Digits kept of such a value below 1e-40, however many decimals that takes, so that it is never lost."""
+
 PRICE_DECIMALS = 24
 """Decimals of an average price that does not end."""
 
@@ -51,6 +54,7 @@ _EXACT = Context(
 _ROUNDING = Context(
     prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
+_SMALL_VALUE = VALUE_DECIMALS - 40 + 6
 _MONEY_QUANTUM = Decimal(1).scaleb(-MONEY_DECIMALS)
 _VALUE_QUANTUM = Decimal(1).scaleb(-VALUE_DECIMALS)
 _PRICE_QUANTUM = Decimal(1).scaleb(-PRICE_DECIMALS)
@@ -70,7 +74,7 @@ def parse_decimal(text: str) -> Decimal:
     """
     if _PLAIN.fullmatch(text) is None:
         raise ValueError("a plain decimal number (optional sign, ASCII digits, optional point)")
-    if sum(character.isdigit() for character in text) > DIGITS_MAX:
+    if len(text) > DIGITS_MAX and sum(character.isdigit() for character in text) > DIGITS_MAX:
         raise ValueError(f"a number of at most {DIGITS_MAX} digits")
     return Decimal(text)
 
@@ -89,7 +93,10 @@ def round_money(number: Decimal) -> Decimal:
 
 
 def divide_value(numerator: Decimal, denominator: Decimal) -> Decimal:
-    """`numerator / denominator`, exact where it ends within `VALUE_DECIMALS`, else rounded half-even there."""
+    """`numerator / denominator`, exact where it ends within `VALUE_DECIMALS`, else rounded half-even there.
+
+    A quotient below 1e-40 keeps `SMALL_VALUE_DIGITS` digits instead: what is not 0 never becomes 0.
+    """
     return _divide(numerator, denominator, VALUE_DECIMALS, _VALUE_QUANTUM)
 
 
@@ -112,6 +119,10 @@ def _divide(numerator: Decimal, denominator: Decimal, decimals: int, quantum: De
     # Enough digits for the whole part and the wanted decimals, and a few more. Rounding twice (here, then at
     # the quantum) cannot show: `ROUND_05UP` never makes a tie of what is none.
     digits = numerator.adjusted() - denominator.adjusted() + decimals + 6
+    if digits < _SMALL_VALUE and decimals == VALUE_DECIMALS and numerator:
+        decimals += SMALL_VALUE_DIGITS + 6 - digits
+        digits = SMALL_VALUE_DIGITS + 6
+        quantum = Decimal(1).scaleb(-decimals)
     quotient = _division_context(digits if digits > 30 else 30).divide(numerator, denominator)
     rounded = quotient.quantize(quantum, context=_ROUNDING)
     # Asking for an exponent is dear: only where the quotient may have ended in time.
