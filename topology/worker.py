@@ -19,16 +19,21 @@ import uvloop
 
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
-from schemas import topics
 from topology.app import StageApp, build_app, stop_apps
 from topology.clock import tick_clock
+from topology.health import Health
+from topology.metrics import Metrics
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
 from topology.stages import Observer, create_topics
+from topology.web import add_views
 from topology.web_server import listen
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
+
+WEB_STAGE = "positions"
+"""The stage whose App serves the web views: their figures are in its table."""
 
 _GC_THRESHOLDS = (50_000, 20, 100)
 _logger = structlog.get_logger(__name__)
@@ -38,11 +43,17 @@ class Worker:
     """A running worker, as its services see it."""
 
     def __init__(
-        self, settings: Settings, log: EmbeddedLog, apps: Sequence[StageApp], listener: socket.socket
+        self,
+        settings: Settings,
+        log: EmbeddedLog,
+        apps: Sequence[StageApp],
+        listener: socket.socket,
+        health: Health,
     ) -> None:
         self.settings = settings
         self.log = log
         self.apps = apps
+        self.health = health
         host, port = listener.getsockname()[:2]
         self.web_address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._stopping = asyncio.Event()
@@ -93,17 +104,24 @@ async def serve(
     """`run_worker` in a loop that runs already."""
     create_topics(log, stages, settings.partitions)
     with listen(settings.web_host, settings.web_port) as listener:
+        metrics = Metrics()
         apps = [
             build_app(
                 stage,
                 log,
                 settings,
                 observers=observers,
-                listener=listener if stage.input is topics.BOOKINGS else None,
+                on_step=metrics.step,
+                listener=listener if stage.name == WEB_STAGE else None,
             )
             for stage in stages
         ]
-        worker = Worker(settings, log, apps, listener)
+        health = Health(settings, log, apps)
+        metrics.watch(log, apps, health, observers)
+        for app in apps:
+            if app.listener is not None:
+                add_views(app, log, health, metrics)
+        worker = Worker(settings, log, apps, listener, health)
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
