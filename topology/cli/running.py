@@ -9,7 +9,6 @@ import typer
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import EXIT_FAILURE, CommandError, messages, print_facts, print_json
 
-
 _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 

@@ -1,0 +1,133 @@
+"""`pks import`: files of venues, brokers and desks into the log, or into canonical lines."""
+
+from typing import Annotated, Any
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress
+
+_REJECTIONS_SHOWN = 20
+
+
+def import_files(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE...", help="Files (gzip and zip as they are), folders of ticks, or -."),
+    ] = None,
+    format_name: Annotated[str | None, typer.Option("--format", help="See --list.")] = None,
+    book: Annotated[str | None, typer.Option(help="The book of every fill that names none.")] = None,
+    books: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Books by instrument or account: CSV, JSON or YAML.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write canonical JSON Lines there; not into the log.")
+    ] = None,
+    input_format: Annotated[
+        str | None, typer.Option("--input-format", help="csv, json or jsonl, for canonical files.")
+    ] = None,
+    list_formats: Annotated[bool, typer.Option("--list", help="Print the formats.")] = False,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode files to canonical fills and put them into the running system, or into the embedded log.
+
+    A malformed file is refused whole. What was imported before counts as duplicate and changes nothing.
+    """
+    if list_formats:
+        _list(as_json)
+        return
+    _check(files, format_name, book, books)
+    assert files is not None and format_name is not None, "checked"
+    document = _import(files, format_name, _options(book, books, input_format), out, data, transport, as_json)
+    _report(document, as_json, quiet=out == "-")
+
+
+def _check(files: list[str] | None, format_name: str | None, book: str | None, books: str | None) -> None:
+    from schemas.units import identifier_fault
+
+    faults = []
+    if not files:
+        faults.append("FILE: expected a file, found none")
+    if format_name is None:
+        faults.append("--format: expected a format (pks import --list), found none")
+    if book is not None and books is not None:
+        faults.append("--books: expected --book or --books, found both")
+    expected = None if book is None else identifier_fault(book)
+    if expected is not None:
+        faults.append(f"--book: expected {expected}, found {book!r:.80}")
+    if faults:
+        bad_input(faults)
+
+
+def _options(book: str | None, books: str | None, input_format: str | None) -> Any:
+    from connectors.files.book_map import read_book_map
+    from connectors.files.source import open_source
+    from connectors.venues.decoding import DecodeOptions
+
+    mapping = {} if books is None else read_book_map(open_source(books))
+    return DecodeOptions(book=book, books=mapping, input_format=input_format)
+
+
+def _import(
+    files: list[str],
+    format_name: str,
+    options: Any,
+    out: str | None,
+    data: Any,
+    transport: Any,
+    as_json: bool,
+) -> dict[str, Any]:
+    from connectors.venues.formats import decode
+    from topology.entry import open_entry
+    from topology.importing import counts_document, import_into_log, spool, write_lines
+
+    decoded = decode(format_name, files, options)
+    receipt = None
+    with progress() as bar:
+        reading = bar.add_task("reading", total=None)
+        with spool(decoded, lambda count: bar.advance(reading, count)) as fills:
+            bar.update(reading, total=fills.fills)
+            if out is not None:
+                writing = bar.add_task("writing", total=fills.fills)
+                write_lines(fills, out, lambda count: bar.advance(writing, count))
+            else:
+                applying = bar.add_task("applying", total=fills.fills)
+                with open_entry(load_settings(data, transport)) as entry:
+                    receipt = import_into_log(fills, entry, lambda count: bar.advance(applying, count))
+    if not as_json:
+        for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
+            messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+    return counts_document(decoded, receipt)
+
+
+def _report(document: dict[str, Any], as_json: bool, *, quiet: bool) -> None:
+    if quiet:
+        messages().print(document)
+    elif as_json:
+        print_json(document)
+    else:
+        skipped = document.pop("skipped")
+        print_facts({**document, **{f"skipped: {kind}": count for kind, count in skipped.items()}})
+
+
+def _list(as_json: bool) -> None:
+    from connectors.venues.formats import FORMATS, NOT_AVAILABLE
+
+    rows = [(entry.name, entry.description, entry.available) for entry in FORMATS.values()]
+    if as_json:
+        print_json(
+            {"formats": [{"name": name, "description": text, "available": ok} for name, text, ok in rows]}
+        )
+    else:
+        print_table(
+            "Import formats",
+            ("format", "reads", ""),
+            ((name, text, "" if ok else NOT_AVAILABLE) for name, text, ok in rows),
+        )
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command("import")(import_files)

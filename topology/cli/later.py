@@ -1,0 +1,36 @@
+"""Commands of the contract that this version does not have: each says so, and what there is instead."""
+
+import typer
+
+from topology.cli.output import CommandError
+
+LATER: dict[str, tuple[str, str]] = {
+    "pnl": ("P&L by position", "`pks positions` shows realised P&L"),
+    "cash": ("cash balances", "`pks positions` shows cost basis, realised P&L and fees"),
+    "ocp-live": ("the open currency position", "`pks positions` shows each position's currency"),
+    "valuations": ("valuations", "`pks positions` shows quantities and cost"),
+    "explain": (
+        "the tree behind a figure",
+        "`pks positions --lots` and `pks trades` show the lots and trades behind it",
+    ),
+    "price": ("pricing models", "nothing prices instruments yet"),
+    "pnl-explain": ("P&L attribution", "nothing attributes P&L yet"),
+    "ocp": ("the open currency position calculator", "nothing computes it yet"),
+}
+"""By command: what it will show, and what is there instead."""
+
+
+def register(application: typer.Typer) -> None:
+    """Add the commands; they take any arguments, since those are known to the contract already."""
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    for name, (subject, instead) in LATER.items():
+        application.command(name, context_settings=settings, help=f"Not in this version: {subject}.")(
+            _refuser(name, subject, instead)
+        )
+
+
+def _refuser(name: str, subject: str, instead: str) -> "typer.models.CommandFunctionType":  # type: ignore[type-var]
+    def refuse(context: typer.Context) -> None:
+        raise CommandError(f"pks {name}: {subject} come with a later version; now {instead}")
+
+    return refuse

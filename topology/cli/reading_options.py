@@ -1,0 +1,133 @@
+"""Options of the reading commands, and how they open what they read."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from topology.cli.options import load_settings
+from topology.cli.output import EXIT_FAILURE, CommandError, bad_input, messages, progress
+
+if TYPE_CHECKING:
+    from connectors.embedded.log import EmbeddedLog
+    from topology.points import Point
+    from topology.views import View
+
+BookOption = Annotated[str | None, typer.Option("--book", help="This book only.", show_default=False)]
+InstrumentOption = Annotated[
+    str | None, typer.Option("--instrument", help="This instrument only.", show_default=False)
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="What was executed up to then, with all that is known now.",
+        show_default=False,
+    ),
+]
+KnownAtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--known-at",
+        metavar="TIME|OFFSET",
+        help="What the log said by then: a time, a sequence number, or topic:partition=offset,...",
+        show_default=False,
+    ),
+]
+
+
+@contextlib.contextmanager
+def opened_log(data: Path | None, transport: str | None) -> Iterator["EmbeddedLog"]:
+    """The log of the data folder, to read beside its owner."""
+    from connectors.embedded.log import EmbeddedLog
+
+    settings = load_settings(data, transport)
+    log = EmbeddedLog.reader(settings.data)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+@contextlib.contextmanager
+def opened_view(
+    data: Path | None, transport: str | None, as_of: str | None, known_at: str | None, book: str | None = None
+) -> Iterator["View"]:
+    """The state that the options name."""
+    from topology.points import PointFault
+    from topology.runtime import PartitionStopped
+    from topology.views import view_of
+
+    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
+    with opened_log(data, transport) as log:
+        try:
+            if point is None:
+                view = view_of(log, as_of=instant, book=book)
+            else:
+                with progress() as bar:
+                    task = bar.add_task("replaying", total=None)
+                    view = view_of(
+                        log,
+                        as_of=instant,
+                        known_at=point,
+                        book=book,
+                        progress=lambda records: bar.advance(task, records),
+                    )
+        except PointFault as fault:
+            bad_input([f"--known-at: {fault}"])
+        except PartitionStopped as stopped:
+            stopped_replay(stopped)
+        yield view
+
+
+def stopped_replay(stopped: Exception) -> NoReturn:
+    """A replay met a broken invariant."""
+    raise CommandError(
+        f"replay stopped: {stopped}; run `pks verify`, and see docs/operating/stopped-partition.md",
+        exit_code=EXIT_FAILURE,
+    )
+
+
+def parse_instant(option: str, text: str | None) -> int | None:
+    """A time option; a fault is bad input."""
+    from schemas.times import parse_time
+
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        bad_input([f"{option}: expected {error}, found {text!r:.80}"])
+
+
+def parse_option_point(option: str, text: str | None) -> "Point | None":
+    """A point of the log as an option; a fault is bad input."""
+    from topology.points import PointFault, parse_point
+
+    if text is None:
+        return None
+    try:
+        return parse_point(text)
+    except PointFault as fault:
+        bad_input([f"{option}: {fault}"])
+
+
+def print_view(view: "View") -> None:
+    """Say, for people, what was shown."""
+    shown: dict[str, Any] = view.document()
+    offsets = ", ".join(
+        f"{topic}:{partition}={offset}"
+        for topic, by_partition in shown["applied_offsets"].items()
+        for partition, offset in by_partition.items()
+    )
+    parts = [
+        f"as of {shown['as_of']}" if "as_of" in shown else "",
+        f"known at {shown['known_at']}" if "known_at" in shown else "",
+        "" if shown["sequence"] is None else f"sequence {shown['sequence']}",
+        f"applied {offsets}" if offsets else "",
+        f"{shown['records_behind']} records not applied yet" if shown["records_behind"] else "",
+    ]
+    messages().print("shown: " + "; ".join(part for part in parts if part), markup=False, soft_wrap=True)
