@@ -1,0 +1,1 @@
+"""What other programs use: `python/` is the package `pks-client` for strategies, `c/` the header for others."""

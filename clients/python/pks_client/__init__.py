@@ -1,0 +1,31 @@
+"""Live positions from shared memory, for programs on the same machine.
+
+    from pks_client import PositionReader
+
+    reader = PositionReader()                       # /pks-positions-v1
+    slot = reader.slot("MM-BOOK", "BTCUSDT")        # once
+    quantity = slot.quantity                        # float64, in the strategy's loop
+    position = slot.read()                          # PositionSlot or None: exact decimals, status
+    if position is not None and position.live: ...
+
+The standard library is all that it needs. Install it with `pip install ./clients/python`; inside the repository it
+is imported as `clients.python.pks_client`.
+"""
+
+from .errors import LayoutMismatch, NotAvailable, PositionError, SlotBusy
+from .position import PositionSlot, RawPosition, Status
+from .reader import PositionReader, SlotHandle
+from .segment import SegmentFacts
+
+__all__ = [
+    "LayoutMismatch",
+    "NotAvailable",
+    "PositionError",
+    "PositionReader",
+    "PositionSlot",
+    "RawPosition",
+    "SegmentFacts",
+    "SlotBusy",
+    "SlotHandle",
+    "Status",
+]

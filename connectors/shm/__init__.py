@@ -1,0 +1,4 @@
+"""Positions in shared memory: the layout, the segments, and their one writer.
+
+Readers are no part of this: they are the small package under `clients/`, and a C header beside it.
+"""

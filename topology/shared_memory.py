@@ -1,0 +1,116 @@
+"""Positions into shared memory: an observer of the positions stage that writes what a step has touched.
+
+Owns: when slots are written (after the commit, never before), and the heartbeat.
+Assumes: called on the one thread that runs the stages.
+Guarantees: a slot shows committed state; a restart rebuilds all slots from the table before readers see them; a full
+segment is an alarm, never an exception into the step.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import structlog
+
+from agents.position_state import OpenPosition, scan_positions
+from connectors.shm.writer import SLOTS_MAX, PositionWriter
+from schemas.numbers import exact_arithmetic
+from tables.partition import TablePartition
+from topology.runtime import PartitionRunner, StepReport
+
+HEARTBEAT_SECONDS = 0.1
+"""How often `heartbeat` is to be called; readers take ten times that for a stale writer."""
+
+STAGE = "positions"
+_TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
+_logger = structlog.get_logger(__name__)
+
+
+class PositionsPublisher:
+    """Writes the positions of a process into `/pks-positions-v1` (or another name).
+
+    Raises `connectors.shm.errors.SharedMemoryError` where that cannot be: another writer, no memory, another
+    layout. Use: make it, `rebuild`, give it to the runners as an observer, call `heartbeat` ten times a second,
+    `close`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        partitions: int,
+        worker: str = "0",
+        *,
+        slots_max: int = SLOTS_MAX,
+        on_alarm: Callable[[str], None] | None = None,
+    ) -> None:
+        self._on_alarm = on_alarm
+        self.alarms = 0
+        self.committed_sequence = 0
+        self.writer = PositionWriter(
+            name,
+            slots=slots,
+            partitions=partitions,
+            worker=worker,
+            slots_max=slots_max,
+            on_alarm=self._alarm,
+        )
+
+    def _alarm(self, text: str) -> None:
+        self.alarms += 1
+        _logger.warning("shared memory is full", detail=text)
+        if self._on_alarm is not None:
+            self._on_alarm(text)
+
+    def rebuild(self, tables: Iterable[tuple[int, TablePartition]], committed_sequence: int = 0) -> int:
+        """Write every position of these partitions' tables, then show them; returns how many there are."""
+        tables = list(tables)
+        now, count = time.time_ns(), 0
+        with exact_arithmetic():
+            for partition, table in tables:
+                for opened in scan_positions(table):
+                    self._write(opened, partition, now)
+                    count += 1
+        self.committed_sequence = committed_sequence
+        self.writer.committed(committed_sequence)
+        self.writer.claim(partition for partition, _ in tables)
+        return count
+
+    def __call__(self, runner: PartitionRunner, report: StepReport) -> None:
+        """Write what a step of the positions stage has touched."""
+        if runner.stage.name != STAGE or not report.touched:
+            return
+        partition, now = runner.partition, time.time_ns()
+        with exact_arithmetic():
+            for opened in report.touched.values():
+                self._write(opened, partition, now)
+        self.committed_sequence = max(self.committed_sequence, report.sequence)
+        self.writer.committed(self.committed_sequence)
+
+    def _write(self, opened: OpenPosition, partition: int, now: int) -> None:
+        position = opened.position
+        executed_at = opened.last[0]
+        decimals: tuple[Decimal | None, ...] = (
+            position.quantity,
+            position.average_price,
+            position.cost_basis,
+            position.realised_pnl,
+            position.net_realised_pnl,
+            position.fees,
+        )
+        self.writer.write(
+            (opened.book, opened.instrument),
+            partition,
+            position.terms.currency,
+            decimals,
+            (len(position.lots), opened.revision),
+            (min(max(executed_at, _TIME_MIN), _TIME_MAX), now),
+        )
+
+    def heartbeat(self, durable_sequence: int | None = None) -> None:
+        """Say that the process lives, and up to where the log is durable; call it every `HEARTBEAT_SECONDS`."""
+        self.writer.heartbeat(durable_sequence)
+
+    def close(self) -> None:
+        """A clean stop: readers see the last state, marked as closed."""
+        self.writer.close()
