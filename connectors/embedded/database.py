@@ -12,7 +12,7 @@ from typing import IO
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, DBRecoveryMode, Options, Rdict
 
-from connectors.embedded.errors import OwnedElsewhereError, translate
+from connectors.embedded.errors import OwnedElsewhereError, StateError, translate
 
 _MEBIBYTE = 1024 * 1024
 _DATABASE = "log"
@@ -44,8 +44,14 @@ class OwnerLock:
     """The claim of one process on a data folder; the kernel releases it when the process dies."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = (folder / _OWNER).open("a+", encoding="ascii")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = (folder / _OWNER).open("a+", encoding="ascii")
+        except OSError as error:
+            raise StateError(
+                f"{folder}: expected a folder to keep data in, found: {error.strerror}; make it one that this user "
+                "may write, or give another with --data"
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -75,6 +75,7 @@ class EmbeddedLog:
         self._prefixes: dict[tuple[str, int], bytes] = {}
         self.sequence = 0
         self.appended_at = 0
+        self._synced = 0
         self.closed = False
         self._load()
         self._group = GroupSync(self._flush, lambda: self.sequence) if lock and sync == "group" else None
@@ -103,7 +104,11 @@ class EmbeddedLog:
                 "with `pks up` or `pks import`"
             )
         database, notes = open_beside(folder)
-        return cls(folder, database, lock=None, notes=notes, sync="os", clock=time.time_ns)
+        try:
+            return cls(folder, database, lock=None, notes=notes, sync="os", clock=time.time_ns)
+        except BaseException:
+            notes.cleanup()
+            raise
 
     @property
     def writable(self) -> bool:
@@ -269,7 +274,13 @@ class EmbeddedLog:
 
     def get(self, table: str, partition: int, key: bytes) -> bytes | None:
         """The committed value of a key of a table."""
-        value: bytes | None = self._database.get(self._table_prefix(table, partition) + key)
+        return self._get(self._table_prefix(table, partition) + key)
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._database.get(key)
+        except Exception as error:
+            raise translate(error, str(self.folder)) from error
         return value
 
     def scan(
@@ -305,14 +316,19 @@ class EmbeddedLog:
 
     def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Where a group goes on in a topic partition; None where it never committed."""
-        value = self._database.get(layout.offset_key(group, topic, partition))
+        value = self._get(layout.offset_key(group, topic, partition))
         return None if value is None else int.from_bytes(value, "big")
 
     def catch_up(self) -> None:
         """Let a reader see what the owner has committed by now."""
         if not self.writable:
-            self._database.try_catch_up_with_primary()
-            self._load_definitions()
+            try:
+                self._database.try_catch_up_with_primary()
+                self._load_definitions()
+            except StateError:
+                raise
+            except Exception as error:
+                raise translate(error, str(self.folder)) from error
 
     # -- writing ----------------------------------------------------------------------------------------------
 
@@ -344,14 +360,16 @@ class EmbeddedLog:
         """Up to which sequence the log is synced to the disk."""
         if self._group is not None:
             return self._group.durable
-        return self.sequence if self._sync == "always" else 0
+        return self.sequence if self._sync == "always" else self._synced
 
     def wait_durable(self, sequence: int, timeout_seconds: float = 10.0) -> bool:
         """Wait until the log is synced up to `sequence` (with `os`, sync it now); False after the time-out."""
         if self._group is not None:
             return self._group.wait(sequence, timeout_seconds)
         if self._sync == "os":
+            synced = self.sequence
             self._flush()
+            self._synced = synced
         return True
 
     def close(self) -> None:
