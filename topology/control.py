@@ -22,6 +22,7 @@ MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 """Most bytes of one message; a batch of frames is far below."""
 
 _PATH_BYTES_MAX = 100
+_BACKLOG = 128
 _LENGTH = struct.Struct(">I")
 
 
@@ -119,7 +120,24 @@ class ControlClient:
         self._socket.close()
 
 
-async def serve_control(folder: Path, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+def listen_control(folder: Path) -> socket.socket:
+    """The listening socket of a folder's owner; clients may connect from now on, and are answered once it serves."""
+    (folder / SOCKET_NAME).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with _short_path(folder) as path:
+            listener.bind(path)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+async def serve_control(listener: socket.socket, answer: Callable[[Request], Awaitable[Reply]]) -> None:
     """Serve requests until cancelled."""
     connections: set[asyncio.Task[None]] = set()
 
@@ -135,17 +153,13 @@ async def serve_control(folder: Path, answer: Callable[[Request], Awaitable[Repl
             connections.discard(task)
             writer.close()
 
-    (folder / SOCKET_NAME).unlink(missing_ok=True)
-    with _short_path(folder) as path:
-        server = await asyncio.start_unix_server(connected, path)
-        (folder / SOCKET_NAME).chmod(0o600)
+    server = await asyncio.start_unix_server(connected, sock=listener)
     try:
         await asyncio.Event().wait()
     finally:
         server.close()
         for task in list(connections):
             task.cancel()
-        (folder / SOCKET_NAME).unlink(missing_ok=True)
 
 
 async def _converse(

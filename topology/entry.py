@@ -268,11 +268,11 @@ def _own(settings: Settings) -> EmbeddedLog | ControlClient:
     while True:
         try:
             return EmbeddedLog.owner(settings.data, sync=settings.sync)
-        except OwnedElsewhereError:
+        except OwnedElsewhereError as owned:
             try:
                 return ControlClient(settings.data)
             except ControlError:
                 # A worker that is starting listens soon; another command that owns the folder never does.
                 if time.monotonic() >= deadline:
-                    raise
+                    raise owned from None
                 time.sleep(0.05)

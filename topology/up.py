@@ -7,14 +7,15 @@ see them; on a clean stop shared memory is marked closed and the log is synced.
 
 import asyncio
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 
 from connectors.embedded.log import EmbeddedLog
-from topology.control import serve_control
+from topology.control import listen_control, serve_control
 from topology.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
@@ -32,6 +33,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
     started = time.monotonic()
     with EmbeddedLog.owner(settings.data, sync=settings.sync) as log:
         publisher = _publisher(settings)
+        listener = listen_control(settings.data)
         try:
             return run_worker(
                 settings,
@@ -39,9 +41,10 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
                 log=log,
                 observers=() if publisher is None else (publisher,),
                 on_ready=lambda worker: on_ready(_start(worker, publisher, started)),
-                services=(_control, *(() if publisher is None else (_beats(publisher),))),
+                services=(_control(listener), *(() if publisher is None else (_beats(publisher),))),
             )
         finally:
+            listener.close()
             if publisher is not None:
                 publisher.close()
 
@@ -74,12 +77,15 @@ def status(worker: Worker) -> dict[str, Any]:
     }
 
 
-async def _control(worker: Worker) -> None:
-    answers = OwnerAnswers(worker.log, worker.settings, worker.runners, status(worker))
-    await serve_control(worker.settings.data, answers)
+def _control(listener: socket.socket) -> Callable[[Worker], Awaitable[None]]:
+    async def serve(worker: Worker) -> None:
+        answers = OwnerAnswers(worker.log, worker.settings, worker.runners, status(worker))
+        await serve_control(listener, answers)
+
+    return serve
 
 
-def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Any]:
+def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Awaitable[None]]:
     async def beat(worker: Worker) -> None:
         while True:
             publisher.heartbeat(worker.log.durable_sequence)

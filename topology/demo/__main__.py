@@ -41,7 +41,8 @@ def main() -> int:
         f"[bold]PKS demonstration[/bold]: {len(fills):,} SIMULATED fills (seed {tape.SEED}): late, twice, amended, "
         "cancelled; FIFO, LIFO and average books; an inverse perpetual, a future, an option"
     )
-    stack = Stack(data, int(os.environ.get("PKS_WEB_PORT", WEB_PORT)))
+    web_port = int(os.environ.get("PKS_WEB_PORT", WEB_PORT))
+    stack = Stack(data, web_port, os.environ.get("PKS_SHARED_MEMORY", SHARED_MEMORY))
     stack.start()
     try:
         return _play(stack, fills)
@@ -54,7 +55,7 @@ def _play(stack: Stack, fills: list[object]) -> int:
         books, instruments = tape.definitions()
         entry.publish(topics.BOOKS, books, lambda book: str(book.book))
         entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
-    feed = Feed(stack.data, fills)
+    feed = Feed(stack.data, stack.shared_memory, fills)
     started = time.monotonic()
     feed.start()
     killed = _watch(stack, feed, started)
@@ -101,12 +102,12 @@ def _watch(stack: Stack, feed: Feed, started: float) -> int:
                     f"{stack.addresses['ready_after_seconds']} s as process {stack.addresses['process']}"
                 )
             if live:
-                screen.update(_table(feed, time.monotonic() - started, phase), refresh=True)
+                screen.update(_table(stack, feed, time.monotonic() - started, phase), refresh=True)
             elif time.monotonic() - last_line > _LINE_SECONDS:
                 last_line = time.monotonic()
                 console().print(_headline(feed, time.monotonic() - started, phase))
             time.sleep(_REFRESH_SECONDS)
-        screen.update(_table(feed, time.monotonic() - started, phase), refresh=True)
+        screen.update(_table(stack, feed, time.monotonic() - started, phase), refresh=True)
     return killed
 
 
@@ -122,7 +123,7 @@ def _headline(feed: Feed, seconds: float, phase: str) -> str:
     )
 
 
-def _table(feed: Feed, seconds: float, phase: str) -> Table:
+def _table(stack: Stack, feed: Feed, seconds: float, phase: str) -> Table:
     table = Table(title=_headline(feed, seconds, phase), title_justify="left", header_style="bold")
     for name in ("book", "instrument"):
         table.add_column(name)
@@ -131,7 +132,7 @@ def _table(feed: Feed, seconds: float, phase: str) -> Table:
     table.add_column("status")
     try:
         slots = sorted(
-            PositionReader(SHARED_MEMORY).positions(), key=lambda slot: (slot.book, slot.instrument)
+            PositionReader(stack.shared_memory).positions(), key=lambda slot: (slot.book, slot.instrument)
         )
     except PositionError:
         slots = []
@@ -170,7 +171,7 @@ def _say_how_to_look(stack: Stack) -> None:
 Look further (data in {stack.data}; the first three need the stack: DEMO_HOLD=1 make demo):
   curl {web}/positions/CRYPTO
   curl {web}/health/ready
-  PKS_SHARED_MEMORY={SHARED_MEMORY} .venv/bin/pks shm dump
+  PKS_SHARED_MEMORY={stack.shared_memory} .venv/bin/pks shm dump
   .venv/bin/pks positions --data {stack.data} --lots
   .venv/bin/pks verify --data {stack.data}
   .venv/bin/pks replay --data {stack.data}""",

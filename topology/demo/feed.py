@@ -12,7 +12,6 @@ from typing import Any
 from clients.python.pks_client import NotAvailable, PositionReader
 from schemas import topics
 from topology.control import ControlClient, ControlError
-from topology.demo.stack import SHARED_MEMORY
 from topology.entry import Entry, RemoteGate, fill_key
 
 BATCH_FILLS = 40
@@ -23,13 +22,14 @@ _LATENCIES_KEPT = 2_000
 class Feed:
     """Sends a tape to the owner of a folder, in a thread of its own."""
 
-    def __init__(self, data: Path, fills: list[Any]) -> None:
+    def __init__(self, data: Path, shared_memory: str, fills: list[Any]) -> None:
         self.sent = 0
         self.sent_again = 0
         self.failure: BaseException | None = None
         self.latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         """Milliseconds from sending a batch to the slot of its last fill, over the socket and both stages."""
         self._data = data
+        self._shared_memory = shared_memory
         self._fills = fills
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -67,7 +67,7 @@ class Feed:
         client = ControlClient(self._data)
         try:
             entry = Entry(RemoteGate(client), owned=False)
-            reader = PositionReader(SHARED_MEMORY)
+            reader = PositionReader(self._shared_memory)
             while not self.done:
                 batch = self._fills[self.sent : self.sent + BATCH_FILLS]
                 started = time.time_ns()

@@ -16,8 +16,9 @@ STOP_SECONDS = 30.0
 class Stack:
     """`pks up` on a folder, in a process of its own."""
 
-    def __init__(self, data: Path, web_port: int) -> None:
+    def __init__(self, data: Path, web_port: int = 0, shared_memory: str = SHARED_MEMORY) -> None:
         self.data = data
+        self.shared_memory = shared_memory
         self.addresses: dict[str, Any] = {}
         self._web_port = web_port
         self._log = data.parent / f"{data.name}.log"
@@ -26,7 +27,7 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every command of the demonstration."""
-        return {**os.environ, "PKS_DATA": str(self.data), "PKS_SHARED_MEMORY": SHARED_MEMORY}
+        return {**os.environ, "PKS_DATA": str(self.data), "PKS_SHARED_MEMORY": self.shared_memory}
 
     def start(self) -> None:
         """Start the worker and wait until it is ready. Raises RuntimeError with its own words where it ends."""
@@ -51,6 +52,7 @@ class Stack:
         assert self._process is not None, "started before"
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._close_output()
         return self._process.pid
 
     def stop(self) -> None:
@@ -58,6 +60,11 @@ class Stack:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(STOP_SECONDS)
+        self._close_output()
+
+    def _close_output(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
 
     def wait(self) -> None:
         """Until the worker ends by itself or by a signal."""
