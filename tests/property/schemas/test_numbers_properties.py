@@ -62,8 +62,8 @@ def test_a_small_value_keeps_its_digits(numerator: Decimal, denominator: Decimal
     numerator = numerator.scaleb(-smaller)
     exact = Fraction(numerator) / Fraction(denominator)
     error = abs(Fraction(divide_value(numerator, denominator)) - exact)
-    assert (
-        error <= abs(exact) / 10**79 or error <= Fraction(1, 2 * 10**60) and abs(exact) > Fraction(1, 10**41)
+    assert error <= abs(exact) / 10**79 or (
+        error <= Fraction(1, 2 * 10**60) and abs(exact) > Fraction(1, 10**41)
     )
 
 
