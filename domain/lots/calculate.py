@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from domain.lots.documents import Document, figures_document, lot_document, match_document, terms_document
 from domain.lots.matching import Match, matches
 from domain.lots.position import Position, Terms, Trade
 from domain.lots.rematch import enter
 from schemas.events import FillEvent
-from schemas.numbers import ONE, ZERO
+from schemas.numbers import ONE, ZERO, plain
 from schemas.units import Action, FeePolicy, LotMethod, Side
 
 
@@ -134,6 +136,7 @@ class _Rows:
         self._seen: dict[str, FillEvent] = {}
         self._numbers: dict[str, int] = {}
         self._corrections: list[FillEvent] = []
+        self._unusable: set[str] = set()
 
     def take(self, fill: FillEvent, number: int) -> None:
         """Take a row."""
@@ -175,7 +178,8 @@ class _Rows:
     def _check(self, fill: FillEvent, number: int) -> None:
         terms = self._terms(fill)
         if terms.inverse and fill.price <= 0:
-            self._fault(number, "price", "a price above 0 for an inverse contract", str(fill.price))
+            self._fault(number, "price", "a price above 0 for an inverse contract", plain(fill.price))
+            self._unusable.add(fill.trade_id)
         if terms.fee_policy is FeePolicy.CAPITALISED:
             for fee in fill.fees:
                 if fee.currency and fee.currency != terms.currency:
@@ -211,9 +215,11 @@ class _Rows:
                 cancelled.add(original)
             else:
                 holding[original] = fill
-        for trade_id in cancelled:
-            del holding[trade_id]
-        return holding
+        return {
+            trade_id: fill
+            for trade_id, fill in holding.items()
+            if trade_id not in cancelled and fill.trade_id not in self._unusable
+        }
 
     def _entry(self, fill: FillEvent, trade_id: str) -> _Entry:
         fee = ZERO
@@ -248,7 +254,10 @@ def _match(
     position = result.position
     for entry in entries:
         trade = entry.trade
-        terms = _fitting(position, entry, faults)
+        terms, fault = _fitting(position, entry.terms)
+        if fault is not None:
+            faults.append(_terms_fault(fault, entry.number))
+            continue
         applied = enter(position, trade, terms).applied
         if applied.consumed:
             result.matches.extend(matches(trade, applied, position.terms))
@@ -258,30 +267,26 @@ def _match(
     return result
 
 
-def _fitting(position: Position, entry: _Entry, faults: list[RowFault]) -> Terms | None:
-    """The terms that begin with a trade; None where those of the position go on.
+def _fitting(position: Position, terms: Terms) -> tuple[Terms | None, str | None]:
+    """The terms that begin with a trade (None where those of the position go on), or why they do not fit.
 
-    A row without a currency has that of its position. Terms that do not fit are noted, and those of the
-    position kept, so that the rows after it are looked at too.
+    A row without a currency has that of its position.
     """
-    terms, kept = entry.terms, position.terms
+    kept = position.terms
     if terms == kept:
-        return None
-    if not terms.currency and kept.currency:
-        terms = Terms(terms.lot_method, terms.fee_policy, terms.multiplier, terms.inverse, kept.currency)
-    elif terms.currency and not kept.currency:
+        return None, None
+    if not terms.currency:
+        terms = msgspec.structs.replace(terms, currency=kept.currency)
+    elif not kept.currency:
         # The rows before it did not say: it says it for them as well.
-        position.terms = Terms(
-            kept.lot_method, kept.fee_policy, kept.multiplier, kept.inverse, terms.currency
-        )
+        position.terms = msgspec.structs.replace(kept, currency=terms.currency)
     if terms == position.terms:
-        return None
-    fault = position.terms_fault(terms)
-    if fault is None:
-        return terms
-    names = [
-        name for name in Terms.__struct_fields__ if getattr(terms, name) != getattr(position.terms, name)
-    ]
+        return None, None
+    return terms, position.terms_fault(terms)
+
+
+def _terms_fault(fault: str, number: int) -> RowFault:
+    """The fault of a row, from `expected multiplier 10, as the open position has it, found 5`."""
     expected, _, found = fault.removeprefix("expected ").rpartition(", found ")
-    faults.append(RowFault(entry.number, names[0], expected, found))
-    return None
+    name, _, rest = expected.partition(" ")
+    return RowFault(number, name, rest, found)
