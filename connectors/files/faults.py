@@ -4,20 +4,21 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 FOUND_CHARACTERS_MAX = 80
+PATH_CHARACTERS_MAX = 4_096
 FAULTS_MAX = 10_000
 """Most faults that are kept word by word; the others are counted."""
 
 
-def escaped(text: str) -> str:
-    """`text` on one line: what is not printable as an escape, cut at 80 characters."""
-    head = text[: FOUND_CHARACTERS_MAX + 1]
+def escaped(text: str, characters_max: int = FOUND_CHARACTERS_MAX) -> str:
+    """`text` on one line: what is not printable as an escape, cut at 80 characters or where said."""
+    head = text[: characters_max + 1]
     shown = "".join(
         character
         if character.isprintable() and character != "\\"
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in head
     )
-    return shown if len(shown) <= FOUND_CHARACTERS_MAX else shown[: FOUND_CHARACTERS_MAX - 1] + "…"
+    return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class InputFault:
     found: str
 
     def __str__(self) -> str:
-        where = ": ".join(escaped(part) for part in (self.file, self.place, self.field) if part)
+        # A path is longer than what is found in it, and of no use when cut.
+        parts = (escaped(self.file, PATH_CHARACTERS_MAX), escaped(self.place), escaped(self.field))
+        where = ": ".join(part for part in parts if part)
         return f"{where}: expected {self.expected}, found {escaped(self.found)}"
 
     @property

@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any
 
 from connectors.files.faults import FaultCollector, InputFault, InputFaults
-from schemas.events import FillEvent
+from schemas.events import FillEvent, number_fault
 from schemas.numbers import parse_decimal, plain
 from schemas.units import identifier_fault
 
@@ -170,6 +170,9 @@ class Numbers(dict[str, Decimal]):
 
     def __missing__(self, text: str) -> Decimal:
         number = self.read(text)
+        fault = number_fault(number)
+        if fault is not None:
+            raise ValueError(fault)
         if len(self) < _NUMBERS_KEPT:
             self[text] = number
         return number
@@ -177,6 +180,13 @@ class Numbers(dict[str, Decimal]):
     def read(self, text: str) -> Decimal:
         """The number that a text means. Raises ValueError."""
         return Decimal(plain(parse_decimal(text)))
+
+
+def shifted(number: Decimal, places: int) -> Decimal:
+    """`number` times ten to the power of `places`, exact in every decimal context."""
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int), "finite numbers only"
+    return Decimal((sign, digits, exponent + places))
 
 
 def source_of(format_name: str, path: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from connectors.files.faults import refuse
 from connectors.venues import binance_stream, canonical_file, ibkr_flex, lean_tick
 from connectors.venues.decoding import Decoded, DecodeOptions
+from schemas.units import identifier_fault
 
 NOT_AVAILABLE = "not available in this version"
 
@@ -55,4 +56,9 @@ def decode(format_name: str, paths: Sequence[str], options: DecodeOptions | None
     if known.decoder is None:
         readable = ", ".join(name for name, entry in FORMATS.items() if entry.available)
         refuse("--format", f"one of {readable} ({format_name} is {NOT_AVAILABLE})", format_name)
-    return known.decoder(paths, DecodeOptions() if options is None else options)
+    options = DecodeOptions() if options is None else options
+    for name, book in (("--book", options.book), *(("--books", book) for book in options.books.values())):
+        expected = None if book is None else identifier_fault(book)
+        if book is not None and expected is not None:
+            refuse(name, expected, book)
+    return known.decoder(paths, options)

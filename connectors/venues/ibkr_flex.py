@@ -33,6 +33,8 @@ from schemas.units import Action
 
 NAME = "ibkr-flex"
 LEVEL = "EXECUTION"
+_SYMBOL_CHARACTERS = 100
+"""With a contract's number behind it, still an identifier."""
 
 _Fill = wire(FillEvent)
 
@@ -85,7 +87,7 @@ def _tell_contracts_apart(rows: list[Row]) -> None:
     for row in rows:
         execution = row.execution
         if execution.contract and first.get(execution.instrument, execution.contract) != execution.contract:
-            instrument = f"{execution.instrument}#{execution.contract}"
+            instrument = f"{execution.instrument[:_SYMBOL_CHARACTERS]}#{execution.contract}"
             row.execution = dataclasses.replace(execution, instrument=instrument)
 
 

@@ -19,13 +19,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from connectors.files.faults import FaultCollector
-from connectors.venues.decoding import checked_identifier
+from connectors.venues.decoding import EXECUTED_AT_MAX, EXECUTED_AT_MIN, checked_identifier, shifted
 from connectors.venues.ibkr_xml import Record
 from schemas import events
+from schemas.events import number_fault
 from schemas.frames import wire
 from schemas.numbers import ONE, ZERO, exact_arithmetic, parse_decimal, plain
 from schemas.times import NANOSECONDS_PER_SECOND
-from schemas.units import Side
+from schemas.units import Side, identifier_fault
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
@@ -48,6 +49,9 @@ INSTRUMENT_CLASSES: Mapping[str, str] = {
 
 _PERCENT_QUOTED = ("BOND", "BILL")
 _NUMBER_DIGITS_MAX = 18
+_ID_CHARACTERS_MAX = 48
+"""Two ids and a word still make an identifier."""
+
 _CANCELLED = "(Ca.)"
 _ABSENT = ("", "--", "N/A")
 _NO_ID = (*_ABSENT, "0")
@@ -140,6 +144,15 @@ class TradeRows:
             self._fault("symbol", "a symbol, or a conid")
         elif not checked_identifier(self._faults, f"line {record.line}", "symbol", instrument):
             self._sound = False
+        if account and identifier_fault(account) is not None:
+            self._fault("accountId", str(identifier_fault(account)))
+        ids = {
+            "trade_id": self._id("tradeID"),
+            "transaction_id": self._id("transactionID"),
+            "execution_id": self._id("ibExecID"),
+            "original_trade_id": self._id("origTradeID"),
+            "original_transaction_id": self._id("origTransactionID"),
+        }
         quantity = self._number("quantity")
         price = self._number("tradePrice")
         executed_at = self._executed_at()
@@ -152,16 +165,12 @@ class TradeRows:
         return Execution(
             line=record.line,
             cancels=cancels,
-            trade_id=self._id("tradeID"),
-            transaction_id=self._id("transactionID"),
-            execution_id=self._id("ibExecID"),
-            original_trade_id=self._id("origTradeID"),
-            original_transaction_id=self._id("origTransactionID"),
+            **ids,
             account=account,
             instrument=instrument,
-            contract=self._text("conid"),
+            contract=contract if number_of(contract := self._text("conid")) is not None else "",
             side=side,
-            quantity=abs(quantity),
+            quantity=quantity.copy_abs(),
             price=price,
             executed_at=executed_at,
             fees=fees,
@@ -170,7 +179,7 @@ class TradeRows:
             instrument_class=INSTRUMENT_CLASSES.get(category, category.lower()),
             underlying=self._text("underlyingSymbol"),
             venue=self._text("exchange"),
-            accrued_interest=abs(accrued),
+            accrued_interest=accrued.copy_abs(),
             settlement_date=self._settlement_date(),
         )
 
@@ -182,6 +191,10 @@ class TradeRows:
         text = self._text(name)
         if text in _NO_ID:
             return None
+        if len(text) > _ID_CHARACTERS_MAX:
+            self._fault(name, f"an id of at most {_ID_CHARACTERS_MAX} characters")
+        elif identifier_fault(text) is not None:
+            self._fault(name, str(identifier_fault(text)))
         return text
 
     def _fault(self, name: str, expected: str) -> None:
@@ -242,7 +255,9 @@ class TradeRows:
         ):
             amount = self._number(name, ZERO)
             if amount:
-                found.append(_Fee(amount=-amount, kind=kind, currency="" if unit == currency else unit))
+                found.append(
+                    _Fee(amount=amount.copy_negate(), kind=kind, currency="" if unit == currency else unit)
+                )
         return tuple(found)
 
     def _multiplier(self, category: str, quantity: Decimal | None, price: Decimal | None) -> Decimal:
@@ -254,7 +269,11 @@ class TradeRows:
         with exact_arithmetic():
             whole = quantity * price * multiplier
             money = self._number("tradeMoney", ZERO)
-            return multiplier if money and abs(money) == abs(whole) else multiplier.scaleb(-2)
+            of_one = money is not None and abs(money) == abs(whole) != 0
+        multiplier = multiplier if of_one else shifted(multiplier, -2)
+        if number_fault(multiplier) is not None:
+            self._fault("multiplier", str(number_fault(multiplier)))
+        return multiplier
 
 
 def _moment(text: str) -> int | None:
@@ -273,7 +292,8 @@ def _moment(text: str) -> int | None:
         moment = datetime(int(year), int(month), int(day), *clock, tzinfo=zoned) - _EPOCH
     except (ValueError, OverflowError):
         return None
-    return (moment.days * 86_400 + moment.seconds) * NANOSECONDS_PER_SECOND
+    instant = (moment.days * 86_400 + moment.seconds) * NANOSECONDS_PER_SECOND
+    return instant if EXECUTED_AT_MIN <= instant < EXECUTED_AT_MAX else None
 
 
 def _offset(zone: str) -> tzinfo | None:

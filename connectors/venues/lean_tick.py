@@ -28,13 +28,14 @@ from connectors.venues.decoding import (
     Decoded,
     DecodeOptions,
     Numbers,
+    shifted,
     source_of,
 )
 from connectors.venues.lean_files import CURRENCY, TickFile, clock_of, find_trade_files, tick_file
 from schemas.events import FillEvent
 from schemas.frames import wire
 from schemas.identity import content_id
-from schemas.numbers import parse_decimal, plain
+from schemas.numbers import ZERO, parse_decimal, plain
 from schemas.times import Nanoseconds
 from schemas.units import Side
 
@@ -42,6 +43,7 @@ NAME = "lean-tick"
 BOOK = "LEAN"
 """The book of fills where no option says one."""
 
+_NO_LEAST = Decimal("-Infinity")
 HOUR_NANOSECONDS = 3_600_000_000_000
 COLUMNS = ("milliseconds", "price", "quantity", "exchange", "condition", "suspicious")
 
@@ -57,7 +59,7 @@ class _Prices(Numbers):
 
     def read(self, text: str) -> Decimal:
         """The price that a text of the file means."""
-        return Decimal(plain(parse_decimal(text).scaleb(-self._scale)))
+        return Decimal(plain(shifted(parse_decimal(text), -self._scale)))
 
 
 @dataclass(slots=True)
@@ -100,9 +102,8 @@ def _by_day(paths: list[str], decoded: Decoded) -> list[str]:
             for file in files:
                 first = seen.setdefault((file.instrument, file.day), path)
                 if first != path:
-                    faults.add(
-                        "", "file name", f"one file of {file.instrument} on {file.day}", f"{first} too"
-                    )
+                    expected = f"one file of {file.instrument} on {file.day} ({first})"
+                    faults.add("", "file name", expected, "another")
                 if file.day != files[0].day:
                     faults.add("", "file name", f"one day in a zip, {files[0].day}", str(file.day))
             days[path] = files[0].day
@@ -143,7 +144,7 @@ class _Reader:
         test = self._tests.setdefault(file.instrument, _TickTest())
         last, side = test.price, test.side
         book = self._options.book_of(file.instrument, "", BOOK)
-        inverse = False
+        least = _NO_LEAST if file.price_may_be_negative else ZERO
         for number, line in enumerate(lines, start=1):
             line = line.rstrip("\r\n")
             if not line:
@@ -160,11 +161,11 @@ class _Reader:
                 )
                 executed_at = clock[elapsed // HOUR_NANOSECONDS] + elapsed
             except (ValueError, IndexError):
-                _note(faults, number, line)
+                _note(faults, number, line, (prices, least), (quantities, ZERO))
                 continue
-            if quantity <= 0 or (price <= 0 and not file.price_may_be_negative):
-                if quantity < 0 or price < 0:
-                    _note(faults, number, line)
+            if quantity <= 0 or price <= least:
+                if quantity < 0 or price < least:
+                    _note(faults, number, line, (prices, least), (quantities, ZERO))
                 else:
                     counts.skip("print without quantity" if not quantity else "print without price")
                 continue
@@ -187,7 +188,7 @@ class _Reader:
                 underlying=file.underlying,
                 instrument_class=file.instrument_class,
                 multiplier=file.multiplier,
-                inverse=inverse,
+                inverse=False,
                 currency=CURRENCY,
             )
         test.price, test.side = last, side
@@ -195,14 +196,15 @@ class _Reader:
 
 def _elapsed(text: str) -> int:
     """Nanoseconds since midnight, of milliseconds with a fraction. Raises ValueError."""
-    nanoseconds = parse_decimal(text).scaleb(6)
+    nanoseconds = shifted(parse_decimal(text), 6)
     if nanoseconds < 0 or nanoseconds != nanoseconds.to_integral_value():
         raise ValueError("milliseconds with at most six decimals")
     return int(nanoseconds)
 
 
-def _note(faults: FaultCollector, number: int, line: str) -> None:
-    """Say what is wrong with a line: every field of it that is."""
+def _note(faults: FaultCollector, number: int, line: str, *expected: tuple[Numbers, Decimal]) -> None:
+    """Say what is wrong with a line: every field of it that is; `expected` are the readers and least values of
+    price and quantity."""
     place = f"line {number}"
     fields = line.split(",")
     if len(fields) != len(COLUMNS):
@@ -214,9 +216,9 @@ def _note(faults: FaultCollector, number: int, line: str) -> None:
         on_day = False
     if not on_day:
         faults.add(place, COLUMNS[0], "milliseconds from 0 to 86399999", fields[0])
-    for name, text in zip(COLUMNS[1:3], fields[1:3], strict=True):
+    for name, text, (numbers, least) in zip(COLUMNS[1:3], fields[1:3], expected, strict=True):
         try:
-            if parse_decimal(text) < 0:
+            if numbers[text] < least:
                 faults.add(place, name, "a number not below 0", text)
         except ValueError as error:
             faults.add(place, name, str(error), text)
