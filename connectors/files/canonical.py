@@ -230,8 +230,8 @@ class _RowReader:
             original = cancel.content["original_trade_id"]
             trade = trades.get(original)
             if trade is not None:
-                for name in cancel.missing:
-                    cancel.content[name] = getattr(trade, name)
+                for name in (*cancel.missing, "book"):
+                    cancel.content.setdefault(name, getattr(trade, name))
                 found.fills[cancel.slot] = self._fill(cancel.content, cancel.row)
             else:
                 self._faulty(cancel.content)

@@ -53,11 +53,17 @@ class _Bounded(io.RawIOBase):
     """A stream with a bound on its bytes, which says what is wrong with its archive as `InputFaults`."""
 
     def __init__(
-        self, stream: IO[bytes] | gzip.GzipFile, name: str, packed: Callable[[], int] | None, owned: bool
+        self,
+        stream: IO[bytes] | gzip.GzipFile,
+        name: str,
+        packed: Callable[[], int] | None,
+        owned: bool,
+        behind: IO[bytes] | None,
     ) -> None:
         self._stream = stream
         self._name = name
         self._owned = owned
+        self._behind = behind
         self._packed = packed
         self.bytes_read = 0
 
@@ -85,6 +91,8 @@ class _Bounded(io.RawIOBase):
     def close(self) -> None:
         if not self.closed and self._owned:
             self._stream.close()
+        if self._behind is not None:
+            self._behind.close()
         super().close()
 
 
@@ -195,7 +203,7 @@ def _members(name: str, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return members
 
 
-def _member(name: str, file: Any, member: str) -> io.BufferedReader:
+def _member(name: str, file: Any, member: str, behind: IO[bytes] | None = None) -> io.BufferedReader:
     archive = _archive(name, file)
     try:
         stream = archive.open(member)
@@ -205,13 +213,19 @@ def _member(name: str, file: Any, member: str) -> io.BufferedReader:
     except (*_BROKEN, KeyError) as error:
         archive.close()
         refuse(name, "a zip that can be read", str(error) or type(error).__name__)
-    return _buffered(stream, name, lambda: packed_bytes)
+    return _buffered(stream, name, lambda: packed_bytes, behind=behind)
 
 
 def _buffered(
-    stream: IO[bytes] | gzip.GzipFile, name: str, packed: Callable[[], int] | None, *, owned: bool = True
+    stream: IO[bytes] | gzip.GzipFile,
+    name: str,
+    packed: Callable[[], int] | None,
+    *,
+    owned: bool = True,
+    behind: IO[bytes] | None = None,
 ) -> io.BufferedReader:
-    return io.BufferedReader(_Bounded(stream, name, packed, owned), _CHUNK)
+    """A stream within bounds; closing it closes `stream` where it is `owned`, and what is `behind` it."""
+    return io.BufferedReader(_Bounded(stream, name, packed, owned, behind), _CHUNK)
 
 
 def _not_empty(source: Source) -> Source:
@@ -248,13 +262,19 @@ def _once(name: str, suffix: str, stream: io.BufferedReader) -> Source:
 
 
 def _spooled_zip(name: str, stream: io.BufferedReader) -> Source:
-    """A zip from standard input: its directory is at its end, so it is written down first."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
-    while chunk := stream.read(_CHUNK):
-        file.write(chunk)
-    members = _members(name, _archive(name, file))
-    if len(members) != 1:
-        refuse(name, "one file in the zip", f"{len(members)} files")
-    return _not_empty(
-        Source(name, _suffix(members[0].filename), lambda: _member(name, file, members[0].filename))
-    )
+    """A zip from a stream: its directory is at its end, so it is written down first."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream that reads from it
+    try:
+        while chunk := stream.read(_CHUNK):
+            file.write(chunk)
+        with _archive(name, file) as archive:
+            members = _members(name, archive)
+        if len(members) != 1:
+            refuse(name, "one file in the zip", f"{len(members)} files")
+        opened = _member(name, file, members[0].filename, behind=file)
+        if not opened.peek(1):
+            refuse(name, "a file with rows", "an empty file")
+    except InputFaults:
+        file.close()
+        raise
+    return Source(name, _suffix(members[0].filename), lambda: opened)
