@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from connectors.shm.writer import remove
 from schemas.numbers import exact_arithmetic
 from tests.support import Books
 
@@ -60,3 +62,11 @@ def books(tmp_path: Path) -> Iterator[Books]:
     """Both stages over a log in a folder of its own."""
     with Books(tmp_path / "data") as opened:
         yield opened
+
+
+@pytest.fixture
+def shared_memory_name() -> Iterator[str]:
+    """A name in shared memory that nobody else has; what stands under it afterwards is removed."""
+    name = f"/pks-test-{os.getpid()}-{uuid4().hex[:12]}"
+    yield name
+    remove(name)

@@ -18,6 +18,9 @@ from connectors.shm.layout import DIRECTORY, WORKER
 from connectors.shm.mapping import PERMISSIONS, Mapping, path_of
 from schemas.fields import CATALOGUE_VERSION
 
+_EPOCH_NANOSECONDS = 100_000
+"""Epochs are from the clock, in a unit that fits their 48 bits until the year 2860."""
+
 
 class Directory:
     """The directory, for writers."""
@@ -108,7 +111,7 @@ class Directory:
 
     def next_epoch(self) -> int:
         """A new owner epoch, inside `locked`: above all before it, even if the directory was lost between."""
-        epoch = max(self._mapping.get(DIRECTORY["last_epoch"]) + 1, time.time_ns() // 1_000_000)
+        epoch = max(self._mapping.get(DIRECTORY["last_epoch"]) + 1, time.time_ns() // _EPOCH_NANOSECONDS)
         self._mapping.set(DIRECTORY["last_epoch"], epoch)
         return epoch
 
