@@ -24,7 +24,6 @@ from schemas.times import NANOSECONDS_PER_SECOND
 from tables.partition import TablePartition
 
 TRADE, WAITING, REFERENCE, HASH, HASH_BY_TIME, CLOCK = b"t", b"w", b"r", b"i", b"x", b"k"
-PACKED_FAMILIES = TRADE
 
 IDEMPOTENCY_NANOSECONDS = 24 * 3600 * NANOSECONDS_PER_SECOND
 _EXPIRED_HASHES_MAX = 10_000
@@ -158,18 +157,27 @@ class CaptureState:
             self.table.delete(HASH + key[9:])
 
     def hash_known(self, idempotency_hash: str, recorded_at: int) -> bool:
-        """Whether a client sent this hash within 24 hours before; notes it where not."""
-        name = idempotency_hash.encode()
-        stored = self.table.get(HASH + name)
-        if stored is not None:
-            before = int.from_bytes(stored, "big")
-            if abs(recorded_at - before) < IDEMPOTENCY_NANOSECONDS:
-                return True
-            self.table.delete(HASH_BY_TIME + stored + name)
-        when = max(recorded_at, 0).to_bytes(8, "big")
+        """Whether a fill of this hash was accepted within 24 hours before."""
+        stored = self.table.get(HASH + idempotency_hash.encode())
+        return stored is not None and (
+            abs(recorded_at - int.from_bytes(stored, "big")) < IDEMPOTENCY_NANOSECONDS
+        )
+
+    def note_hash(self, idempotency_hash: str, recorded_at: int) -> None:
+        """A fill of this hash is accepted; one that is refused may come again with it."""
+        name, when = idempotency_hash.encode(), recorded_at.to_bytes(8, "big")
+        before = self.table.get(HASH + name)
+        if before is not None:
+            self.table.delete(HASH_BY_TIME + before + name)
         self.table.put(HASH + name, when)
         self.table.put(HASH_BY_TIME + when + name, b"")
-        return False
+
+    def forget_hash(self, idempotency_hash: str, recorded_at: int) -> None:
+        """The fill that was accepted with this hash is refused after all."""
+        name, when = idempotency_hash.encode(), recorded_at.to_bytes(8, "big")
+        if self.table.get(HASH + name) == when:
+            self.table.delete(HASH + name)
+            self.table.delete(HASH_BY_TIME + when + name)
 
     def before_commit(self) -> None:
         """Write the counts."""
@@ -185,3 +193,5 @@ class CaptureState:
         self.counters.rollback()
         if self._stale:
             self._load()
+            # After a rollback of a part of the step, what is loaded is not committed either.
+            self._stale = bool(self.table.changes)

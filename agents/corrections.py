@@ -9,16 +9,16 @@ from typing import Any
 
 from agents.position_state import (
     EVENT,
+    NOTHING_BEFORE,
     OpenPosition,
     PositionsState,
     TradeIndex,
-    scan_journal,
     settlement_fee,
 )
 from agents.position_updates import Figures, emit_rematched
 from agents.stage import Refusal, Step
 from domain.lots.position import OrderKey, Terms, Trade
-from domain.lots.rematch import Rematched, TermsConflict, rematch
+from domain.lots.rematch import Rematched, TermsConflict, rematch, standing
 from schemas.identity import position_key
 
 _DUPLICATE = Refusal("known already, with the same content", kind="duplicate")
@@ -32,6 +32,7 @@ class _Change:
     removed: OrderKey | None = None
     added: Trade | None = None
     terms: Terms | None = None
+    start: OrderKey = NOTHING_BEFORE
     before: Figures | None = None
     outcome: Rematched | None = None
 
@@ -54,7 +55,8 @@ def correct(state: PositionsState, event: Any, step: Step) -> Refusal | None:
         )
     changes = _plan(state, event, live)
     for change in changes:
-        state.flush(change.opened)
+        if change.opened.dirty:
+            state.flush(change.opened)
     try:
         for change in changes:
             _rematch(state, change)
@@ -106,17 +108,17 @@ def _plan(state: PositionsState, event: Any, live: TradeIndex | None) -> list[_C
 def _rematch(state: PositionsState, change: _Change) -> None:
     opened, removed, added = change.opened, change.removed, change.added
     places = [order for order in (removed, None if added is None else added.order) if order is not None]
-    undone = list(scan_journal(state.table, opened.key, min(places)))
-    kept = [(entry.trade, entry.terms) for entry in undone if entry.trade.order != removed]
+    change.start = min(places)
+    undone = state.journal_from(opened, change.start)
+    kept = [(trade, terms) for trade, terms in standing(opened.position, undone) if trade.order != removed]
     if added is not None:
-        terms: Terms | None = None
-        if change.terms != opened.position.terms:
-            if any(entry.trade.order != removed for entry in scan_journal(state.table, opened.key)):
-                raise TermsConflict("the terms of the position that the corrected trade belongs to")
-            terms = change.terms
-        kept.append((added, terms))
+        kept.append((added, change.terms))
         kept.sort(key=lambda item: item[0].order)
+        if change.terms != opened.position.terms:
+            # The trades after it stand under the terms that they have, not under those of the corrected trade.
+            kept = [(trade, terms or opened.position.terms) for trade, terms in kept]
     change.before = Figures(opened.position)
+    opened.before_rematch()
     change.outcome = rematch(opened.position, undone, kept)
 
 
@@ -124,18 +126,16 @@ def _write(state: PositionsState, event: Any, change: _Change, step: Step, numbe
     opened, outcome, before = change.opened, change.outcome, change.before
     assert outcome is not None and before is not None, "the change was matched"
     state.touch(opened)
-    if change.removed is not None and (change.added is None or change.added.order != change.removed):
-        state.delete_entry(opened, change.removed)
-    keep(state, opened, outcome)
+    keep(state, opened, change.start, outcome)
     opened.last = state.last_order(opened)
     emit_rematched(opened, event, event.original_trade_id, before, outcome, step, number)
 
 
-def keep(state: PositionsState, opened: OpenPosition, outcome: Rematched) -> None:
-    """Note what a re-match did to lots, and write its journal entries."""
+def keep(state: PositionsState, opened: OpenPosition, start: OrderKey, outcome: Rematched) -> None:
+    """Note what a re-match from `start` on did to lots, and to the journal."""
+    assert opened.lot_changes is not None, "before_rematch() was called"
     opened.lot_changes.update(outcome.lots)
-    for entry in outcome.entries:
-        state.put_entry(opened, entry)
+    state.replace_journal(opened, start, outcome.entries)
 
 
 def _corrected_index(event: Any, index: TradeIndex | None) -> TradeIndex:

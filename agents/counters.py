@@ -73,8 +73,10 @@ class Counters:
     def rollback(self) -> None:
         """Take the counts again from the table, which the runtime has set back."""
         if self._dirty:
-            self._dirty.clear()
             self._counts = read_counts(self._table)
+            if not self._table.changes:
+                self._dirty.clear()
+            # else a part of the step stands, and its counts are not committed either
 
 
 def read_counts(table: TablePartition) -> dict[str, Counts]:

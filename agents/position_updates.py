@@ -60,6 +60,7 @@ def emit_rematched(
 ) -> None:
     """A re-match: the changes against `before`, and which earlier trades now realise something else."""
     position = opened.position
+    step.touched[opened.book, opened.instrument] = opened
     earlier = [(other, delta) for other, delta in outcome.realised_pnl.items() if other != trade_id]
     rematched = tuple(
         _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in earlier[:REMATCHED_MAX]
@@ -96,7 +97,6 @@ def _emit(
 ) -> None:
     position = opened.position
     opened.revision += 1
-    step.touched[opened.book, opened.instrument] = opened
     step.bucket(topics.POSITIONS, opened.book).append(
         _PositionUpdated(
             event_id=derived_id(event.event_id, "p", index),

@@ -5,27 +5,26 @@ knows; matches lots; keeps summary, lots, journal and trade index; says what cha
 A late, amended or cancelled trade re-matches its own position from its place on, and no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from agents.corrections import correct, keep, terms_refusal
 from agents.position_state import (
     DAY,
-    PACKED_FAMILIES,
     OpenPosition,
     PositionsState,
-    TradeIndex,
-    scan_journal,
     settlement_fee,
 )
 from agents.position_updates import Figures, emit_in_order, emit_rematched
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
-from domain.lots.matching import Applied, apply
+from agents.trade_index import FIRST, TradeIndex, index_key, pack_place
+from domain.lots.matching import apply
 from domain.lots.position import Terms, Trade
-from domain.lots.rematch import JournalEntry, TermsConflict, rematch
+from domain.lots.rematch import TermsConflict, rematch, standing
 from schemas import events, topics
 from schemas.frames import wire
+from schemas.numbers import ZERO
 
 NAME = "positions"
 
@@ -35,8 +34,10 @@ _DayClosed = wire(events.DayClosed)
 _DUPLICATE = Refusal("known already, with the same content", kind="duplicate")
 
 
-def handle(state: PositionsState, frames: Sequence[Frame], step: Step) -> None:
+def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
     """Apply bookings to positions."""
+    source: str | None = None
+    counts = None
     for frame in frames:
         for place, event in enumerate(frame.events):
             kind = type(event)
@@ -48,7 +49,9 @@ def handle(state: PositionsState, frames: Sequence[Frame], step: Step) -> None:
                 if kind is _DayClosed:
                     state.table.put(DAY + event.book.encode(), event.business_date.encode())
                 continue
-            counts = state.counters.of(event.source)
+            if counts is None or event.source != source:
+                source = event.source
+                counts = state.counters.of(source)
             counts.read += 1
             if refusal is None:
                 counts.applied += 1
@@ -61,43 +64,35 @@ def handle(state: PositionsState, frames: Sequence[Frame], step: Step) -> None:
 
 def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
     book, instrument, trade_id = event.book, event.instrument, event.trade_id
-    fee = settlement_fee(event)
-    index = state.index(book, trade_id)
-    if index is not None:
-        return _known(index, event, fee)
+    fee = settlement_fee(event) if event.fees else ZERO
+    key = index_key(book, trade_id)
+    if state.known_trades.seen(key):
+        index = state.index(book, trade_id)
+        if index is not None:
+            return _known(index, event, fee)
     terms = Terms(
         event.lot_method, event.fee_policy, event.multiplier, event.inverse, event.settlement_currency
     )
-    opened = state.find_or_make(book, instrument, terms)
-    trade = Trade(trade_id, event.executed_at, event.source_sequence, event.quantity, event.price, fee)
+    opened = state.cache.get((book, instrument)) or state.find_or_make(book, instrument, terms)
+    executed_at, source_sequence = event.executed_at, event.source_sequence
+    trade = Trade(trade_id, executed_at, source_sequence, event.quantity, event.price, fee)
     position = opened.position
-    order = (event.executed_at, event.source_sequence, trade_id)
+    order = (executed_at, source_sequence, trade_id)
+    place = pack_place(FIRST, executed_at, source_sequence)
     if order > opened.last and terms == position.terms:
-        state.touch(opened)
+        if not opened.dirty:
+            state.touch(opened)
+            step.touched[book, instrument] = opened
         applied = apply(position, trade)
-        _note_lots(opened, applied)
+        opened.note_lots(applied)
         opened.last = order
-        state.put_entry(opened, JournalEntry(trade, applied))
+        opened.journal.add(order, trade, applied)
         emit_in_order(opened, event, trade, applied, step)
     else:
         refusal = _insert(state, opened, event, trade, terms, step)
         if refusal is not None:
             return refusal
-    state.put_index(
-        book,
-        trade_id,
-        TradeIndex(
-            True,
-            instrument,
-            event.executed_at,
-            event.source_sequence,
-            instrument,
-            event.executed_at,
-            event.quantity,
-            event.price,
-            fee,
-        ),
-    )
+    state.table.changes[key] = place + instrument.encode()
     return None
 
 
@@ -120,20 +115,6 @@ def _known(index: TradeIndex, event: Any, fee: Decimal) -> Refusal:
     )
 
 
-def _note_lots(opened: OpenPosition, applied: Applied) -> None:
-    changes = opened.lot_changes
-    for lot in applied.consumed:
-        changes[(lot.executed_at, lot.source_sequence, lot.trade_id)] = None
-    rest, made = applied.rest, applied.opened
-    if rest is not None:
-        changes[(rest.executed_at, rest.source_sequence, rest.trade_id)] = rest
-    if made is not None:
-        order = (made.executed_at, made.source_sequence, made.trade_id)
-        if order not in changes:
-            opened.created_lots.add(order)
-        changes[order] = made
-
-
 def _insert(
     state: PositionsState, opened: OpenPosition, event: Any, trade: Trade, terms: Terms, step: Step
 ) -> Refusal | None:
@@ -141,21 +122,24 @@ def _insert(
     late = trade.order < opened.last
     if late and terms != opened.position.terms:
         return terms_refusal(event, "a late trade of the terms that the position has now")
-    state.flush(opened)
+    undone = state.journal_from(opened, trade.order) if late else []
+    kept = standing(opened.position, undone)
+    if opened.dirty and (not late or any(under is not None for _, under in kept)):
+        # Only where terms change can a re-match be refused: what it began is then taken from the table again.
+        state.flush(opened)
     before = Figures(opened.position)
+    opened.before_rematch()
+    state.touch(opened)
     try:
         if late:
-            undone = list(scan_journal(state.table, opened.key, trade.order))
-            kept = [(entry.trade, entry.terms) for entry in undone]
-            outcome = rematch(opened.position, undone, [(trade, None), *kept])
+            outcome = rematch(opened.position, undone, [(trade, terms), *kept])
         else:
             outcome = rematch(opened.position, [], [(trade, terms)])
             opened.last = trade.order
     except TermsConflict as conflict:
         state.reload(opened)
         return terms_refusal(event, str(conflict))
-    state.touch(opened)
-    keep(state, opened, outcome)
+    keep(state, opened, trade.order, outcome)
     emit_rematched(opened, event, trade.trade_id, before, outcome, step, 0)
     return None
 
@@ -166,7 +150,7 @@ def stage(cached_lots_max: int = 2_000_000) -> Stage:
         name=NAME,
         input=topics.BOOKINGS,
         outputs=(topics.POSITIONS,),
-        table=TableDeclaration(NAME, packed=PACKED_FAMILIES),
+        table=TableDeclaration(NAME),
         open_state=lambda table: PositionsState(table, cached_lots_max),
         handler=handle,
         description="matches lots, keeps positions, publishes what changed",

@@ -6,10 +6,11 @@ call the same function. The runtime (`topology.runtime`) decodes, calls it, and 
 outputs, dead letters and input offsets in one write.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from schemas.frames import encode_event
 from schemas.topics import Topic
 from tables.partition import TablePartition
 
@@ -44,6 +45,32 @@ class Refusal:
     kind: str = "rejected"
 
 
+class Output:
+    """What a step has for one topic and partition: its events, encoded at once, while they are at hand.
+
+    Of a topic whose events are merged in the order of matching, `orders` holds the place of each.
+    """
+
+    __slots__ = ("append", "encoded", "orders")
+
+    def __init__(self, topic: Topic) -> None:
+        self.encoded: list[bytes] = []
+        self.orders: list[tuple[int, int]] = []
+        self.append: Callable[[Any], None] = self._append_in_order if topic.merged else self._append
+
+    def _append(self, event: Any) -> None:
+        self.encoded.append(encode_event(event))
+
+    def _append_in_order(self, event: Any) -> None:
+        self.encoded.append(encode_event(event))
+        self.orders.append((event.executed_at, getattr(event, "source_sequence", 0)))
+
+    def extend(self, other: "Output") -> None:
+        """Take in the events of another step."""
+        self.encoded += other.encoded
+        self.orders += other.orders
+
+
 @dataclass(slots=True)
 class Step:
     """What a handler adds in one call: outputs by topic and partition, and refusals by place.
@@ -52,17 +79,21 @@ class Step:
     """
 
     partition_of: Callable[[str], int]
-    outputs: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    outputs: dict[tuple[str, int], Output] = field(default_factory=dict)
     refusals: list[tuple[int, int, Any, Refusal]] = field(default_factory=list)
     touched: dict[Any, Any] = field(default_factory=dict)
+    _outputs_by_key: dict[tuple[str, str], Output] = field(default_factory=dict)
 
-    def bucket(self, topic: Topic, key: str) -> list[Any]:
-        """The list of events for `topic` on the partition of `key`; append to it, in order."""
-        place = (topic.name, self.partition_of(key) if topic.partitioned else 0)
-        bucket = self.outputs.get(place)
-        if bucket is None:
-            bucket = self.outputs[place] = []
-        return bucket
+    def bucket(self, topic: Topic, key: str) -> Output:
+        """The output for `topic` on the partition of `key`; append events to it, in order."""
+        output = self._outputs_by_key.get((topic.name, key))
+        if output is None:
+            place = (topic.name, self.partition_of(key) if topic.partitioned else 0)
+            output = self.outputs.get(place)
+            if output is None:
+                output = self.outputs[place] = Output(topic)
+            self._outputs_by_key[topic.name, key] = output
+        return output
 
     def refuse(self, frame: Frame, place: int, refusal: Refusal) -> None:
         """Refuse `frame.events[place]`."""
@@ -91,11 +122,9 @@ class StageState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TableDeclaration:
-    """A stage's table. A step's changes in the `packed` families (never overwritten in the normal course)
-    are one changelog record; in the others each key is one, so that the changelog compacts."""
+    """A stage's table; its changelog has one record a step with all its changes."""
 
     name: str
-    packed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +140,7 @@ class Stage:
     outputs: tuple[Topic, ...]
     table: TableDeclaration
     open_state: Callable[[TablePartition], Any]
-    handler: Callable[[Any, Sequence[Frame], Step], None]
+    handler: Callable[[Any, Iterable[Frame], Step], None]
     broadcasts: tuple[Topic, ...] = ()
     on_broadcast: Callable[[Any, Sequence[Any]], None] | None = None
     description: str = ""

@@ -5,15 +5,15 @@ life-cycle events for the books that they touch, and lets a correction wait for 
 to the dead letters with its bytes, and out as `TradeRejected`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from agents.capture_state import PACKED_FAMILIES, CaptureState
+from agents.capture_state import CaptureState
 from agents.counters import Counts
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.capture.faults import Fault
 from domain.capture.lifecycle import Change, State, TradeRecord, Verdict, advance, content_digest, decide
-from domain.capture.validation import validate
+from domain.capture.validation import TEXT_CHARACTERS_MAX, validate
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.identity import derived_id
@@ -36,7 +36,7 @@ _REASONS = {
 }
 
 
-def handle(state: CaptureState, frames: Sequence[Frame], step: Step) -> None:
+def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
     """Capture fills."""
     for frame in frames:
         for place, event in enumerate(frame.events):
@@ -94,11 +94,25 @@ def _book(
         return
     counts.applied += 1
     record = TradeRecord(advance(State.RECEIVED, Change.BOOK), content, booked.book, fill.source_sequence)
-    state.put_record(fill.trade_id, record)
+    _accept(state, fill, record)
     step.bucket(topics.BOOKINGS, booked.book).append(booked)
     if state.waiting_count:
         for waiting in state.take_waiting(fill.trade_id):
             _release(state, waiting.offset, waiting.index, waiting.fill, step)
+
+
+def _accept(state: CaptureState, fill: Any, record: TradeRecord) -> None:
+    """Remember the id of a fill, and the hash that its client gave it."""
+    state.put_record(fill.trade_id, record)
+    if fill.idempotency_hash:
+        state.note_hash(fill.idempotency_hash, fill.recorded_at)
+
+
+def _forget(state: CaptureState, fill: Any) -> None:
+    """A correction that was accepted is refused after all: it may come again."""
+    state.forget_record(fill.trade_id)
+    if fill.idempotency_hash:
+        state.forget_hash(fill.idempotency_hash, fill.recorded_at)
 
 
 def _release(state: CaptureState, offset: int, index: int, fill: Any, step: Step) -> None:
@@ -109,7 +123,7 @@ def _release(state: CaptureState, offset: int, index: int, fill: Any, step: Step
     verdict = decide(fill, b"", None, original)
     content = content_digest(fill)
     if original is None or verdict is not Verdict.CORRECT:
-        state.forget_record(fill.trade_id)
+        _forget(state, fill)
         _refuse(offset, index, fill, _verdict_fault(verdict, fill), counts, step)
     else:
         _correct(state, offset, index, fill, content, original, State.WAITING, counts, step)
@@ -124,7 +138,7 @@ def _wait(
         _refuse(offset, index, fill, fault, counts, step)
         return
     counts.waiting += 1
-    state.put_record(fill.trade_id, TradeRecord(advance(State.RECEIVED, Change.WAIT), content))
+    _accept(state, fill, TradeRecord(advance(State.RECEIVED, Change.WAIT), content))
     state.add_waiting(offset, index, fill)
 
 
@@ -151,7 +165,8 @@ def _correct(
             original.book,
         )
         if isinstance(trade, Fault):
-            state.forget_record(fill.trade_id)
+            if before is State.WAITING:
+                _forget(state, fill)
             _refuse(offset, index, fill, trade, counts, step)
             return
     counts.applied += 1
@@ -161,7 +176,7 @@ def _correct(
     else:
         _emit_lifecycle(fill, event_id, kind, original.book, None, 0, event_id, step)
         _emit_lifecycle(fill, event_id, kind, trade.book, trade, 1, event_id, step)
-    state.put_record(fill.trade_id, TradeRecord(advance(before, Change.APPLY), content))
+    _accept(state, fill, TradeRecord(advance(before, Change.APPLY), content))
     change = Change.CANCEL if trade is None else Change.AMEND
     book = original.book if trade is None else trade.book
     record = TradeRecord(advance(original.state, change), original.content, book, original.source_sequence)
@@ -199,20 +214,22 @@ def _emit_lifecycle(
 
 def _refuse(offset: int, index: int, fill: Any, fault: Fault, counts: Counts, step: Step) -> None:
     counts.refused += 1
-    refusal = Refusal(fault.reason, fault.field, fault.expected, fault.found, fill.trade_id)
+    # The dead letter has the original whole; what else is said of it must fit a frame, however large it was.
+    trade_id, event_id = fill.trade_id[:TEXT_CHARACTERS_MAX], fill.event_id[:TEXT_CHARACTERS_MAX]
+    refusal = Refusal(fault.reason, fault.field, fault.expected, fault.found, trade_id)
     step.refuse_at(offset, index, fill, refusal)
-    step.bucket(topics.REJECTIONS, fill.trade_id).append(
+    step.bucket(topics.REJECTIONS, trade_id).append(
         _TradeRejected(
-            event_id=derived_id(fill.event_id or f"{offset}.{index}", "cr", 0),
-            correlation_id=fill.correlation_id or fill.event_id,
-            causation_id=fill.event_id,
-            source=fill.source,
-            trade_id=fill.trade_id,
+            event_id=derived_id(event_id or f"{offset}.{index}", "cr", 0),
+            correlation_id=fill.correlation_id[:TEXT_CHARACTERS_MAX] or event_id,
+            causation_id=event_id,
+            source=fill.source[:TEXT_CHARACTERS_MAX],
+            trade_id=trade_id,
             reason=fault.reason,
             field=fault.field,
             expected=fault.expected,
             found=fault.found,
-            book=fill.book or "",
+            book=(fill.book or "")[:TEXT_CHARACTERS_MAX],
             event_time=fill.executed_at,
         )
     )
@@ -224,7 +241,7 @@ def _tick(state: CaptureState, tick: Any, step: Step) -> None:
         fill = waiting.fill
         counts = state.counters.of(fill.source)
         counts.waiting -= 1
-        state.forget_record(fill.trade_id)
+        _forget(state, fill)
         found = f"none in {state.waiting_ticks_max} clock ticks"
         fault = Fault(
             "waited for a trade that did not come", "original_trade_id", fill.original_trade_id, found
@@ -238,7 +255,7 @@ def stage(waiting_max: int = 100_000, waiting_ticks_max: int = 10) -> Stage:
         name=NAME,
         input=topics.FILLS,
         outputs=(topics.BOOKINGS, topics.REJECTIONS),
-        table=TableDeclaration(NAME, packed=PACKED_FAMILIES),
+        table=TableDeclaration(NAME),
         open_state=lambda table: CaptureState(table, waiting_max, waiting_ticks_max),
         handler=handle,
         broadcasts=(topics.INSTRUMENTS, topics.BOOKS, topics.ROUTING_RULES),

@@ -14,8 +14,10 @@ reported alone, with its bytes, and the others are still read.
 import dataclasses
 import types
 import typing
-from collections.abc import Hashable, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -141,15 +143,23 @@ def encode_frames(events: Iterable[Any]) -> list[bytes]:
 
     Raises FrameError for an event that is too large for a frame of its own.
     """
-    whole = list(events)
-    if len(whole) <= FRAME_EVENTS_MAX:
-        frame = _ENCODER.encode(whole)
-        if len(frame) <= FRAME_BYTES_MAX:
-            return [frame] if whole else []
-    if len(whole) == 1:
-        raise FrameError(
-            f"expected an event of at most {FRAME_BYTES_MAX} bytes, found {len(_ENCODER.encode(whole[0]))}; "
-            "send it in parts"
-        )
-    middle = len(whole) // 2
-    return encode_frames(whole[:middle]) + encode_frames(whole[middle:])
+    return join_frames([_ENCODER.encode(event) for event in events])
+
+
+def join_frames(encoded: Sequence[bytes]) -> list[bytes]:
+    """Frames of events that are encoded already, as `encode_frames` makes them."""
+    # Each event takes its bytes and the comma or bracket before it; the last bracket is one more.
+    ends = list(accumulate((len(event) + 1 for event in encoded), initial=1))
+    frames: list[bytes] = []
+    start = 0
+    while start < len(encoded):
+        end = bisect_right(ends, ends[start] - 1 + FRAME_BYTES_MAX) - 1
+        end = min(end, start + FRAME_EVENTS_MAX)
+        if end <= start:
+            raise FrameError(
+                f"expected an event of at most {FRAME_BYTES_MAX} bytes, found {len(encoded[start])}; "
+                "send it in parts"
+            )
+        frames.append(b"[%b]" % b",".join(encoded[start:end]))
+        start = end
+    return frames

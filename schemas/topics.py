@@ -16,7 +16,10 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of the log. `retention_seconds` None keeps it for ever; `compact` keeps the last record of a key."""
+    """A topic of the log. `retention_seconds` None keeps it for ever; `compact` keeps the last record of a key.
+
+    Events that come to a partition of a `merged` topic from several partitions are put in the order of matching.
+    """
 
     name: str
     event_classes: tuple[type, ...]
@@ -27,6 +30,7 @@ class Topic:
     retention_seconds: int | None = None
     compact: bool = False
     clocked: bool = False
+    merged: bool = False
     dead_letters: str | None = None
 
     @cached_property
@@ -58,6 +62,7 @@ BOOKINGS = Topic(
     ),
     description="captured trades and corrections: the one ordered input of every stage that keeps books",
     clocked=True,
+    merged=True,
     dead_letters="backoffice.dlq.booking",
 )
 REJECTIONS = Topic(

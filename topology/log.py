@@ -1,6 +1,6 @@
 """What the stage runtime needs of a log, as protocols; `connectors.embedded` fulfils them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 
@@ -27,6 +27,9 @@ class Transaction(Protocol):
 
     def delete(self, table: str, partition: int, key: bytes) -> None:
         """Remove a key of a table."""
+
+    def put_all(self, table: str, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
+        """Set keys of a table, and remove those whose value is None."""
 
     def commit_offset(self, group: str, topic: str, partition: int, next_offset: int) -> None:
         """Set where a group goes on in a topic partition."""

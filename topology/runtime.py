@@ -7,20 +7,19 @@ is applied once (a redelivered one is skipped, a gap stops the partition); input
 the dead letters with its bytes, and the partition moves on; a broken invariant stops this partition only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, chain
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 import structlog
 
-from agents.stage import Frame, InvariantBroken, Refusal, Stage, StageState, Step
+from agents.stage import Frame, InvariantBroken, Output, Refusal, Stage, StageState, Step
 from schemas import events
 from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
-from schemas.frames import BadEvent, encode_event, encode_frames, wire
+from schemas.frames import BadEvent, encode_event, join_frames, wire
 from schemas.identity import derived_id
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
@@ -29,6 +28,10 @@ from tables.partition import TablePartition
 from topology.log import Log, LogStore, Record, Transaction
 
 BROADCAST_RECORDS_MAX = 1_000
+_REASON_CHARACTERS_MAX = 1_000
+
+CHANGELOG_BYTES_MAX = 512 * 1024
+"""Most bytes of a changelog record; a Kafka record must stay under 1 MB."""
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
@@ -36,6 +39,10 @@ UNREADABLE = "unreadable"
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+DeadEvent = tuple[int, int, bytes, Refusal]
+"""An input that becomes a dead letter: offset, place in the record, original bytes, and why."""
 
 
 class PartitionStopped(Exception):
@@ -119,24 +126,21 @@ class PartitionRunner:
                 f"{fresh[0].offset} to {fresh[-1].offset}: some are missing"
             )
             return None
-        dead: list[tuple[int, int, bytes, Refusal]] = []
+        frames = _Frames(self.stage, self.partition, fresh)
         try:
-            broadcast_offsets = self._apply_broadcasts()
-            frames = [self._decode(record, dead) for record in fresh]
-            unreadable = len(dead)
-            step = self._handle(frames, dead)
-            if unreadable:
-                self._count_refused(UNREADABLE, unreadable)
-            for offset, index, event, refusal in step.refusals:
-                dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
-            self.state.before_commit()
+            step, broadcast_offsets = self._handle(frames)
         except InvariantBroken as error:
             self.rollback()
             self._stop(str(error))
             return None
+        dead = list(frames.unreadable)
+        for (offset, index), (event, refusal) in frames.failed.items():
+            dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
+        for offset, index, event, refusal in step.refusals:
+            dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
         report = StepReport(
             records=len(fresh),
-            events=sum(len(frame.events) for frame in frames),
+            events=frames.events,
             dead_letters=len(dead),
             touched=step.touched,
         )
@@ -180,72 +184,58 @@ class PartitionRunner:
             offsets[topic.name] = offset
         return offsets
 
-    def _decode(self, record: Record, dead: list[tuple[int, int, bytes, Refusal]]) -> Frame:
-        topic = self.stage.input
-        value = record.value or b""
-        try:
-            decoded = topic.codec.decode(value)
-            return Frame(topic.name, self.partition, record.offset, decoded, range(len(decoded)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            good: list[Any] = []
-            indexes: list[int] = []
-            for index, event in enumerate(topic.codec.decode_each(value)):
-                if isinstance(event, BadEvent):
-                    refusal = Refusal(event.reason, kind="unreadable")
-                    dead.append((record.offset, event.index, event.original, refusal))
-                else:
-                    good.append(event)
-                    indexes.append(index)
-            return Frame(topic.name, self.partition, record.offset, good, indexes)
-
     def _count_refused(self, source: str, number: int) -> None:
         counts = self.state.counters.of(source)
         counts.read += number
         counts.refused += number
 
-    def _handle(self, frames: Sequence[Frame], dead: list[tuple[int, int, bytes, Refusal]]) -> Step:
-        step = Step(self._partition_of)
+    def _handle(self, frames: "_Frames") -> tuple[Step, dict[str, int]]:
         try:
-            self.stage.handler(self.state, frames, step)
-            return step
+            return self._run(frames)
         except (InvariantBroken, MemoryError):
             raise
         except Exception as error:
-            # A defect met by one event must not hold up the others: undo, then go one by one.
+            # A defect met by one event must not hold up the others: find it, then go on without it.
             _logger.error(
                 "handler failed", stage=self.stage.name, partition=self.partition, error=repr(error)
             )
-            self.rollback()
-        return self._handle_one_by_one(frames, dead)
+        self._find_failures(frames)
+        self.rollback()
+        return self._run(frames)
 
-    def _handle_one_by_one(
-        self, frames: Sequence[Frame], dead: list[tuple[int, int, bytes, Refusal]]
-    ) -> Step:
-        whole = Step(self._partition_of)
+    def _run(self, frames: "_Frames") -> tuple[Step, dict[str, int]]:
+        """All of a step that is in memory; nothing of it outlives a rollback, so that it may be run again."""
+        step = Step(self._partition_of)
+        broadcast_offsets = self._apply_broadcasts()
+        self.stage.handler(self.state, frames, step)
+        if frames.unreadable:
+            self._count_refused(UNREADABLE, len(frames.unreadable))
+        for event, _ in frames.failed.values():
+            self._count_refused(event.source, 1)
+        self.state.before_commit()
+        return step, broadcast_offsets
+
+    def _find_failures(self, frames: "_Frames") -> None:
+        """Try the events one by one, in a scratch run, and note those that the handler fails on."""
+        self.rollback()
+        self._apply_broadcasts()
         table = self.state.table
+        failed: dict[tuple[int, int], tuple[Any, Refusal]] = {}
         for frame in frames:
             for index, event in zip(frame.indexes, frame.events, strict=True):
                 kept = dict(table.changes)
-                step = Step(self._partition_of)
                 single = Frame(frame.topic, frame.partition, frame.offset, [event], [index])
                 try:
-                    self.stage.handler(self.state, [single], step)
+                    self.stage.handler(self.state, [single], Step(self._partition_of))
                     self.state.before_commit()
-                except InvariantBroken:
+                except (InvariantBroken, MemoryError):
                     raise
                 except Exception as error:
                     table.changes = kept
                     self.state.rollback()
-                    refusal = Refusal(f"{type(error).__name__}: {error}", kind="failed")
-                    dead.append((frame.offset, index, encode_event(event), refusal))
-                    self._count_refused(event.source, 1)
-                    self.state.before_commit()
-                    continue
-                for place, found in step.outputs.items():
-                    whole.outputs.setdefault(place, []).extend(found)
-                whole.refusals.extend(step.refusals)
-                whole.touched.update(step.touched)
-        return whole
+                    reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX]
+                    failed[frame.offset, index] = (event, Refusal(reason, kind="failed"))
+        frames.failed = failed
 
     def write(self, transaction: Transaction, prepared: "Prepared") -> None:
         """Put changes, changelog, dead letters and input offsets of a prepared step into a transaction."""
@@ -260,9 +250,12 @@ class PartitionRunner:
                 + consumed.to_bytes(8, "big")
                 + sum(prepared.broadcast_offsets.values()).to_bytes(8, "big")
             )
-            packed = _packed(list(chain.from_iterable(changes.items())))
-            for number, value in enumerate(packed):
-                transaction.append(self.stage.changelog, partition, key + number.to_bytes(4, "big"), value)
+            offset = 0
+            for number, value in enumerate(_packed(list(chain.from_iterable(changes.items())))):
+                part = key + number.to_bytes(4, "big")
+                offset = transaction.append(self.stage.changelog, partition, part, value)
+            # How far into its changelog the table has come, so that a restart restores nothing that it has.
+            transaction.put(self.stage.table.name, partition, RESTORED_KEY, encode_offset(offset))
         if prepared.dead:
             self._write_dead_letters(transaction, prepared.dead)
         for name, offset in prepared.broadcast_offsets.items():
@@ -271,9 +264,7 @@ class PartitionRunner:
         if prepared.next_offset is not None:
             transaction.commit_offset(self.group, self.stage.input.name, partition, prepared.next_offset)
 
-    def _write_dead_letters(
-        self, transaction: Transaction, dead: list[tuple[int, int, bytes, Refusal]]
-    ) -> None:
+    def _write_dead_letters(self, transaction: Transaction, dead: list[DeadEvent]) -> None:
         name = self.stage.input.dead_letters
         if name is None:
             raise InvariantBroken(f"expected dead letters declared for {self.stage.input.name}, found none")
@@ -308,7 +299,7 @@ class Prepared:
 
     runner: PartitionRunner
     step: Step
-    dead: list[tuple[int, int, bytes, Refusal]]
+    dead: list[DeadEvent]
     next_offset: int | None
     broadcast_offsets: dict[str, int]
     report: StepReport
@@ -345,31 +336,79 @@ def step_together(
     return [(part.runner, part.runner.committed(part, sequence)) for part in prepared]
 
 
+class _Frames:
+    """The frames of a step's records, decoded as they are handled: so that events are still at hand then.
+
+    `events` counts what was read and `unreadable` holds what could not be, after the last iteration. Events in
+    `failed`, by offset and index, are left out.
+    """
+
+    def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
+        self._topic = stage.input
+        self._partition = partition
+        self._records = records
+        self.events = 0
+        self.unreadable: list[DeadEvent] = []
+        self.failed: dict[tuple[int, int], tuple[Any, Refusal]] = {}
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.events = 0
+        self.unreadable = []
+        for record in self._records:
+            frame = self._decode(record)
+            self.events += len(frame.events)
+            yield self._without_failed(frame) if self.failed else frame
+
+    def _without_failed(self, frame: Frame) -> Frame:
+        kept = [
+            place for place, index in enumerate(frame.indexes) if (frame.offset, index) not in self.failed
+        ]
+        indexes, events_kept = (
+            [frame.indexes[place] for place in kept],
+            [frame.events[place] for place in kept],
+        )
+        return Frame(frame.topic, frame.partition, frame.offset, events_kept, indexes)
+
+    def _decode(self, record: Record) -> Frame:
+        topic = self._topic
+        value = record.value or b""
+        try:
+            decoded = topic.codec.decode(value)
+            return Frame(topic.name, self._partition, record.offset, decoded, range(len(decoded)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            good: list[Any] = []
+            indexes: list[int] = []
+            for index, event in enumerate(topic.codec.decode_each(value)):
+                if isinstance(event, BadEvent):
+                    refusal = Refusal(event.reason, kind="unreadable")
+                    self.unreadable.append((record.offset, event.index, event.original, refusal))
+                else:
+                    good.append(event)
+                    indexes.append(index)
+            return Frame(topic.name, self._partition, record.offset, good, indexes)
+
+
 def _write_outputs(transaction: Transaction, prepared: Sequence[Prepared]) -> None:
-    outputs: dict[tuple[str, int], list[list[Any]]] = {}
+    outputs: dict[tuple[str, int], list[Output]] = {}
     for part in prepared:
-        for place, found in part.step.outputs.items():
-            part.report.outputs += len(found)
-            outputs.setdefault(place, []).append(found)
-    for (topic, partition), parts in outputs.items():
-        for frame in encode_frames(parts[0] if len(parts) == 1 else merged(parts)):
+        for place, output in part.step.outputs.items():
+            part.report.outputs += len(output.encoded)
+            outputs.setdefault(place, []).append(output)
+    for (topic, partition), found in outputs.items():
+        for frame in join_frames(merged(found)):
             transaction.append(topic, partition, None, frame)
 
 
-def merged(parts: Sequence[Sequence[Any]]) -> list[Any]:
+def merged(outputs: Sequence[Output]) -> Sequence[bytes]:
     """Events of several partitions by place in the order of matching; those of one partition keep their order."""
-    keys: list[Any] = []
-    for part in parts:
-        try:
-            orders = list(map(_order_of, part))
-        except AttributeError:
-            orders = [
-                (getattr(event, "executed_at", 0), getattr(event, "source_sequence", 0)) for event in part
-            ]
-        # What stands behind a later event of its partition waits for it.
-        keys += accumulate(orders, max)
-    whole = list(chain.from_iterable(parts))
-    return [whole[place] for place in sorted(range(len(whole)), key=keys.__getitem__)]
+    if len(outputs) == 1:
+        return outputs[0].encoded
+    whole = list(chain.from_iterable(output.encoded for output in outputs))
+    # What stands behind a later event of its partition waits for it.
+    orders = list(chain.from_iterable(accumulate(output.orders, max) for output in outputs))
+    if len(orders) != len(whole):
+        return whole
+    return [whole[place] for place in sorted(range(len(whole)), key=orders.__getitem__)]
 
 
 def _packed(changes: list[bytes | None]) -> list[bytes]:
@@ -387,6 +426,6 @@ def _original_bytes(records: Sequence[Record], offset: int, index: int, event: A
         if record.offset == offset:
             try:
                 return bytes(_raw_items.decode(record.value or b"")[index])
-            except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
                 return record.value or b""
     return encode_event(event)
