@@ -70,6 +70,9 @@ class StageApp(faust.App):  # type: ignore[misc]
             store=URL("embedded://"),
             datadir=folder / stage.name,
             topic_partitions=settings.partitions,
+            # Records pass as bytes: the runtime decodes frames, and a bad one is its business.
+            key_serializer="raw",
+            value_serializer="raw",
             topic_disable_leader=True,
             reply_create_topic=False,
             stream_buffer_maxsize=settings.queue_records_max,

@@ -7,6 +7,7 @@ with a second of sleep; here a table partition that is behind or gone is restore
 import asyncio
 from typing import Any
 
+from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager as FaustTableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 
@@ -14,7 +15,10 @@ from connectors.embedded.store import EmbeddedStore
 
 
 class Recovery(FaustRecovery):  # type: ignore[misc]
-    """Restores embedded tables before Faust compares offsets; other tables go Faust's own way."""
+    """Restores embedded tables before Faust compares offsets; other tables go Faust's own way.
+
+    Ends the App where a table is ahead of its changelog (P7).
+    """
 
     async def _build_offsets(self, consumer: Any, tps: set[Any], destination: Any, title: str) -> None:
         await super()._build_offsets(consumer, tps, destination, title)
@@ -23,8 +27,15 @@ class Recovery(FaustRecovery):  # type: ignore[misc]
             if isinstance(store, EmbeddedStore):
                 while not self.should_stop and store.restore_slice(tp):
                     await asyncio.sleep(0)
+                end, restored = consumer.highwater(tp), store.persisted_offset(tp)
+                if restored is not None and restored >= end:
+                    raise ConsistencyError(
+                        f"expected table {store.table_name} to hold records of {tp.topic}/{tp.partition} up to "
+                        f"{end - 1} at most, found {restored} noted; the changelog lost records: restore a backup "
+                        "(docs/operating/damaged-state.md)"
+                    )
                 # Whatever compaction took away is superseded by what was read: the end counts as reached.
-                destination[tp] = consumer.highwater(tp) - 1
+                destination[tp] = end - 1
 
 
 class TableManager(FaustTableManager):  # type: ignore[misc]

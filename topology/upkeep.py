@@ -1,0 +1,32 @@
+"""Upkeep of the log while a worker runs: retention, in slices that no step has to wait for."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connectors.embedded.errors import CommitError
+from connectors.embedded.retention import Retention
+
+if TYPE_CHECKING:
+    from topology.worker import Worker
+
+ROUND_SECONDS = 30.0
+"""Between two rounds over all topics."""
+
+SLICE_SECONDS = 0.02
+"""Between two slices of a round."""
+
+_logger = structlog.get_logger(__name__)
+
+
+async def keep_retention(worker: "Worker") -> None:
+    """Apply retention until cancelled; a removal that cannot be written waits for the next round."""
+    retention = Retention(worker.log)
+    while True:
+        try:
+            done = retention.step() is None
+        except CommitError as error:
+            _logger.warning("retention put off", error=str(error))
+            done = True
+        await asyncio.sleep(ROUND_SECONDS if done else SLICE_SECONDS)
