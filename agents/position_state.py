@@ -341,6 +341,12 @@ class PositionsState:
             if name not in ("kept_lots", "dirty"):
                 setattr(opened, name, getattr(stored, name))
 
+    def _drop(self, book: str, instrument: str) -> None:
+        """Keep a position in memory no longer; the next reader takes it from the table."""
+        opened = self.cache.pop((book, instrument), None)
+        if opened is not None:
+            self._cached_lots -= opened.kept_lots + 1
+
     def before_commit(self) -> None:
         """Write what changed, and hold it against the invariants."""
         for opened in self._dirty:
@@ -367,11 +373,11 @@ class PositionsState:
 
     def rollback(self) -> None:
         """Forget the step: what it touched is read again from the table."""
+        for opened in self._dirty:
+            self._drop(opened.book, opened.instrument)
         # Also what was written before it was changed, and what a rollback of a part of the step left in the table.
-        written = [self.cache.get(split_position_key(key)) for key in self._written]
-        for opened in [*self._dirty, *written]:
-            if opened is not None:
-                self._drop(opened)
+        for key in self._written:
+            self._drop(*split_position_key(key))
         self._dirty.clear()
         if not self.table.changes:
             self._written.clear()

@@ -156,9 +156,9 @@ def _fees(fill: Any) -> Fault | None:
         if len(fee.kind) > TEXT_CHARACTERS_MAX or len(fee.currency) > TEXT_CHARACTERS_MAX:
             expected = f"a kind and a currency of at most {TEXT_CHARACTERS_MAX} characters"
             return Fault("a fee is not valid", "fees", expected, "more")
-        expected = number_fault(fee.amount)
-        if expected is not None:
-            return Fault("a fee is not valid", "fees", expected, str(fee.amount)[:80])
+        fault = number_fault(fee.amount)
+        if fault is not None:
+            return Fault("a fee is not valid", "fees", fault, str(fee.amount)[:80])
     return None
 
 
