@@ -111,6 +111,10 @@ class PositionsPublisher:
         """Say that the process lives, and up to where the log is durable; call it every `HEARTBEAT_SECONDS`."""
         self.writer.heartbeat(durable_sequence)
 
+    def release(self, partitions: Iterable[int]) -> None:
+        """These partitions are ours no more (or have stopped): their slots are not live from now on."""
+        self.writer.release(partitions)
+
     def close(self) -> None:
         """A clean stop: readers see the last state, marked as closed."""
         self.writer.close()

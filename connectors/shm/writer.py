@@ -58,7 +58,7 @@ class PositionWriter:
         self._on_alarm = on_alarm
         self._waiting: dict[Key, _Values] = {}
         self._places: dict[Key, _Place] = {}
-        self._shown = False
+        self._shown = self._closed = False
         self._directory = Directory(name, partitions)
         try:
             with self._directory.locked():
@@ -254,6 +254,9 @@ class PositionWriter:
 
     def close(self, *, keep: bool = True) -> None:
         """A clean stop: marked as closed. The last state stays readable, and not live, if told to keep it."""
+        if self._closed:
+            return
+        self._closed = True
         if self._previous is not None:
             self._previous.close()
         self._segment.retire(layout.CLOSED, keep=keep and self._shown)
