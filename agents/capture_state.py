@@ -21,12 +21,15 @@ from domain.capture.reference import ReferenceData
 from schemas import events, reference
 from schemas.frames import encode_event, wire
 from schemas.times import NANOSECONDS_PER_SECOND
+from tables.known_keys import KnownKeys
 from tables.partition import TablePartition
 
 TRADE, WAITING, REFERENCE, HASH, HASH_BY_TIME, CLOCK = b"t", b"w", b"r", b"i", b"x", b"k"
 
 IDEMPOTENCY_NANOSECONDS = 24 * 3600 * NANOSECONDS_PER_SECOND
 _EXPIRED_HASHES_MAX = 10_000
+_KNOWN_AT_START = 20_000
+_KNOWN_A_STEP = 4_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_record = msgspec.msgpack.Decoder(TradeRecord).decode
@@ -66,6 +69,8 @@ class CaptureState:
         self.waiting_max = waiting_max
         self.waiting_ticks_max = waiting_ticks_max
         self.counters = Counters(table)
+        self.known_trades = KnownKeys(table.store, TRADE)
+        self.known_trades.load(_KNOWN_AT_START)
         self._load()
 
     def _load(self) -> None:
@@ -85,12 +90,17 @@ class CaptureState:
 
     def record(self, trade_id: str) -> TradeRecord | None:
         """What is known of an id."""
-        stored = self.table.get(TRADE + trade_id.encode())
+        key = TRADE + trade_id.encode()
+        if not self.known_trades.seen(key):
+            return None
+        stored = self.table.get(key)
         return None if stored is None else _decode_record(stored)
 
     def put_record(self, trade_id: str, record: TradeRecord) -> None:
         """Keep what is known of an id."""
-        self.table.put(TRADE + trade_id.encode(), _encode(record))
+        key = TRADE + trade_id.encode()
+        self.known_trades.seen(key)
+        self.table.changes[key] = _encode(record)
 
     def forget_record(self, trade_id: str) -> None:
         """An id that was refused after all may come again."""
@@ -187,6 +197,7 @@ class CaptureState:
         """The step is committed."""
         self._stale = False
         self.counters.committed()
+        self.known_trades.load(_KNOWN_A_STEP)
 
     def rollback(self) -> None:
         """Take the state again from the table."""

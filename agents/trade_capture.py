@@ -36,13 +36,20 @@ _REASONS = {
 }
 
 
+_BOOKED = advance(State.RECEIVED, Change.BOOK)
+
+
 def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
     """Capture fills."""
+    source: str | None = None
+    counts: Counts | None = None
     for frame in frames:
         for place, event in enumerate(frame.events):
             kind = type(event)
             if kind is _FillEvent:
-                counts = state.counters.of(event.source)
+                if counts is None or event.source != source:
+                    source = event.source
+                    counts = state.counters.of(source)
                 counts.read += 1
                 _capture(state, frame.offset, frame.indexes[place], event, counts, step)
             elif kind is _ClockTick:
@@ -93,7 +100,7 @@ def _book(
         _refuse(offset, index, fill, booked, counts, step)
         return
     counts.applied += 1
-    record = TradeRecord(advance(State.RECEIVED, Change.BOOK), content, booked.book, fill.source_sequence)
+    record = TradeRecord(_BOOKED, content, booked.book, fill.source_sequence)
     _accept(state, fill, record)
     step.bucket(topics.BOOKINGS, booked.book).append(booked)
     if state.waiting_count:

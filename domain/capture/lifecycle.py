@@ -84,8 +84,10 @@ def content_digest(fill: Any) -> bytes:
 
     Numbers count by value; when and through whom the fill came here does not count.
     """
-    fees = ";".join(f"{fee.kind},{fee.amount.normalize()},{fee.currency}" for fee in fill.fees)
-    multiplier = "" if fill.multiplier is None else fill.multiplier.normalize()
+    fees = ""
+    if fill.fees:
+        fees = ";".join(f"{fee.kind},{fee.amount.normalize()},{fee.currency}" for fee in fill.fees)
+    multiplier, accrued = fill.multiplier, fill.accrued_interest
     text = "\x00".join(
         (
             fill.trade_id,
@@ -95,8 +97,15 @@ def content_digest(fill: Any) -> bytes:
             fill.instrument_scheme,
             fill.instrument,
             fill.side,
-            f"{fill.quantity.normalize()}|{fill.price.normalize()}|{fees}|{fill.executed_at}|{multiplier}|"
-            f"{fill.inverse}|{fill.currency}|{fill.accrued_interest.normalize()}|{fill.settlement_date}",
+            str(fill.quantity.normalize()),
+            str(fill.price.normalize()),
+            fees,
+            str(fill.executed_at),
+            "" if multiplier is None else str(multiplier.normalize()),
+            "" if fill.inverse is None else str(fill.inverse),
+            "-" if fill.currency is None else "=" + fill.currency,
+            str(accrued.normalize()) if accrued else "0",
+            fill.settlement_date or "",
             fill.venue,
             fill.account,
             fill.strategy,

@@ -8,7 +8,8 @@ from typing import Any
 
 from domain.capture.faults import Fault
 from schemas.events import number_fault
-from schemas.units import Action, Regime, identifier_fault
+from schemas.numbers import DIGITS_MAX, ZERO
+from schemas.units import IDENTIFIER_CHARACTERS_MAX, Action, Regime, identifier_fault
 
 EXECUTED_AT_MIN = -2_208_988_800_000_000_000
 """1900-01-01T00:00:00Z in nanoseconds."""
@@ -201,8 +202,44 @@ CHECKS: tuple[Callable[[Any], Fault | None], ...] = (
 )
 
 
+def _sound(fill: Any) -> bool:
+    """Whether a fill is one of the plain ones that surely pass all checks: nearly all are, and it costs a third."""
+    quantity, price = fill.quantity, fill.price
+    return (
+        fill.action is Action.NEW
+        and fill.regime is Regime.EXCHANGE
+        and fill.original_trade_id is None
+        and fill.kind is None
+        and fill.multiplier is None
+        and fill.settlement_date is None
+        and not fill.fees
+        and fill.accrued_interest is ZERO
+        and EXECUTED_AT_MIN <= fill.executed_at < EXECUTED_AT_MAX
+        and 0 <= fill.recorded_at < EXECUTED_AT_MAX
+        and -_SEQUENCE_MAX <= fill.source_sequence < _SEQUENCE_MAX
+        and quantity.is_finite()
+        and quantity > 0
+        and price.is_finite()
+        # No longer as text than a number may be in digits, so no more digits either.
+        and len(str(quantity)) <= DIGITS_MAX
+        and len(str(price)) <= DIGITS_MAX
+        and -DIGITS_MAX < quantity.adjusted() < DIGITS_MAX
+        and -DIGITS_MAX < price.adjusted() < DIGITS_MAX
+        and _sound_name(fill.trade_id)
+        and _sound_name(fill.instrument)
+        and (fill.book is None or _sound_name(fill.book))
+        and _texts(fill) is None
+    )
+
+
+def _sound_name(text: str) -> bool:
+    return (text.isalnum() and len(text) <= IDENTIFIER_CHARACTERS_MAX) or identifier_fault(text) is None
+
+
 def validate(fill: Any) -> Fault | None:
     """The first fault of a fill by itself; None where it is valid."""
+    if _sound(fill):
+        return None
     for check in CHECKS:
         fault = check(fill)
         if fault is not None:
