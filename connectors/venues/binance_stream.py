@@ -242,8 +242,10 @@ class _Reader:
             if not trade.symbol:
                 faults.add(place, "s", "a symbol", "an empty text")
                 return None
-            if not checked_identifier(faults, place, "s", terms.trade_prefix + "0" * 19):
-                return None
+            longest_id = f"{terms.trade_prefix}{_TRADE_NUMBER_MAX}"
+            for text in (terms.instrument, longest_id):
+                if not checked_identifier(faults, place, "s", text):
+                    return None
             placed = _Placed(terms, self._options.book_of(terms.instrument, "", BOOK))
             self._placed[key] = placed
         return placed

@@ -26,7 +26,7 @@ from schemas.events import number_fault
 from schemas.frames import wire
 from schemas.numbers import ONE, ZERO, exact_arithmetic, parse_decimal, plain
 from schemas.times import NANOSECONDS_PER_SECOND
-from schemas.units import Side, identifier_fault
+from schemas.units import IDENTIFIER_CHARACTERS_MAX, Side, identifier_fault
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
@@ -138,7 +138,8 @@ class TradeRows:
         side, cancels = self._side()
         currency = self._text("currency")
         category = self._text("assetCategory")
-        instrument = self._text("symbol") or self._text("conid")
+        contract = self._text("conid")
+        instrument = self._text("symbol") or contract
         account = self._text("accountId")
         if not instrument:
             self._fault("symbol", "a symbol, or a conid")
@@ -159,6 +160,8 @@ class TradeRows:
         fees = self._fees(currency)
         multiplier = self._multiplier(category, quantity, price)
         accrued = self._number("accruedInt", ZERO)
+        settlement_date = self._settlement_date()
+        venue, underlying = self._text("exchange"), self._text("underlyingSymbol")
         if not self._sound:
             return None
         assert quantity is not None and price is not None and executed_at is not None and accrued is not None
@@ -168,7 +171,7 @@ class TradeRows:
             **ids,
             account=account,
             instrument=instrument,
-            contract=contract if number_of(contract := self._text("conid")) is not None else "",
+            contract=contract if number_of(contract) is not None else "",
             side=side,
             quantity=quantity.copy_abs(),
             price=price,
@@ -177,14 +180,17 @@ class TradeRows:
             multiplier=multiplier,
             currency=currency,
             instrument_class=INSTRUMENT_CLASSES.get(category, category.lower()),
-            underlying=self._text("underlyingSymbol"),
-            venue=self._text("exchange"),
+            underlying=underlying,
+            venue=venue,
             accrued_interest=accrued.copy_abs(),
-            settlement_date=self._settlement_date(),
+            settlement_date=settlement_date,
         )
 
     def _text(self, name: str) -> str:
         text = self._record.values.get(name, "").strip()
+        if len(text) > IDENTIFIER_CHARACTERS_MAX or not text.isprintable():
+            self._fault(name, f"at most {IDENTIFIER_CHARACTERS_MAX} printable characters")
+            return ""
         return "" if text in _ABSENT else text
 
     def _id(self, name: str) -> str | None:
@@ -243,8 +249,14 @@ class TradeRows:
         return moment
 
     def _settlement_date(self) -> str | None:
-        match = _WHEN.fullmatch(self._text("settleDateTarget"))
-        return None if match is None else "-".join(match.groups()[:3])
+        text = self._text("settleDateTarget")
+        if not text:
+            return None
+        match = _WHEN.fullmatch(text)
+        if match is None or _moment(text) is None:
+            self._fault("settleDateTarget", "a day as yyyy-MM-dd or yyyyMMdd")
+            return None
+        return "-".join(match.groups()[:3])
 
     def _fees(self, currency: str) -> tuple[events.Fee, ...]:
         """The commission (a cost is positive here) and taxes, where there are any."""

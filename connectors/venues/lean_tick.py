@@ -43,6 +43,8 @@ NAME = "lean-tick"
 BOOK = "LEAN"
 """The book of fills where no option says one."""
 
+EXCHANGE_CHARACTERS_MAX = 32
+_EXCHANGES_KEPT = 1_000
 _NO_LEAST = Decimal("-Infinity")
 HOUR_NANOSECONDS = 3_600_000_000_000
 COLUMNS = ("milliseconds", "price", "quantity", "exchange", "condition", "suspicious")
@@ -60,6 +62,17 @@ class _Prices(Numbers):
     def read(self, text: str) -> Decimal:
         """The price that a text of the file means."""
         return Decimal(plain(shifted(parse_decimal(text), -self._scale)))
+
+
+class _Exchanges(dict[str, str]):
+    """The exchange codes of a file, each looked at once."""
+
+    def __missing__(self, text: str) -> str:
+        if len(text) > EXCHANGE_CHARACTERS_MAX or not text.isprintable():
+            raise ValueError(f"at most {EXCHANGE_CHARACTERS_MAX} printable characters")
+        if len(self) < _EXCHANGES_KEPT:
+            self[text] = text
+        return text
 
 
 @dataclass(slots=True)
@@ -118,6 +131,7 @@ class _Reader:
         self._options = options
         self._tests: dict[str, _TickTest] = {}
         self._quantities = Numbers()
+        self._exchanges = _Exchanges()
 
     def read(self, path: str, member: str, stream: BinaryIO) -> Iterator[list[FillEvent]]:
         """The fills of one CSV, in batches."""
@@ -141,6 +155,7 @@ class _Reader:
     ) -> Iterator[FillEvent]:
         counts, clock = self._decoded.counts, clock_of(file.day)
         quantities, prices = self._quantities, _Prices(file.price_scale)
+        exchanges = self._exchanges
         test = self._tests.setdefault(file.instrument, _TickTest())
         last, side = test.price, test.side
         book = self._options.book_of(file.instrument, "", BOOK)
@@ -154,6 +169,7 @@ class _Reader:
                 milliseconds, price_text, quantity_text, exchange, _, _ = line.split(",")
                 price = prices[price_text]
                 quantity = quantities[quantity_text]
+                exchange = exchanges[exchange]
                 elapsed = (
                     int(milliseconds) * 1_000_000
                     if milliseconds.isdecimal() and line.isascii()
@@ -222,3 +238,5 @@ def _note(faults: FaultCollector, number: int, line: str, *expected: tuple[Numbe
                 faults.add(place, name, "a number not below 0", text)
         except ValueError as error:
             faults.add(place, name, str(error), text)
+    if len(fields[3]) > EXCHANGE_CHARACTERS_MAX or not fields[3].isprintable():
+        faults.add(place, COLUMNS[3], f"at most {EXCHANGE_CHARACTERS_MAX} printable characters", fields[3])

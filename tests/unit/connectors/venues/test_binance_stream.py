@@ -157,6 +157,7 @@ def test_the_book_is_the_options(tmp_path: Path):
         ({**FUTURES, "t": 2**63}, "line 1: t: expected a trade number from 0 to 2^63 - 1, found 9223372036854775808"),
         ({**FUTURES, "T": -5}, "line 1: T: expected a time in milliseconds, from 1970 to 2200, found -5"),
         ({**FUTURES, "m": 1}, "line 1: m: expected `bool`, got `int`, found 1"),
+        ({**FUTURES, "s": "@BTC"}, "line 1: s: expected a first character other than = + - @, found @BTC-PERP.BINANCE"),
         ({**FUTURES, "s": ""}, "line 1: s: expected a symbol, found an empty text"),
         ({name: value for name, value in FUTURES.items() if name != "q"}, "line 1: q: expected a value, found nothing"),
     ],

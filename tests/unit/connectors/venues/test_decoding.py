@@ -83,11 +83,10 @@ def test_no_batch_follows_a_fault_and_every_file_has_its_say():
         yield [fill("t3")]
 
     decoded = Decoded(decode)
-    seen = []
+    batches = iter(decoded)
+    assert next(batches)[0].trade_id == "t1"
     with pytest.raises(InputFaults) as raised:
-        for batch in decoded:
-            seen.append(batch[0].trade_id)
-    assert seen == ["t1"]
+        next(batches)
     assert [str(fault) for fault in raised.value.faults] == [
         "a.csv: line 2: price: expected a number, found x",
         "b.csv: expected a file that exists, found none of this name",

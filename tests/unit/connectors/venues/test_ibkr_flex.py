@@ -382,6 +382,8 @@ def test_two_contracts_of_one_symbol_are_two_instruments(tmp_path: Path):
         ({"accountId": "@x"}, "line 6: accountId: expected a first character other than = + - @, found @x"),
         ({"tradeID": "+1"}, "line 6: tradeID: expected a first character other than = + - @, found +1"),
         ({"tradeID": "1" * 49}, f"line 6: tradeID: expected an id of at most 48 characters, found {'1' * 49}"),
+        ({"exchange": "x" * 129}, f"line 6: exchange: expected at most 128 printable characters, found {'x' * 79}…"),
+        ({"settleDateTarget": "2025-13-01"}, "line 6: settleDateTarget: expected a day as yyyy-MM-dd or yyyyMMdd, found 2025-13-01"),
         ({"multiplier": "0"}, "line 6: multiplier: expected a number above 0, found 0"),
     ],
 )  # fmt: skip

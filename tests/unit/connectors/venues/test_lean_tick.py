@@ -193,6 +193,7 @@ def test_fractions_of_a_millisecond(tmp_path: Path):
         (line(10, at="-1"), ["line 2: milliseconds: expected milliseconds from 0 to 86399999, found -1"]),
         (line(10, at="1.1234567"), ["line 2: milliseconds: expected milliseconds from 0 to 86399999, found 1.1234567"]),
         (line(10, at="١٢"), ["line 2: milliseconds: expected milliseconds from 0 to 86399999, found ١٢"]),
+        (f"{OPEN},10,100,{'P' * 33},,0", [f"line 2: exchange: expected at most 32 printable characters, found {'P' * 33}"]),
         (line("y", "z"), [
             "line 2: price: expected a plain decimal number (optional sign, ASCII digits, optional point), found y",
             "line 2: quantity: expected a plain decimal number (optional sign, ASCII digits, optional point), found z",
