@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from connectors.shm.errors import SharedMemoryError, SharedMemoryFull, SharedMem
 from connectors.shm.layout import DIRECTORY, SEGMENT, SLOT_SIZE
 from connectors.shm.mapping import Mapping, path_of
 from connectors.shm.writer import PositionWriter, remove
+from schemas.fields import CATALOGUE_VERSION
 from schemas.murmur2 import partition_of_key
 from tests.support import eventually
 
@@ -234,6 +236,19 @@ def test_without_memory_at_the_start_it_says_what_to_do(shared_memory_name):
 
 
 # -- life, death and restart -----------------------------------------------------------------------------------------
+
+
+def test_the_header_says_who_writes_and_in_which_layout(open_writer, shared_memory_name):
+    writing = open_writer(slots=20)
+    writing.put(1)
+    writing.writer.claim()
+    [facts] = PositionReader(shared_memory_name).segments()
+    assert (facts.writer_pid, facts.worker, facts.owner_epoch) == (os.getpid(), "0", writing.writer.epoch)
+    assert (facts.layout_version, facts.catalogue_version) == (layout.LAYOUT_VERSION, CATALOGUE_VERSION)
+    assert facts.segment_size == Path(path_of(facts.name)).stat().st_size == layout.segment_sizes(20)[-1]
+    assert 2 < facts.strings_used < facts.strings_size
+    assert 0 < facts.started_at <= time.time_ns()
+    assert facts.live and facts.state == "active" and facts.heartbeat_age_seconds >= 0
 
 
 def test_a_writer_that_stands_still_shows_by_its_heartbeat(open_writer, shared_memory_name):
