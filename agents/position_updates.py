@@ -9,13 +9,13 @@ from domain.lots.matching import Applied
 from domain.lots.position import Position, Trade
 from domain.lots.rematch import Rematched
 from schemas import events, topics
-from schemas.frames import wire
+from schemas.frames import positional, wire
 from schemas.identity import derived_id
 
 REMATCHED_MAX = 500
 """Most earlier trades that one `PositionUpdated` names; all of them are in its totals."""
 
-_PositionUpdated = wire(events.PositionUpdated)
+_position_updated = positional(events.PositionUpdated)
 _RematchedTrade = wire(events.RematchedTrade)
 
 
@@ -97,31 +97,34 @@ def _emit(
 ) -> None:
     position = opened.position
     opened.revision += 1
+    currency, event_id = position.terms.currency, event.event_id
     step.bucket(topics.POSITIONS, opened.book).append(
-        _PositionUpdated(
-            event_id=derived_id(event.event_id, "p", index),
-            correlation_id=event.correlation_id,
-            causation_id=event.event_id,
-            source=event.source,
-            book=opened.book,
-            instrument=opened.instrument,
-            trade_id=trade_id,
-            revision=opened.revision,
-            executed_at=event.executed_at,
-            quantity=position.quantity,
-            average_price=position.average_price,
-            cost_basis=position.cost_basis,
-            realised_pnl=position.realised_pnl,
-            net_realised_pnl=position.net_realised_pnl,
-            fees=position.fees,
-            currency=position.terms.currency,
-            lots_open=len(position.lots),
-            quantity_delta=quantity_delta,
-            cost_basis_delta=cost_basis_delta,
-            realised_pnl_delta=realised_pnl_delta,
-            net_realised_pnl_delta=net_realised_pnl_delta,
-            fees_delta=fees_delta,
-            rematched=rematched,
-            rematched_count=rematched_count,
+        # In the order of the fields of `PositionUpdated`.
+        _position_updated(
+            derived_id(event_id, "p", index),
+            event.correlation_id,
+            event_id,
+            1,
+            event.source,
+            opened.book,
+            opened.instrument,
+            trade_id,
+            opened.revision,
+            event.executed_at,
+            position.quantity,
+            position.average_price,
+            position.cost_basis,
+            position.realised_pnl,
+            position.net_realised_pnl,
+            position.fees,
+            currency,
+            len(position.lots),
+            quantity_delta,
+            cost_basis_delta,
+            realised_pnl_delta,
+            net_realised_pnl_delta,
+            fees_delta,
+            rematched,
+            rematched_count,
         )
     )

@@ -15,7 +15,7 @@ import dataclasses
 import types
 import typing
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Any, TypeVar, cast
@@ -49,8 +49,17 @@ def wire(event_class: type[EventType]) -> type[EventType]:
     return cast(type[EventType], _twin(cast(Hashable, event_class)))
 
 
+def positional(event_class: type[EventType]) -> Callable[..., EventType]:
+    """The wire twin, constructed by position: every field, in the order of `dataclasses.fields`.
+
+    Five times as fast as by keyword, for what a stage emits with every event. Its instances encode to the same
+    bytes; they are not told by their type from other twins, so they are for encoding only.
+    """
+    return cast(Callable[..., EventType], _twin(cast(Hashable, event_class), by_position=True))
+
+
 @cache
-def _twin(event_class: Any) -> Any:
+def _twin(event_class: Any, *, by_position: bool = False) -> Any:
     hints = typing.get_type_hints(event_class)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in dataclasses.fields(cast(Any, event_class)):
@@ -59,13 +68,16 @@ def _twin(event_class: Any) -> Any:
             fields.append((field.name, annotation, field.default))
         elif field.default_factory is not dataclasses.MISSING:
             fields.append((field.name, annotation, msgspec.field(default_factory=field.default_factory)))
+        elif by_position:
+            # What must be given may stand after what may be left out; None is no value of such a field.
+            fields.append((field.name, annotation, None))
         else:
             fields.append((field.name, annotation))
     return msgspec.defstruct(
         event_class.__name__,
         fields,
         frozen=True,
-        kw_only=True,
+        kw_only=not by_position,
         omit_defaults=True,
         gc=False,
         # Only whole events are told apart by their tag; what they hold (a fee) has a fixed place.

@@ -8,11 +8,11 @@ from domain.capture.instruments import resolve
 from domain.capture.reference import ReferenceData
 from domain.capture.routing import route
 from schemas import events
-from schemas.frames import wire
+from schemas.frames import positional
 from schemas.numbers import ONE
 from schemas.units import Side
 
-_TradeBooked = wire(events.TradeBooked)
+_trade_booked = positional(events.TradeBooked)
 
 
 class Booker:
@@ -74,38 +74,40 @@ class Booker:
         if settles is None and defined is not None and defined.settlement_days:
             calendar = "weekdays" if known_book is None else known_book.calendar
             settles = settlement_date(day, defined.settlement_days, calendar)
-        return _TradeBooked(
-            event_id=event_id,
-            correlation_id=fill.correlation_id or fill.event_id,
-            causation_id=fill.event_id,
-            source=fill.source,
-            trade_id=trade_id,
-            book=book,
-            instrument=instrument,
-            quantity=fill.quantity if fill.side is Side.BUY else -fill.quantity,
-            price=fill.price,
-            executed_at=fill.executed_at,
-            recorded_at=fill.recorded_at,
-            source_sequence=source_sequence,
-            fees=fill.fees,
-            multiplier=multiplier,
-            inverse=inverse,
-            settlement_currency=currency,
-            lot_method=reference.lot_method(book, instrument_class),
-            fee_policy=reference.fee_policy(book),
-            business_date=day,
-            settlement_date=settles,
-            accrued_interest=fill.accrued_interest,
-            entity=fill.entity or ("" if known_book is None else known_book.entity),
-            account=fill.account,
-            strategy=fill.strategy,
-            trader=fill.trader,
-            counterparty=fill.counterparty,
-            venue=fill.venue,
-            underlying=underlying,
-            instrument_class=instrument_class,
-            group_id=fill.group_id,
-            leg=fill.leg,
+        # In the order of the fields of `TradeBooked`.
+        return _trade_booked(
+            event_id,
+            fill.correlation_id or fill.event_id,
+            fill.event_id,
+            1,
+            fill.source,
+            trade_id,
+            book,
+            instrument,
+            fill.quantity if fill.side is Side.BUY else -fill.quantity,
+            fill.price,
+            fill.executed_at,
+            fill.recorded_at,
+            source_sequence,
+            fill.fees,
+            multiplier,
+            inverse,
+            currency,
+            reference.lot_method(book, instrument_class),
+            reference.fee_policy(book),
+            day,
+            settles,
+            fill.accrued_interest,
+            fill.entity or ("" if known_book is None else known_book.entity),
+            fill.account,
+            fill.strategy,
+            fill.trader,
+            fill.counterparty,
+            fill.venue,
+            underlying,
+            instrument_class,
+            fill.group_id,
+            fill.leg,
         )
 
 
