@@ -43,7 +43,8 @@ class Mapping:
     """Mapped memory; `words[i]` is the i-th 8 bytes.
 
     Storing to `words` is what the sequence of a slot relies on: CPython's `memoryview` of format `Q` stores an
-    item by a `memcpy` of a constant 8 bytes to an aligned address, which compilers make one 8-byte store.
+    item by a `memcpy` of a constant 8 bytes to an aligned address, which compilers make one 8-byte store (`mov
+    %r14,(%r12)` in `pack_single` of CPython 3.11).
     """
 
     def __init__(self, name: str, descriptor: int) -> None:

@@ -19,9 +19,9 @@ from topology.settings import Settings
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(tmp_path: Path, shared_memory_name: str) -> Iterator[Stack]:
     """A worker of its own, as `pks up` starts it."""
-    started = Stack(tmp_path / "data", 0, f"/pks-test-{os.getpid()}-{tmp_path.name[-24:]}")
+    started = Stack(tmp_path / "data", 0, shared_memory_name)
     started.start()
     yield started
     started.stop()
