@@ -1,7 +1,9 @@
 """The storage that tables need, as a protocol; `connectors.embedded` provides one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
+
+from tables.ordered import OrderedKeys
 
 
 class Store(Protocol):
@@ -17,10 +19,15 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store in memory: for replays into a scratch state, for what-if runs and for simulation."""
+    """A store in memory: for replays into a scratch state, for what-if runs and for simulation.
+
+    Keys are put in order by family (first byte) when the family is first scanned: what is only ever looked up
+    by its key costs no order.
+    """
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
+        self._ordered: dict[int, OrderedKeys] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`."""
@@ -29,15 +36,31 @@ class MemoryStore:
     def scan(
         self, start: bytes, end: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys from `start` to before `end`; sorts all keys in range, so for tools and rebuilds only."""
-        keys = sorted(key for key in self._values if key >= start and (end is None or key < end))
-        for key in reversed(keys) if reverse else keys:
-            yield key, self._values[key]
+        """Keys and values from `start` to before `end`; nothing may be written meanwhile."""
+        first = start[0] if start else 0
+        last = 255 if not end else end[0]
+        families = range(first, last + 1)
+        for family in reversed(families) if reverse else families:
+            for key in self._order_of(family).between(start, end, reverse=reverse):
+                yield key, self._values[key]
 
-    def write(self, changes: dict[bytes, bytes | None]) -> None:
+    def _order_of(self, family: int) -> OrderedKeys:
+        ordered = self._ordered.get(family)
+        if ordered is None:
+            found = [key for key in self._values if key[0] == family]
+            ordered = OrderedKeys(found)
+            if found:
+                self._ordered[family] = ordered
+        return ordered
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Apply changes; None deletes."""
+        values, orders = self._values, self._ordered
         for key, value in changes.items():
             if value is None:
-                self._values.pop(key, None)
-            else:
-                self._values[key] = value
+                if values.pop(key, None) is not None and key[0] in orders:
+                    orders[key[0]].discard(key)
+                continue
+            if key[0] in orders and key not in values:
+                orders[key[0]].add(key)
+            values[key] = value

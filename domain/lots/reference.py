@@ -9,7 +9,7 @@ shows how little the rounding matters.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -71,6 +71,20 @@ def position(
     `changes` gives the terms that begin with a trade, by its id, where others than `terms` did.
     """
     return _Recomputation(terms, rounded).run(trades, changes or {})
+
+
+def position_in_order(trades: Iterable[tuple[Trade, Terms | None]], terms: Terms) -> Figures:
+    """The same from trades that come in the order of matching, each with the terms that begin with it, if any.
+
+    Matches are not kept, so that memory is bounded by the open lots.
+    """
+    recomputation = _Recomputation(terms, rounded=True)
+    for trade, changed in trades:
+        recomputation.terms = changed or recomputation.terms
+        recomputation.apply(trade)
+        recomputation.figures.matches.clear()
+    recomputation.summarise()
+    return recomputation.figures
 
 
 class _Recomputation:

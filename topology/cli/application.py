@@ -12,7 +12,20 @@ import typer
 
 from connectors.embedded.errors import CommitError, EmbeddedLogError
 from connectors.files.faults import InputFaults
-from topology.cli import defining, doctor, graph, importing, lots, running
+from topology.cli import (
+    dead_letters,
+    defining,
+    doctor,
+    graph,
+    importing,
+    later,
+    lots,
+    reading,
+    replaying,
+    running,
+    shm,
+    verifying,
+)
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError
 from topology.control import ControlError
 
@@ -20,7 +33,20 @@ from topology.control import ControlError
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 _CommandLineError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
 
-_MODULES: tuple[Any, ...] = (graph, defining, doctor, lots, running, importing)
+_MODULES: tuple[Any, ...] = (
+    graph,
+    defining,
+    doctor,
+    lots,
+    running,
+    importing,
+    reading,
+    replaying,
+    verifying,
+    dead_letters,
+    shm,
+    later,
+)
 
 application = typer.Typer(
     name="pks",

@@ -1,5 +1,7 @@
 """Commands of the contract that this version does not have: each says so, and what there is instead."""
 
+from collections.abc import Callable
+
 import typer
 
 from topology.cli.output import CommandError
@@ -29,7 +31,7 @@ def register(application: typer.Typer) -> None:
         )
 
 
-def _refuser(name: str, subject: str, instead: str) -> "typer.models.CommandFunctionType":  # type: ignore[type-var]
+def _refuser(name: str, subject: str, instead: str) -> Callable[[typer.Context], None]:
     def refuse(context: typer.Context) -> None:
         raise CommandError(f"pks {name}: {subject} come with a later version; now {instead}")
 

@@ -1,0 +1,228 @@
+"""`pks replay`: the log, or canonical files, through the stages; ends with the book hash."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import bad_input, print_facts, print_json, progress
+from topology.cli.reading_options import opened_log, parse_option_point, stopped_replay
+
+if TYPE_CHECKING:
+    from connectors.embedded.log import EmbeddedLog
+    from topology.replay import Outcome, Span
+
+
+class ReplayedStage(StrEnum):
+    """Where a replay of the log begins: at the bookings, or at the fills."""
+
+    POSITIONS = "positions"
+    TRADE_CAPTURE = "trade_capture"
+
+
+def replay(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE...", help="Canonical files into the data folder; none: the log itself."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="OFFSET|TIME",
+            help="Count from there: from the state there, or from nothing with --empty.",
+            show_default=False,
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="OFFSET|TIME", help="Stop there.", show_default=False),
+    ] = None,
+    stage: Annotated[
+        ReplayedStage | None, typer.Option("--stage", help="The stage to begin with; default positions.")
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Drop the state afterwards; without FILE this is always so.")
+    ] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Begin at --from with no state, instead of the state there.")
+    ] = False,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=1024, help="Processes that share the partitions.")
+    ] = 1,
+    input_format: Annotated[
+        str | None,
+        typer.Option("--input-format", help="csv, json or jsonl, where the extension does not say."),
+    ] = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay the log into a scratch state, or canonical files into the data folder; print counts and book hash.
+
+    Run again after a kill, a replay of files goes on: rows already in the state are duplicates.
+    """
+    if files:
+        _refuse_log_options(start, end, stage, empty, processes)
+        document = _replay_files(files, input_format, scratch, data, transport)
+    else:
+        document = _replay_log(
+            start, end, stage or ReplayedStage.POSITIONS, empty, processes, data, transport
+        )
+    if as_json:
+        print_json(document)
+    else:
+        document["applied_offsets"] = ", ".join(
+            f"{topic}:{partition}={offset}"
+            for topic, by_partition in document["applied_offsets"].items()
+            for partition, offset in by_partition.items()
+        )
+        print_facts(document)
+
+
+def _refuse_log_options(start: Any, end: Any, stage: Any, empty: bool, processes: int) -> None:
+    given = {
+        "--from": start is not None,
+        "--to": end is not None,
+        "--stage": stage is not None,
+        "--empty": empty,
+        "--processes": processes != 1,
+    }
+    found = [name for name, is_given in given.items() if is_given]
+    if found:
+        bad_input(f"{name}: expected with a replay of the log only, found beside FILE" for name in found)
+
+
+def _replay_files(
+    files: list[str], input_format: str | None, scratch: bool, data: Any, transport: Any
+) -> dict[str, Any]:
+    from topology.file_replay import read_files, replay_files
+
+    settings = load_settings(data, transport)
+    fills = read_files(files, input_format)
+    with progress() as bar:
+        task = bar.add_task("applying", total=len(fills))
+        found = replay_files(
+            fills, settings, scratch=scratch, progress=lambda count: bar.advance(task, count)
+        )
+    receipt = found.receipt
+    return {
+        # What still waits for its trade (a worker owns the log) is neither applied nor rejected yet.
+        "events": receipt.events - receipt.waiting,
+        "applied": receipt.applied,
+        "duplicates": receipt.duplicates,
+        "rejected": receipt.rejected,
+        "waiting": receipt.waiting,
+        "book_hash": found.book_hash,
+        "positions": found.positions,
+        "seconds": found.seconds,
+        "sequence": found.sequence,
+        "applied_offsets": found.offsets,
+    }
+
+
+def _replay_log(
+    start: str | None,
+    end: str | None,
+    stage: ReplayedStage,
+    empty: bool,
+    processes: int,
+    data: Any,
+    transport: Any,
+) -> dict[str, Any]:
+    from schemas import topics
+    from topology.log_reading import partition_count
+    from topology.runtime import PartitionStopped
+
+    if processes > 1 and stage is ReplayedStage.TRADE_CAPTURE:
+        bad_input([f"--processes: expected 1 with --stage {stage}, found {processes}"])
+    topic = topics.FILLS if stage is ReplayedStage.TRADE_CAPTURE else topics.BOOKINGS
+    with opened_log(data, transport) as log:
+        partitions = partition_count(log)
+        spans = _spans(log, topic, partitions, start, end, empty)
+        try:
+            outcome = _run(log, partitions, spans, stage, processes)
+        except PartitionStopped as stopped:
+            stopped_replay(stopped)
+        return {
+            "events": outcome.events,
+            "applied": outcome.applied,
+            "duplicates": outcome.duplicates,
+            "rejected": outcome.rejected,
+            "waiting": outcome.waiting,
+            "book_hash": outcome.book_hash.hexadecimal,
+            "positions": outcome.positions,
+            "seconds": outcome.seconds,
+            "stage": stage.value,
+            "applied_offsets": {topic.name: {str(span.partition): span.end for span in spans}},
+        }
+
+
+def _spans(
+    log: "EmbeddedLog", topic: Any, partitions: int, start: str | None, end: str | None, empty: bool
+) -> "list[Span]":
+    from schemas import topics
+    from topology.points import PointFault, offsets_at
+    from topology.replay import Span
+
+    bounds = {
+        "--from": [0] * partitions,
+        "--to": [log.end_offset(topic.name, partition) for partition in range(partitions)],
+    }
+    for option, text in (("--from", start), ("--to", end)):
+        point = parse_option_point(option, text)
+        if point is None:
+            continue
+        try:
+            bounds[option] = offsets_at(
+                log,
+                point,
+                topic,
+                partitions,
+                named=(topics.FILLS, topics.BOOKINGS),
+                missing=0 if option == "--from" else None,
+            )
+        except PointFault as fault:
+            bad_input([f"{option}: {fault}"])
+    found = [
+        Span(partition, first, last, empty)
+        for partition, (first, last) in enumerate(zip(bounds["--from"], bounds["--to"], strict=True))
+    ]
+    wrong = next((span for span in found if span.start > span.end), None)
+    if wrong is not None:
+        bad_input(
+            [
+                f"--from: expected a point not after --to, found offset {wrong.start} after {wrong.end} in "
+                f"{topic.name}:{wrong.partition}"
+            ]
+        )
+    return found
+
+
+def _run(
+    log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: ReplayedStage, processes: int
+) -> "Outcome":
+    from agents import trade_capture
+    from topology.replay import replay_bookings, replay_fills, replay_in_processes
+
+    settings = load_settings()
+    with progress() as bar:
+        begins = [span.start if span.empty else 0 for span in spans]
+        total = sum(span.end - first for span, first in zip(spans, begins, strict=True))
+        task = bar.add_task("replaying", total=total)
+
+        def advance(records: int) -> None:
+            bar.advance(task, records)
+
+        if stage is ReplayedStage.TRADE_CAPTURE:
+            capture = trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max)
+            return replay_fills(log, partitions, spans, capture, advance)
+        if processes > 1 and partitions > 1:
+            return replay_in_processes(log.folder, partitions, spans, min(processes, partitions), advance)
+        return replay_bookings(log, partitions, spans, advance)[0]
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command()(replay)

@@ -1,0 +1,298 @@
+"""Replays: bookings (or fills) of a log through the same stages and steps into a scratch state.
+
+Owns: which records a replay reads, how partitions are shared between processes, and its count.
+Assumes: a source that does not change meanwhile (a reader that does not catch up), or one that others open
+beside its owner.
+Guarantees: nothing of the source changes; events = applied + duplicates + rejected; the book hash is the same on
+every machine and for every number of processes.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from agents import positions, trade_capture
+from agents.counters import Counts
+from agents.position_state import scan_positions
+from agents.stage import Stage
+from connectors.embedded.log import EmbeddedLog
+from domain.book_hash import BookHash, position_digest
+from schemas import topics
+from schemas.numbers import exact_arithmetic
+from topology.log import Log
+from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
+from topology.runtime import PartitionRunner, PartitionStopped, step_together
+from topology.scratch import ScratchLog, ScratchTables
+
+STEP_RECORDS_MAX = 2_000
+STEP_BYTES_MAX = 512 * 1024
+
+Progress = Callable[[int], None]
+"""Called with the input records that a step has applied."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a replay did. `applied_offsets` are next offsets of its input by partition."""
+
+    events: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    waiting: int = 0
+    positions: int = 0
+    book_hash: BookHash = field(default_factory=BookHash)
+    seconds: float = 0.0
+
+    def merge(self, other: "Outcome") -> None:
+        """Take in what another part of the replay did."""
+        self.events += other.events
+        self.applied += other.applied
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.waiting += other.waiting
+        self.positions += other.positions
+        self.book_hash.merge(other.book_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which records of one partition of a replay's input: `start` on to before `end`.
+
+    What is before `start` is applied first, uncounted (the checkpoint there), unless `empty`.
+    """
+
+    partition: int
+    start: int
+    end: int
+    empty: bool = False
+
+
+def books_of(log: Log, partitions: Iterable[int]) -> tuple[BookHash, int]:
+    """The book hash of what the tables hold, flat positions included, and how many positions there are."""
+    total, count = BookHash(), 0
+    with exact_arithmetic():
+        for partition in partitions:
+            for opened in scan_positions(table_partition(log, POSITIONS_TABLE, partition)):
+                total.add(position_digest(opened.book, opened.instrument, opened.position))
+                count += 1
+    return total, count
+
+
+def replay_bookings(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None = None,
+    tables: ScratchTables | None = None,
+) -> tuple[Outcome, ScratchLog]:
+    """Replay spans of bookings through the positions stage; returns what came of it and the scratch state.
+
+    Raises PartitionStopped where an invariant breaks.
+    """
+    began = time.perf_counter()
+    topic = topics.BOOKINGS.name
+    scratch = ScratchLog(
+        source,
+        {(topic, span.partition): span.end for span in spans},
+        starts={(topic, span.partition): span.start for span in spans if span.empty},
+        tables=tables,
+    )
+    stage = positions.stage()
+    outcome = Outcome()
+    for span in spans:
+        runner = PartitionRunner(stage, span.partition, scratch, partitions)
+        _run_to(runner, scratch, min(span.start, span.end), progress)
+        before = _counts_of([runner])
+        _run_to(runner, scratch, span.end, progress)
+        _count(outcome, before, _counts_of([runner]))
+    outcome.book_hash, outcome.positions = books_of(scratch, [span.partition for span in spans])
+    outcome.seconds = time.perf_counter() - began
+    return outcome, scratch
+
+
+def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Progress | None) -> None:
+    while runner.next_offset < end:
+        found = scratch.read(
+            runner.stage.input.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
+        )
+        records = [record for record in found if record.offset < end]
+        if not records:
+            return
+        runner.step(records)
+        if progress is not None:
+            progress(len(records))
+
+
+def _counts_of(runners: Iterable[PartitionRunner]) -> dict[str, Counts]:
+    """The counts of runners by stage."""
+    found: dict[str, Counts] = {}
+    for runner in runners:
+        total = found.setdefault(runner.stage.name, Counts())
+        for counts in runner.state.counters.all().values():
+            total.add(counts)
+    return found
+
+
+def _count(outcome: Outcome, before: Mapping[str, Counts], after: Mapping[str, Counts]) -> None:
+    """Add what happened between two counts: events as the first stage read them, refusals of all stages."""
+    first = next(iter(after))
+    for name, counts in after.items():
+        earlier = before.get(name, Counts())
+        if name == first:
+            outcome.events += counts.read - earlier.read
+        outcome.duplicates += counts.duplicates - earlier.duplicates
+        outcome.rejected += counts.refused - earlier.refused
+        outcome.waiting += counts.waiting - earlier.waiting
+    # What waits for its trade is neither applied nor refused yet: it is not among the events.
+    waiting = after[first].waiting - before.get(first, Counts()).waiting
+    outcome.events -= waiting
+    outcome.applied = outcome.events - outcome.duplicates - outcome.rejected
+
+
+# -- several processes ------------------------------------------------------------------------------------------
+
+
+def replay_in_processes(
+    folder: Path, partitions: int, spans: Sequence[Span], processes: int, progress: Progress | None = None
+) -> Outcome:
+    """Replay spans of bookings of a data folder, its partitions shared between processes."""
+    began = time.perf_counter()
+    outcome = Outcome()
+    with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
+        waiting = {
+            pool.submit(_replay_one, folder, partitions, span): span
+            for span in sorted(spans, key=lambda span: span.start - span.end)
+        }
+        for done in as_completed(waiting):
+            outcome.merge(done.result())
+            if progress is not None:
+                progress(waiting[done].end)
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _replay_one(folder: Path, partitions: int, span: Span) -> Outcome:
+    log = EmbeddedLog.reader(folder)
+    try:
+        return replay_bookings(log, partitions, [span])[0]
+    finally:
+        log.close()
+
+
+# -- from the fills on ------------------------------------------------------------------------------------------
+
+
+def replay_fills(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    capture: Stage | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Replay spans of fills through capture and positions.
+
+    Each fill sees the reference data that was in the log before it, and no later one.
+    """
+    began = time.perf_counter()
+    fills, bookings = topics.FILLS.name, topics.BOOKINGS.name
+    scratch = ScratchLog(
+        source,
+        {(fills, span.partition): span.end for span in spans},
+        starts={(fills, span.partition): span.start for span in spans if span.empty},
+        kept=frozenset((bookings,)),
+    )
+    capture = trade_capture.stage() if capture is None else capture
+    captures = [PartitionRunner(capture, span.partition, scratch, partitions) for span in spans]
+    books = [
+        PartitionRunner(positions.stage(), partition, scratch, partitions) for partition in range(partitions)
+    ]
+    changes = _reference_sequences(source, capture)
+    outcome = Outcome()
+    starts = {span.partition: min(span.start, span.end) for span in spans}
+    _run_both(captures, books, scratch, starts, changes, progress)
+    before = _counts_of([*captures, *books])
+    _run_both(captures, books, scratch, {span.partition: span.end for span in spans}, changes, progress)
+    _count(outcome, before, _counts_of([*captures, *books]))
+    outcome.book_hash, outcome.positions = books_of(scratch, range(partitions))
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _reference_sequences(source: ReadLog, capture: Stage) -> list[int]:
+    """When reference data changed: the sequences of its records."""
+    found: list[int] = []
+    for topic in capture.broadcasts:
+        offset = 0
+        while records := source.read(topic.name, 0, offset, STEP_RECORDS_MAX, STEP_BYTES_MAX):
+            found.extend(record.sequence for record in records)
+            offset = records[-1].offset + 1
+    return sorted(found)
+
+
+def _run_both(
+    captures: Sequence[PartitionRunner],
+    books: Sequence[PartitionRunner],
+    scratch: ScratchLog,
+    ends: Mapping[int, int],
+    changes: Sequence[int],
+    progress: Progress | None,
+) -> None:
+    for horizon in (*changes, None):
+        scratch.horizon = horizon
+        while True:
+            work = [
+                (runner, _fills_before(runner, scratch, ends[runner.partition], horizon))
+                for runner in captures
+            ]
+            work = [(runner, records) for runner, records in work if records]
+            if not work:
+                break
+            _step(work)
+            if progress is not None:
+                progress(sum(len(records) for _, records in work))
+            _settle(books, scratch)
+
+
+def _fills_before(
+    runner: PartitionRunner, scratch: ScratchLog, end: int, horizon: int | None
+) -> list[StoredRecord]:
+    if runner.next_offset >= end:
+        return []
+    found = scratch.read(
+        topics.FILLS.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
+    )
+    return [
+        record for record in found if record.offset < end and (horizon is None or record.sequence < horizon)
+    ]
+
+
+def _settle(books: Sequence[PartitionRunner], scratch: ScratchLog) -> None:
+    while True:
+        work = [
+            (
+                runner,
+                scratch.read(
+                    topics.BOOKINGS.name,
+                    runner.partition,
+                    runner.next_offset,
+                    STEP_RECORDS_MAX,
+                    STEP_BYTES_MAX,
+                ),
+            )
+            for runner in books
+        ]
+        work = [(runner, records) for runner, records in work if records]
+        if not work:
+            return
+        _step(work)
+
+
+def _step(work: Sequence[tuple[PartitionRunner, Sequence[StoredRecord]]]) -> None:
+    step_together(work)
+    for runner, _ in work:
+        if runner.stopped is not None:
+            raise PartitionStopped(runner.stopped)

@@ -1,0 +1,166 @@
+"""Booked trades as documents: every field of the booking, what corrections made of it, and what it did.
+
+Owns: the fields of a trade's document.
+Assumes: bookings are kept for ever (their topic has no retention).
+Guarantees: bounded memory: the corrections of one partition are held, trades pass one by one; each applied trade
+stands once in the book that has it, and once, as moved, in a book that it left.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from agents.counters import read_counts
+from agents.journal import entry_at
+from agents.position_state import EVENT, load_index
+from agents.trade_index import TradeIndex
+from domain.lots.documents import Document
+from domain.lots.position import OrderKey
+from schemas import events, topics
+from schemas.frames import wire
+from schemas.identity import position_key
+from schemas.numbers import plain
+from schemas.times import format_time
+from tables.partition import TablePartition
+from topology.log_reading import (
+    POSITIONS_TABLE,
+    ReadLog,
+    events_of,
+    partitions_to_read,
+    read_records,
+    table_partition,
+)
+from topology.queries import outcome_fields
+
+_TradeBooked: Any = wire(events.TradeBooked)
+_LifecycleEventApplied: Any = wire(events.LifecycleEventApplied)
+_FIELDS = tuple(_TradeBooked.__struct_fields__)
+_TIMES = ("executed_at", "recorded_at")
+_CORRECTION = b'"LifecycleEventApplied"'
+
+
+def trades_documents(
+    log: ReadLog,
+    partitions: int,
+    *,
+    book: str | None = None,
+    instrument: str | None = None,
+    trade_id: str | None = None,
+    executed_until: int | None = None,
+) -> Iterator[Document]:
+    """The trades of a book, an instrument, an id, executed until an instant (None: all), by partition and as
+    they came; `state` is live, amended, cancelled or moved (to another book)."""
+    for partition in partitions_to_read(partitions, book):
+        table = table_partition(log, POSITIONS_TABLE, partition)
+        for document, executed_at in _Trades(log, table, partition, trade_id).documents():
+            if (
+                book in (None, document["book"])
+                and instrument in (None, document["instrument"])
+                and (executed_until is None or executed_at <= executed_until)
+            ):
+                yield document
+
+
+class _Trades:
+    """The trades of one partition."""
+
+    def __init__(self, log: ReadLog, table: TablePartition, partition: int, trade_id: str | None) -> None:
+        self._log = log
+        self._table = table
+        self._partition = partition
+        self._trade_id = trade_id
+        # In a frame an id stands as JSON writes it: frames without it need no decoding.
+        self._needle = None if trade_id is None else msgspec.json.encode(trade_id)
+        self._corrections = self._applied_corrections()
+        self._booked: set[tuple[str, str]] = set()
+        counts = read_counts(table).values()
+        self._repeated: set[tuple[str, str]] | None = set() if any(c.duplicates for c in counts) else None
+
+    def _applied_corrections(self) -> dict[tuple[str, str], Any]:
+        """The last applied correction of each trade, by book and trade id."""
+        found: dict[tuple[str, str], Any] = {}
+        for record in read_records(self._log, topics.BOOKINGS.name, self._partition):
+            value = record.value or b""
+            if _CORRECTION not in value or (self._needle is not None and self._needle not in value):
+                continue
+            for event in events_of(topics.BOOKINGS, value):
+                if type(event) is not _LifecycleEventApplied:
+                    continue
+                if self._trade_id not in (None, event.original_trade_id):
+                    continue
+                applied = self._table.get(EVENT + position_key(event.book, event.trade_id))
+                if applied == event.event_id.encode():
+                    found[event.book, event.original_trade_id] = event
+        return found
+
+    def documents(self) -> Iterator[tuple[Document, int]]:
+        """Each trade's document, and when it was executed."""
+        for record in read_records(self._log, topics.BOOKINGS.name, self._partition):
+            value = record.value or b""
+            if self._needle is not None and self._needle not in value:
+                continue
+            for event in events_of(topics.BOOKINGS, value):
+                if type(event) is _TradeBooked and self._trade_id in (None, event.trade_id):
+                    yield from self._of_booking(event)
+        for place, correction in self._corrections.items():
+            # What came here by an amend only was booked in another book.
+            if place not in self._booked and correction.trade is not None:
+                yield from self._described(correction.trade, "amended", correction)
+
+    def _of_booking(self, event: Any) -> Iterator[tuple[Document, int]]:
+        place = (event.book, event.trade_id)
+        correction = self._corrections.get(place)
+        if correction is not None:
+            if place in self._booked:
+                return
+            self._booked.add(place)
+            if correction.trade is None:
+                moved = correction.group_id is not None
+                yield from self._described(event, "moved" if moved else "cancelled", correction)
+            else:
+                yield from self._described(correction.trade, "amended", correction)
+            return
+        if self._repeated is not None:
+            if place in self._repeated:
+                return
+            self._repeated.add(place)
+        yield from self._described(event, "live", None)
+
+    def _described(self, content: Any, state: str, correction: Any) -> Iterator[tuple[Document, int]]:
+        index = load_index(self._table, content.book, content.trade_id)
+        if index is None or (correction is None and not _same(index, content)):
+            return  # Refused, or not applied yet.
+        document = booking_fields(content) | {"state": state}
+        if correction is not None:
+            document["corrected_by"] = correction.trade_id
+        if index.live:
+            key = position_key(content.book, index.instrument)
+            order: OrderKey = (index.executed_at, index.source_sequence, content.trade_id)
+            document |= outcome_fields(entry_at(self._table, key, order))
+        yield document, content.executed_at
+
+
+def _same(index: TradeIndex, event: Any) -> bool:
+    return (index.first_instrument, index.first_executed_at, index.first_quantity, index.first_price) == (
+        event.instrument,
+        event.executed_at,
+        event.quantity,
+        event.price,
+    )
+
+
+def booking_fields(booked: Any) -> Document:
+    """Every field of a `TradeBooked`."""
+    return {name: _plain_value(name, getattr(booked, name)) for name in _FIELDS}
+
+
+def _plain_value(name: str, value: Any) -> Any:
+    if name in _TIMES:
+        return format_time(value)
+    if name == "fees":
+        return [{"kind": fee.kind, "amount": plain(fee.amount), "currency": fee.currency} for fee in value]
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value if value is None or isinstance(value, bool | int) else str(value)

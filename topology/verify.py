@@ -1,0 +1,34 @@
+"""Every identity that must hold over the state and the log, each with its residual.
+
+Owns: which checks are made: over the state (`verify_books`), over the log and its counters (`verify_log`), and
+over the state made again from the log (`verify_rebuild`).
+Assumes: a reader of the log, which does not catch up meanwhile: all checks see one moment.
+Guarantees: nothing is changed; memory is bounded by the open lots of one position and the number of positions.
+"""
+
+from collections.abc import Sequence
+
+from connectors.embedded.log import EmbeddedLog
+from schemas.numbers import exact_arithmetic
+from topology.checks import Check, Step
+from topology.log_reading import partition_count
+from topology.verify_books import check_books
+from topology.verify_log import check_counts, check_dead_letters, check_offsets, check_updates
+from topology.verify_rebuild import check_changelogs, check_replay
+
+
+def verify(log: EmbeddedLog, *, quick: bool = False, step: Step | None = None) -> Sequence[Check]:
+    """Every check over a log; `quick` leaves out what makes the state again (recomputation, changelog, replay)."""
+    partitions = partition_count(log)
+    told: Step = step or (lambda name, done: None)
+    with exact_arithmetic():
+        checks = [
+            *check_books(log, partitions, told, recompute=not quick),
+            *check_counts(log, partitions, told),
+            check_dead_letters(log, partitions),
+            *check_updates(log, partitions, told),
+            check_offsets(log, told),
+        ]
+        if not quick:
+            checks += [check_changelogs(log, partitions, told), *check_replay(log, partitions, told)]
+    return checks
