@@ -2,13 +2,15 @@
 
 Owns: the wire form (a length of four bytes, then msgpack), the requests, and both ends of the socket
 `control.sock` in the data folder (mode 0600: who may read the folder may write the books).
-Guarantees: an append is answered after it is durable, so that what was acknowledged survives a power cut; a
-sender that is faster than the stages waits here.
+Guarantees: an append is answered after it is durable (unless the sender asks for less), so that what was
+acknowledged survives a power cut; requests of a connection are answered in their order, so a sender may send ahead;
+one that is faster than the stages waits here.
 """
 
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,6 +25,9 @@ MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 
 _PATH_BYTES_MAX = 100
 _BACKLOG = 128
+_AHEAD_MAX = 64
+"""Requests of a connection that may wait for their answers; then no more is read from it."""
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -36,11 +41,15 @@ class Outgoing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a client asks: `append` (records), `settle`, `counts` (of sources), or `status`."""
+    """What a client asks: `append` (records), `settle`, `counts` (of sources), or `status`.
+
+    An append is answered when it is durable, or, with `durable` false, when it is committed.
+    """
 
     operation: str
     records: Sequence[Outgoing] = ()
     sources: Sequence[str] = ()
+    durable: bool = True
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,11 +60,15 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     document: Any = None
 
 
+Answer = Callable[[Request], Awaitable["Reply | Awaitable[Reply]"]]
+"""Takes a request, in turn; what it gives may be an answer that is still to come."""
+
+
 class ControlError(Exception):
     """The owner refused a request, or went away."""
 
 
-encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
@@ -93,18 +106,36 @@ class ControlClient:
 
     def ask(self, request: Request) -> Reply:
         """Send a request and wait for its answer. Raises ControlError where the owner refused or went away."""
-        message = encode(request)
+        self.send(request)
+        return self.receive()
+
+    def send(self, request: Request) -> None:
+        """Send a request ahead, to be answered by a later `receive`."""
+        message = _encode(request)
         try:
             self._socket.sendall(_LENGTH.pack(len(message)) + message)
+        except OSError as error:
+            raise self._gone(error) from error
+
+    def receive(self) -> Reply:
+        """The answer to the earliest request that has none yet."""
+        try:
             reply = _decode_reply(self._receive(_LENGTH.unpack(self._receive(_LENGTH.size))[0]))
         except (OSError, EOFError) as error:
-            raise ControlError(
-                f"{self._folder}: expected an answer of the owner, found: {error or 'end of connection'}; run the "
-                "command again: what is in the log already counts as duplicate"
-            ) from error
+            raise self._gone(error) from error
         if reply.error:
             raise ControlError(reply.error)
         return reply
+
+    def _gone(self, error: Exception) -> ControlError:
+        return ControlError(
+            f"{self._folder}: expected an answer of the owner, found: {str(error) or 'end of connection'}; run the "
+            "command again: what is in the log already counts as duplicate"
+        )
+
+    def answered(self) -> bool:
+        """Whether an answer has arrived."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def _receive(self, size: int) -> bytes:
         received = bytearray()
@@ -137,7 +168,7 @@ def listen_control(folder: Path) -> socket.socket:
     return listener
 
 
-async def serve_control(listener: socket.socket, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+async def serve_control(listener: socket.socket, answer: Answer) -> None:
     """Serve requests until cancelled."""
     connections: set[asyncio.Task[None]] = set()
 
@@ -147,7 +178,7 @@ async def serve_control(listener: socket.socket, answer: Callable[[Request], Awa
         connections.add(task)
         try:
             await _converse(reader, writer, answer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except* (ConnectionError, asyncio.IncompleteReadError):
             pass  # The client went away: nothing of an unfinished request was applied.
         finally:
             connections.discard(task)
@@ -162,23 +193,39 @@ async def serve_control(listener: socket.socket, answer: Callable[[Request], Awa
             task.cancel()
 
 
-async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Callable[[Request], Awaitable[Reply]]
+async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+    """Take requests one after the other; those that wait for the disk do not hold up the next ones."""
+    pending: asyncio.Queue[Reply | Awaitable[Reply]] = asyncio.Queue(_AHEAD_MAX)
+    async with asyncio.TaskGroup() as group:
+        replying = group.create_task(_reply(writer, pending))
+        await _take(reader, pending, answer)
+        await pending.join()
+        replying.cancel()
+
+
+async def _take(
+    reader: asyncio.StreamReader, pending: asyncio.Queue[Reply | Awaitable[Reply]], answer: Answer
 ) -> None:
     while head := await reader.read(_LENGTH.size):
         if len(head) < _LENGTH.size:
             head += await reader.readexactly(_LENGTH.size - len(head))
         size = _LENGTH.unpack(head)[0]
         if size > MESSAGE_BYTES_MAX:
-            reply = Reply(f"expected a message of at most {MESSAGE_BYTES_MAX} bytes, found one of {size}")
+            expected = f"expected a message of at most {MESSAGE_BYTES_MAX} bytes, found one of {size}"
+            await pending.put(Reply(expected))
+            return
+        try:
+            request = _decode_request(await reader.readexactly(size))
+        except msgspec.MsgspecError as error:
+            await pending.put(Reply(f"expected a request, found: {error}"))
         else:
-            body = await reader.readexactly(size)
-            try:
-                reply = await answer(_decode_request(body))
-            except msgspec.MsgspecError as error:
-                reply = Reply(f"expected a request, found: {error}")
-        message = encode(reply)
+            await pending.put(await answer(request))
+
+
+async def _reply(writer: asyncio.StreamWriter, pending: asyncio.Queue[Reply | Awaitable[Reply]]) -> None:
+    while True:
+        found = await pending.get()
+        message = _encode(found if isinstance(found, Reply) else await found)
         writer.write(_LENGTH.pack(len(message)) + message)
         await writer.drain()
-        if size > MESSAGE_BYTES_MAX:
-            return
+        pending.task_done()

@@ -139,6 +139,30 @@ def append_records(log: EmbeddedLog, records: Sequence[Outgoing]) -> int:
     return transaction.commit()
 
 
+def records_of(
+    topic: Topic, found: Sequence[Any], key_of: Callable[[Any], str], partitions: int
+) -> list[Outgoing]:
+    """Events as records of a topic: in frames by partition, or one a record where the topic compacts by key."""
+
+    def partition_of(key: str) -> int:
+        return partition_of_key(key.encode(), partitions) if topic.partitioned else 0
+
+    if topic.compact:
+        return [
+            Outgoing(topic.name, partition_of(key_of(event)), key_of(event).encode(), frame)
+            for event in found
+            for frame in encode_frames([event])
+        ]
+    by_partition: dict[int, list[Any]] = {}
+    for event in found:
+        by_partition.setdefault(partition_of(key_of(event)), []).append(event)
+    return [
+        Outgoing(topic.name, partition, None, frame)
+        for partition, together in by_partition.items()
+        for frame in encode_frames(together)
+    ]
+
+
 def fill_key(fill: Any) -> str:
     """The key of a fill: a correction meets its trade."""
     return str(fill.original_trade_id or fill.trade_id)
@@ -208,22 +232,7 @@ class Entry:
 
     def publish(self, topic: Topic, found: Sequence[Any], key_of: Callable[[Any], str]) -> int:
         """Append events to a topic: in frames by partition, or one a record where the topic compacts by key."""
-        if topic.compact:
-            records = [
-                Outgoing(topic.name, self._partition(topic, key_of(event)), key_of(event).encode(), frame)
-                for event in found
-                for frame in encode_frames([event])
-            ]
-            return self.gate.append(records)
-        by_partition: dict[int, list[Any]] = {}
-        for event in found:
-            by_partition.setdefault(self._partition(topic, key_of(event)), []).append(event)
-        records = [
-            Outgoing(topic.name, partition, None, frame)
-            for partition, together in by_partition.items()
-            for frame in encode_frames(together)
-        ]
-        return self.gate.append(records)
+        return self.gate.append(records_of(topic, found, key_of, self.gate.partitions))
 
     def tick(self, topic: Topic) -> None:
         """Append a clock tick to every partition of a clocked topic."""
@@ -238,9 +247,6 @@ class Entry:
                 for number, tick in enumerate(ticks)
             ]
         )
-
-    def _partition(self, topic: Topic, key: str) -> int:
-        return partition_of_key(key.encode(), self.gate.partitions) if topic.partitioned else 0
 
 
 @contextlib.contextmanager

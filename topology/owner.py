@@ -5,7 +5,7 @@ Guarantees: an append is answered when it is durable; while the stages are behin
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.embedded.errors import EmbeddedLogError
@@ -38,7 +38,7 @@ class OwnerAnswers:
         self._runners = runners
         self._status = status
 
-    async def __call__(self, request: Request) -> Reply:
+    async def __call__(self, request: Request) -> Reply | Awaitable[Reply]:
         """The answer to a request; faults are in it, not raised."""
         if request.operation == "append":
             return await self._append(request)
@@ -50,12 +50,21 @@ class OwnerAnswers:
             return Reply(document={"partitions": self._settings.partitions, **self._status})
         return Reply(f"expected append, settle, counts or status, found {request.operation!r}")
 
-    async def _append(self, request: Request) -> Reply:
+    async def _append(self, request: Request) -> Reply | Awaitable[Reply]:
         while self._lag(self._settings.queue_records_max):
             await asyncio.sleep(_POLL_SECONDS)
         try:
             sequence = append_records(self._log, request.records)
-            await asyncio.to_thread(self._log.wait_durable, sequence)
+        except EmbeddedLogError as error:
+            return Reply(str(error))
+        if request.durable:
+            return asyncio.ensure_future(self._when_durable(sequence))
+        return Reply(sequence=sequence)
+
+    async def _when_durable(self, sequence: int) -> Reply:
+        try:
+            while self._log.durable_sequence < sequence:
+                await asyncio.to_thread(self._log.wait_durable, sequence)
         except EmbeddedLogError as error:
             return Reply(str(error))
         return Reply(sequence=sequence)

@@ -1,6 +1,7 @@
 """Entering fills: as the owner of a log, and through the socket of a running worker; the same either way."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.log import EmbeddedLog
 from schemas import topics
+from schemas.frames import encode_frames
 from schemas.units import Action
 from tests.support import Book, fill
 from topology import entry as entry_module
@@ -133,3 +135,25 @@ def test_client_whose_worker_is_killed_is_told_to_run_again(stack, tmp_path):
     with pytest.raises(ControlError, match="run the command again"):
         client.ask(Request("status"))
     client.close()
+
+
+def test_requests_sent_ahead_are_answered_in_their_order(stack, tmp_path):
+    client = ControlClient(tmp_path / "data")
+    for number in range(30):
+        records = [Outgoing(topics.FILLS.name, 0, None, encode_frames([fill(f"a{number}")])[0])]
+        client.send(Request("append", records=records, durable=number % 3 > 0))
+    sequences = [client.receive().sequence for _ in range(30)]
+    assert sequences == sorted(set(sequences))
+    assert not client.answered()
+    client.close()
+
+
+def test_message_that_is_no_request_is_answered_and_the_next_one_is_served(stack, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raw:
+        raw.connect(str(tmp_path / "data" / "control.sock"))
+        raw.sendall((3).to_bytes(4, "big") + b"abc" + (2**31).to_bytes(4, "big"))
+        answers = b""
+        while b"found one of" not in answers:
+            answers += raw.recv(4096)
+        assert b"expected a request" in answers
+        assert raw.recv(4096) == b""

@@ -11,10 +11,13 @@ from typing import Any
 
 from clients.python.pks_client import NotAvailable, PositionReader
 from schemas import topics
-from topology.control import ControlClient, ControlError
-from topology.entry import Entry, RemoteGate, fill_key
+from topology.control import ControlClient, ControlError, Request
+from topology.entry import fill_key, records_of
 
-BATCH_FILLS = 40
+BATCH_FILLS = 10
+BATCHES_IN_FLIGHT = 4
+"""Batches that are sent ahead of their acknowledgement, which waits for the disk."""
+
 _RETRY_SECONDS = 0.05
 _LATENCIES_KEPT = 2_000
 
@@ -65,20 +68,25 @@ class Feed:
 
     def _send_until_cut_off(self) -> None:
         client = ControlClient(self._data)
+        in_flight: deque[tuple[list[Any], int]] = deque()
         try:
-            entry = Entry(RemoteGate(client), owned=False)
+            partitions = int(client.ask(Request("status")).document["partitions"])
             reader = PositionReader(self._shared_memory)
+            place = self.sent
             while not self.done:
-                batch = self._fills[self.sent : self.sent + BATCH_FILLS]
-                started = time.time_ns()
-                try:
-                    entry.publish(topics.FILLS, batch, fill_key)
-                except ControlError:
-                    self.sent_again += len(batch)
-                    raise
+                while place < self.total and len(in_flight) < BATCHES_IN_FLIGHT:
+                    batch = self._fills[place : place + BATCH_FILLS]
+                    in_flight.append((batch, time.time_ns()))
+                    client.send(
+                        Request("append", records=records_of(topics.FILLS, batch, fill_key, partitions))
+                    )
+                    place += len(batch)
+                client.receive()
+                batch, started = in_flight.popleft()
                 self._measure(reader, batch[-1], started)
                 self.sent += len(batch)
         finally:
+            self.sent_again += sum(len(batch) for batch, _ in in_flight)
             client.close()
 
     def _measure(self, reader: PositionReader, last: Any, started: int) -> None:
