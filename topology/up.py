@@ -87,7 +87,17 @@ def _control(listener: socket.socket) -> Callable[[Worker], Awaitable[None]]:
 
 def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Awaitable[None]]:
     async def beat(worker: Worker) -> None:
+        released: set[int] = set()
         while True:
+            # What stands still must not look live, though the process does live.
+            stopped = {
+                runner.partition
+                for runner in worker.runners()
+                if runner.stage.name == STAGE and runner.stopped is not None
+            } - released
+            if stopped:
+                publisher.release(stopped)
+                released |= stopped
             publisher.heartbeat(worker.log.durable_sequence)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 

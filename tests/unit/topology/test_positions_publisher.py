@@ -1,6 +1,8 @@
 """The observer that writes slots: after the commit, what was touched, all of it again after a restart."""
 
+import asyncio
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from tables.partition import TablePartition
 from tests.support import Book, Books, Fee, booked, fill
 from topology.log import LogStore
 from topology.shared_memory import PositionsPublisher
+from topology.up import _beats
 
 PARTITIONS = 4
 FIGURES = ("quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees")
@@ -190,6 +193,24 @@ def test_what_is_released_is_not_live(open_books, shared_memory_name):
     assert handle.live
     publisher.release([handle.read().partition])
     assert handle.read().status is Status.NOT_OWNED
+
+
+def test_a_partition_that_stopped_is_not_live_while_the_others_are(open_books, shared_memory_name):
+    books, publisher = open_books()
+    publisher.rebuild(tables(books))
+    books.book(*(fill(f"t{number}", 1, 1, book=f"B{number}") for number in range(8)))
+    reader = PositionReader(shared_memory_name)
+    stopped = reader.read("B1", "X").partition
+    for runner in books.runners:
+        if runner.stage.name == positions.NAME and runner.partition == stopped:
+            runner.stopped = "an invariant broke"
+    worker = SimpleNamespace(runners=lambda: books.runners, log=books.log)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(_beats(publisher)(worker), 0.05))
+    found = {slot.book: (slot.partition, slot.status) for slot in reader.positions()}
+    assert {partition for partition, _ in found.values()} > {stopped}
+    for partition, status in found.values():
+        assert status is (Status.NOT_OWNED if partition == stopped else Status.LIVE)
 
 
 def test_times_beyond_64_bits_stand_at_the_end(open_books, shared_memory_name):
