@@ -7,7 +7,7 @@ Guarantees: a late trade reads and rewrites the entries from its place on (and t
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from struct import Struct
 
@@ -131,11 +131,19 @@ def last_before(table: TablePartition | Store, key: bytes, order: OrderKey | Non
     return None
 
 
-def entry_at(table: TablePartition | Store, key: bytes, order: OrderKey) -> JournalEntry:
-    """The entry at a place of a position (by its key), which must have one there."""
+def entry_at(
+    table: TablePartition | Store,
+    key: bytes,
+    order: OrderKey,
+    decode: Callable[[bytes], Sequence[JournalEntry]] = decode_chunk,
+) -> JournalEntry:
+    """The entry at a place of a position (by its key), which must have one there.
+
+    Who looks up many hands in a `decode` that remembers chunks.
+    """
     prefix = JOURNAL + key + b"\x00"
     for _, stored in table.scan(prefix, prefix + order_bytes(order) + b"\x00", reverse=True):
-        for entry in decode_chunk(stored):
+        for entry in decode(stored):
             if entry.trade.order == order:
                 return entry
         break

@@ -6,18 +6,20 @@ Guarantees: bounded memory: the corrections of one partition are held, trades pa
 stands once in the book that has it, and once, as moved, in a book that it left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from agents.counters import read_counts
-from agents.journal import entry_at
-from agents.position_state import EVENT, load_index
-from agents.trade_index import TradeIndex
+from agents.journal import decode_chunk, entry_at
+from agents.position_state import EVENT
+from agents.trade_index import TradeIndex, decode_index, index_key
 from domain.lots.documents import Document
 from domain.lots.position import OrderKey
+from domain.lots.rematch import JournalEntry
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.identity import position_key
@@ -33,6 +35,9 @@ from topology.log_reading import (
     table_partition,
 )
 from topology.queries import outcome_fields
+
+CHUNKS_MAX = 1_000
+"""Most decoded chunks of the journal that are kept while trades pass."""
 
 _TradeBooked: Any = wire(events.TradeBooked)
 _LifecycleEventApplied: Any = wire(events.LifecycleEventApplied)
@@ -52,21 +57,31 @@ def trades_documents(
 ) -> Iterator[Document]:
     """The trades of a book, an instrument, an id, executed until an instant (None: all), by partition and as
     they came; `state` is live, amended, cancelled or moved (to another book)."""
+
+    def wanted(content: Any) -> bool:
+        return (
+            book in (None, content.book)
+            and instrument in (None, content.instrument)
+            and (executed_until is None or content.executed_at <= executed_until)
+        )
+
     for partition in partitions_to_read(partitions, book):
         table = table_partition(log, POSITIONS_TABLE, partition)
-        for document, executed_at in _Trades(log, table, partition, trade_id).documents():
-            if (
-                book in (None, document["book"])
-                and instrument in (None, document["instrument"])
-                and (executed_until is None or executed_at <= executed_until)
-            ):
-                yield document
+        yield from _Trades(log, table, partition, trade_id, wanted).documents()
 
 
 class _Trades:
     """The trades of one partition."""
 
-    def __init__(self, log: ReadLog, table: TablePartition, partition: int, trade_id: str | None) -> None:
+    def __init__(
+        self,
+        log: ReadLog,
+        table: TablePartition,
+        partition: int,
+        trade_id: str | None,
+        wanted: Callable[[Any], bool],
+    ) -> None:
+        self._wanted = wanted
         self._log = log
         self._table = table
         self._partition = partition
@@ -77,6 +92,9 @@ class _Trades:
         self._booked: set[tuple[str, str]] = set()
         counts = read_counts(table).values()
         self._repeated: set[tuple[str, str]] | None = set() if any(c.duplicates for c in counts) else None
+        # Trades that came one after the other are in the same chunks of the journal.
+        self._last: tuple[tuple[str, str, OrderKey], JournalEntry] | None = None
+        self._chunks = lru_cache(maxsize=CHUNKS_MAX)(decode_chunk)
 
     def _applied_corrections(self) -> dict[tuple[str, str], Any]:
         """The last applied correction of each trade, by book and trade id."""
@@ -95,8 +113,8 @@ class _Trades:
                     found[event.book, event.original_trade_id] = event
         return found
 
-    def documents(self) -> Iterator[tuple[Document, int]]:
-        """Each trade's document, and when it was executed."""
+    def documents(self) -> Iterator[Document]:
+        """Each trade's document."""
         for record in read_records(self._log, topics.BOOKINGS.name, self._partition):
             value = record.value or b""
             if self._needle is not None and self._needle not in value:
@@ -109,7 +127,7 @@ class _Trades:
             if place not in self._booked and correction.trade is not None:
                 yield from self._described(correction.trade, "amended", correction)
 
-    def _of_booking(self, event: Any) -> Iterator[tuple[Document, int]]:
+    def _of_booking(self, event: Any) -> Iterator[Document]:
         place = (event.book, event.trade_id)
         correction = self._corrections.get(place)
         if correction is not None:
@@ -128,18 +146,32 @@ class _Trades:
             self._repeated.add(place)
         yield from self._described(event, "live", None)
 
-    def _described(self, content: Any, state: str, correction: Any) -> Iterator[tuple[Document, int]]:
-        index = load_index(self._table, content.book, content.trade_id)
-        if index is None or (correction is None and not _same(index, content)):
+    def _described(self, content: Any, state: str, correction: Any) -> Iterator[Document]:
+        if not self._wanted(content):
+            return
+        book, trade_id = content.book, content.trade_id
+        stored = self._table.get(index_key(book, trade_id))
+        if stored is None:
             return  # Refused, or not applied yet.
+        index = decode_index(
+            stored, trade_id, lambda instrument, order: self._entry_at(book, instrument, order)
+        )
+        if correction is None and not _same(index, content):
+            return  # Another trade has its id.
         document = booking_fields(content) | {"state": state}
         if correction is not None:
             document["corrected_by"] = correction.trade_id
         if index.live:
-            key = position_key(content.book, index.instrument)
-            order: OrderKey = (index.executed_at, index.source_sequence, content.trade_id)
-            document |= outcome_fields(entry_at(self._table, key, order))
-        yield document, content.executed_at
+            order = (index.executed_at, index.source_sequence, trade_id)
+            document |= outcome_fields(self._entry_at(book, index.instrument, order))
+        yield document
+
+    def _entry_at(self, book: str, instrument: str, order: OrderKey) -> JournalEntry:
+        # The index is read by way of the entry, which is then asked for again.
+        place = (book, instrument, order)
+        if self._last is None or self._last[0] != place:
+            self._last = (place, entry_at(self._table, position_key(book, instrument), order, self._chunks))
+        return self._last[1]
 
 
 def _same(index: TradeIndex, event: Any) -> bool:
