@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.position_state import OpenPosition
+from bench.row import Row
 from clients.python.pks_client import PositionReader
 from clients.python.pks_client.layout import SLOT
 from connectors.shm.writer import PositionWriter, remove
@@ -27,6 +28,7 @@ BOOK, INSTRUMENT = "BENCH", "BTCUSDT"
 ROUNDS, CALLS = 500, 200
 C_CALLS = 1_000_000
 FIGURES = tuple(map(Decimal, ("12.50", "64250.125", "803126.5625", "-1520.75", "-1533.10", "12.35")))
+_BARE, _COPY = "one struct.unpack_from of the slot", "plain copy of the slot"
 _HEADER = Path(__file__).parents[1] / "clients" / "c"
 
 
@@ -42,20 +44,20 @@ def _nanoseconds(call: Callable[[], Any]) -> float:
     return max(best(call) - best(empty), 0.0)
 
 
-def _row(name: str, value: float | None, reference: float | None, note: str = "") -> dict[str, Any]:
-    ratio = None if value is None or not reference else round(value / reference, 2)
-    return {
-        "name": name,
-        "value": None if value is None else round(value, 1),
-        "unit": "ns",
-        "reference": None if reference is None else round(reference, 1),
-        "ratio": ratio,
-        "note": note,
-    }
+def _row(name: str, value: float | None, reference: float | None, reference_name: str, note: str = "") -> Row:
+    return Row(
+        name=name,
+        value=value,
+        unit="ns",
+        reference=reference,
+        reference_name="" if reference is None else reference_name,
+        higher_is_better=False,
+        note=note,
+    )
 
 
-def run() -> list[dict[str, Any]]:
-    """Rows of name, value in ns, reference in ns, and their ratio."""
+def run() -> list[Row]:
+    """A row for each kind of read and write."""
     name = f"/pks-bench-{os.getpid()}"
     writer = PositionWriter(name, slots=1024, partitions=1)
     try:
@@ -65,7 +67,7 @@ def run() -> list[dict[str, Any]]:
         remove(name)
 
 
-def _python_rows(name: str, writer: PositionWriter) -> list[dict[str, Any]]:
+def _python_rows(name: str, writer: PositionWriter) -> list[Row]:
     key = (BOOK, INSTRUMENT)
     for number in range(500):
         writer.write((BOOK, f"I{number}"), 0, "USDT", FIGURES, (1, number), (number, number))
@@ -96,24 +98,25 @@ def _python_rows(name: str, writer: PositionWriter) -> list[dict[str, Any]]:
     segment, place = handle._map, handle._start - 8
     bare = _nanoseconds(lambda: SLOT.unpack_from(segment, place))
     return [
-        _row("python: six float64 (raw)", _nanoseconds(handle.raw), bare),
-        _row("python: whole slot, status", _nanoseconds(handle.read), bare),
-        _row("python: whole slot, one exact decimal", _nanoseconds(one), bare),
-        _row("python: whole slot, six exact decimals", _nanoseconds(all_six), bare),
-        _row("python: live", _nanoseconds(lambda: handle.live), bare),
+        _row("python: six float64 (raw)", _nanoseconds(handle.raw), bare, _BARE),
+        _row("python: whole slot, status", _nanoseconds(handle.read), bare, _BARE),
+        _row("python: whole slot, one exact decimal", _nanoseconds(one), bare, _BARE),
+        _row("python: whole slot, six exact decimals", _nanoseconds(all_six), bare, _BARE),
+        _row("python: live", _nanoseconds(lambda: handle.live), bare, _BARE),
         _row(
             "python: write of a slot",
             _nanoseconds(lambda: writer.write(key, 0, "USDT", FIGURES, (3, 7), (1, 2))),
             bare,
+            _BARE,
         ),
     ]
 
 
-def _c_rows(name: str, writer: PositionWriter) -> list[dict[str, Any]]:
+def _c_rows(name: str, writer: PositionWriter) -> list[Row]:
     names = ("c: six float64 (raw)", "c: whole slot, status")
     compiler = shutil.which("cc")
     if compiler is None:
-        return [_row(each, None, None, "no C compiler `cc`") for each in names]
+        return [_row(each, None, None, "", "no C compiler `cc`") for each in names]
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "shared_memory"
         source = Path(__file__).with_suffix(".c")
@@ -123,10 +126,13 @@ def _c_rows(name: str, writer: PositionWriter) -> list[dict[str, Any]]:
         writer.heartbeat()
         found = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.split()
     raw, whole, copied = map(float, found[:3])
-    return [_row(names[0], raw, copied), _row(names[1], whole, copied, "with the clock for the heartbeat")]
+    return [
+        _row(names[0], raw, copied, _COPY),
+        _row(names[1], whole, copied, _COPY, "with the clock for the heartbeat"),
+    ]
 
 
-def _publisher_row(name: str) -> dict[str, Any]:
+def _publisher_row(name: str) -> Row:
     """What the observer adds to a step for each position that it touched: figures from lots, then the slot."""
     publisher = PositionsPublisher(name, 1024, 1)
     try:
@@ -137,14 +143,7 @@ def _publisher_row(name: str) -> dict[str, Any]:
                 apply(opened.position, trade)
             opened.last = (3, 3, "t3")
             value = _nanoseconds(lambda: publisher._write(opened, 0, 1))
-        return _row("python: observer, one touched position of three lots", value, None)
+        return _row("python: observer, one touched position of three lots", value, None, "")
     finally:
         publisher.writer.close(keep=False)
         remove(name)
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(
-            f"{row['name']:<56} {row['value']!s:>9} ns  x{row['ratio']} of {row['reference']} ns  {row['note']}"
-        )
