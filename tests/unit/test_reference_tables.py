@@ -41,3 +41,15 @@ def test_a_cell_cannot_break_its_table():
 def test_a_name_that_is_no_table_is_an_error():
     with pytest.raises(KeyError):
         renewed("<!-- generated: nonsense -->\n<!-- end -->")
+
+
+def test_pages_that_the_source_refers_to_exist():
+    packages = ("agents", "clients", "connectors", "domain", "schemas", "tables", "topology", "bench")
+    referred = {
+        page
+        for package in packages
+        for path in (reference_tables.ROOT / package).rglob("*.py")
+        for page in re.findall(r"docs/[a-z0-9/-]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert referred, "errors name the page that helps"
+    assert {page for page in referred if not (reference_tables.ROOT / page).is_file()} == set()

@@ -86,7 +86,7 @@ def opened_view(
 def stopped_replay(stopped: Exception) -> NoReturn:
     """A replay met a broken invariant."""
     raise CommandError(
-        f"replay stopped: {stopped}; run `pks verify`, and see docs/operating/stopped-partition.md",
+        f"replay stopped: {stopped}; run `pks verify`, and see docs/operating/partition-stopped.md",
         exit_code=EXIT_FAILURE,
     )
 
