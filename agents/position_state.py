@@ -15,7 +15,7 @@ Families of keys (first byte), `P` is book 0 instrument, `O` the place in the or
 What a close leaves of the first lot stands in the summary, not in the lot's own entry.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
@@ -82,12 +82,12 @@ class OpenPosition:
     """
 
     __slots__ = (
+        "_journal",
         "book",
         "dirty",
         "encoded_terms",
         "gone",
         "instrument",
-        "journal",
         "kept_lots",
         "key",
         "last",
@@ -102,17 +102,30 @@ class OpenPosition:
         self.book = book
         self.instrument = instrument
         self.key = position_key(book, instrument)
-        self.position = Position(terms)
+        self.position = Position(encoded_terms(terms)[0])
         self.revision = 0
         self.last: OrderKey = NOTHING_BEFORE
-        self.journal = Journal(self.key)
+        self._journal: Journal | None = None
         self.stored_lots = 0
-        self.gone: list[Lot] = []
+        self.gone: Sequence[Lot] = ()
         self.part = False
         self.lot_changes: dict[OrderKey, Lot | None] | None = None
         self.dirty = False
         self.kept_lots = 0
-        self.encoded_terms: tuple[Terms, msgspec.Raw] = (terms, _encoded_terms(terms))
+        self.encoded_terms = encoded_terms(terms)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, with what the running step has added; made when a step first needs it."""
+        if self._journal is None:
+            self._journal = Journal(self.key)
+        return self._journal
+
+    def write_journal(self, changes: dict[bytes, bytes | None]) -> None:
+        """Put what the step has added into its changes."""
+        if self._journal is not None:
+            self._journal.flush(changes)
+            self._journal = None
 
     def note_lots(self, applied: Applied) -> None:
         """The latest trade changed lots."""
@@ -126,18 +139,18 @@ class OpenPosition:
             if self.position.terms.lot_method is _FIFO:
                 whole = len(consumed) if rest is None else len(consumed) - 1
                 if whole >= stored:
-                    self.gone += consumed[:stored]
+                    self.gone = (*self.gone, *consumed[:stored])
                     self.stored_lots = 0
                     self.part = False
                     return
                 if whole:
-                    self.gone += consumed[:whole]
+                    self.gone = (*self.gone, *consumed[:whole])
                     self.stored_lots = stored - whole
                 self.part = rest is not None
                 return
             # Consumed from the end: what is left of a lot is a lot to be written again.
             left = min(stored, len(lots) - (rest is not None) - (applied.opened is not None))
-            self.gone += consumed[len(consumed) - stored + left :]
+            self.gone = (*self.gone, *consumed[len(consumed) - stored + left :])
             self.stored_lots = left
 
     def before_rematch(self) -> None:
@@ -167,15 +180,15 @@ class OpenPosition:
             if stored < len(lots):
                 for lot in islice(lots, stored, None) if stored else lots:
                     changes[prefix + order_bytes(lot.order)] = _encode(lot)
-        if self.gone:
-            self.gone = []
+        self.gone = ()
         self.stored_lots = len(lots)
         return lots[0] if self.part else None
 
 
-@lru_cache(maxsize=1_000)
-def _encoded_terms(terms: Terms) -> msgspec.Raw:
-    return msgspec.Raw(_encode(terms))
+@lru_cache(maxsize=10_000)
+def encoded_terms(terms: Terms) -> tuple[Terms, msgspec.Raw]:
+    """Terms that many positions share, as one object, and their stored form."""
+    return terms, msgspec.Raw(_encode(terms))
 
 
 def load_position(table: TablePartition | Store, book: str, instrument: str) -> OpenPosition | None:
@@ -190,7 +203,11 @@ def _restore(table: TablePartition | Store, book: str, instrument: str, stored: 
     position = opened.position
     position.quantity, position.value = summary.quantity, summary.value
     position.realised_pnl, position.net_realised_pnl = summary.realised_pnl, summary.net_realised_pnl
-    position.fees, position.held_fees = summary.fees, summary.held_fees
+    if str(position.realised_pnl) == str(position.net_realised_pnl):
+        position.net_realised_pnl = position.realised_pnl
+    # Zeros of other decimals stay as they are: they show in the digits of later sums.
+    position.fees = ZERO if str(summary.fees) == "0" else summary.fees
+    position.held_fees = ZERO if str(summary.held_fees) == "0" else summary.held_fees
     opened.revision, opened.last = summary.revision, summary.last
     if position.quantity:
         lots = position.lots
@@ -306,9 +323,9 @@ class PositionsState:
             return
         position = opened.position
         changes = self.table.changes
-        terms = position.terms
-        if terms is not opened.encoded_terms[0]:
-            opened.encoded_terms = (terms, _encoded_terms(terms))
+        if position.terms is not opened.encoded_terms[0]:
+            opened.encoded_terms = encoded_terms(position.terms)
+            position.terms = opened.encoded_terms[0]
         part = opened.write_lots(changes)
         changes[SUMMARY + opened.key] = _encode(
             _EncodedSummary(
@@ -324,7 +341,7 @@ class PositionsState:
                 part,
             )
         )
-        opened.journal.flush(changes)
+        opened.write_journal(changes)
         if opened.stored_lots != opened.kept_lots:
             self._cached_lots += opened.stored_lots - opened.kept_lots
             opened.kept_lots = opened.stored_lots

@@ -11,6 +11,7 @@ from domain.lots.rematch import Rematched
 from schemas import events, topics
 from schemas.frames import positional, wire
 from schemas.identity import derived_id
+from schemas.numbers import ONE, ZERO
 
 REMATCHED_MAX = 500
 """Most earlier trades that one `PositionUpdated` names; all of them are in its totals."""
@@ -34,7 +35,12 @@ class Figures:
 
 def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Applied, step: Step) -> None:
     """The usual case: the trade is the position's latest, and its own changes are all there is."""
-    terms = opened.position.terms
+    cost_basis_delta = applied.value
+    multiplier = opened.position.terms.multiplier
+    if multiplier is not ONE:
+        cost_basis_delta *= multiplier
+    if applied.held_fees is not ZERO:
+        cost_basis_delta += applied.held_fees
     _emit(
         opened,
         event,
@@ -42,7 +48,7 @@ def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Appli
         step,
         0,
         trade.quantity,
-        applied.value * terms.multiplier + applied.held_fees,
+        cost_basis_delta,
         applied.realised_pnl,
         applied.net_realised_pnl,
         trade.fee,
@@ -113,17 +119,18 @@ def _emit(
             event.executed_at,
             position.quantity,
             position.average_price,
-            position.cost_basis,
-            position.realised_pnl,
-            position.net_realised_pnl,
-            position.fees,
+            # What is zero is left out, whichever zero it is: a restart must not show.
+            position.cost_basis or ZERO,
+            position.realised_pnl or ZERO,
+            position.net_realised_pnl or ZERO,
+            position.fees or ZERO,
             currency,
             len(position.lots),
-            quantity_delta,
-            cost_basis_delta,
-            realised_pnl_delta,
-            net_realised_pnl_delta,
-            fees_delta,
+            quantity_delta or ZERO,
+            cost_basis_delta or ZERO,
+            realised_pnl_delta or ZERO,
+            net_realised_pnl_delta or ZERO,
+            fees_delta or ZERO,
             rematched,
             rematched_count,
         )

@@ -72,10 +72,16 @@ def apply(position: Position, trade: Trade) -> Applied:
         applied = _close_lots(position, trade)
     position.quantity = held + quantity
     position.value += applied.value
-    position.realised_pnl += applied.realised_pnl
-    position.net_realised_pnl += applied.net_realised_pnl
-    position.fees += trade.fee
-    position.held_fees += applied.held_fees
+    # Most trades have no fee, and many no P&L: what is zero need not be added.
+    realised, net = applied.realised_pnl, applied.net_realised_pnl
+    if realised is not ZERO or net is not ZERO:
+        same = net is realised and position.net_realised_pnl is position.realised_pnl
+        position.realised_pnl += realised
+        position.net_realised_pnl = position.realised_pnl if same else position.net_realised_pnl + net
+    if trade.fee is not ZERO:
+        position.fees += trade.fee
+    if applied.held_fees is not ZERO:
+        position.held_fees += applied.held_fees
     return applied
 
 

@@ -88,10 +88,11 @@ class Position:
     @property
     def average_price(self) -> Decimal | None:
         """The price at which the open quantity was opened, without fees; None when flat."""
-        if not self.quantity:
+        lots = self.lots
+        if len(lots) == 1:
+            return lots[0].price
+        if not lots:
             return None
-        if len(self.lots) == 1:
-            return self.lots[0].price
         if self.terms.inverse:
             return divide_price(self.quantity, self.value)
         return divide_price(self.value, self.quantity)
@@ -99,7 +100,10 @@ class Position:
     @property
     def cost_basis(self) -> Decimal:
         """Value x multiplier, signed as the quantity, with the fees still held in lots when capitalised."""
-        return self.value * self.terms.multiplier + self.held_fees
+        value, multiplier = self.value, self.terms.multiplier
+        if multiplier is not ONE:
+            value *= multiplier
+        return value if self.held_fees is ZERO else value + self.held_fees
 
     def terms_fault(self, terms: Terms) -> str | None:
         """Why a trade of `terms` cannot be matched here.
