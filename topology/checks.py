@@ -4,8 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import msgspec
+
+from agents.stage import InvariantBroken
 from domain.lots.documents import Document
 from schemas.numbers import ZERO, plain
+
+UNREADABLE = (msgspec.MsgspecError, InvariantBroken, ValueError, LookupError)
+"""What is raised where a state or a log cannot be read."""
 
 FINDINGS_MAX = 20
 """Most findings of a check that are told; the residual counts all."""

@@ -6,11 +6,8 @@ Each position is read once, its journal entry by entry, past every rule that mad
 from collections.abc import Iterator
 from decimal import Decimal
 
-import msgspec
-
 from agents.journal import NOTHING_BEFORE, scan_journal
 from agents.position_state import LOT, SUMMARY, OpenPosition, load_position
-from agents.stage import InvariantBroken
 from agents.trade_index import FIRST, TRADE, TradeIndex, decode_index, index_key
 from domain.lots.position import Terms, Trade
 from domain.lots.reference import position_in_order, residuals
@@ -18,12 +15,11 @@ from domain.lots.rematch import JournalEntry
 from schemas.identity import split_position_key
 from schemas.numbers import ZERO, divide_value, plain, round_money
 from tables.partition import TablePartition
-from topology.checks import Check, Step
+from topology.checks import UNREADABLE, Check, Step
 from topology.log import Log
 from topology.log_reading import POSITIONS_TABLE, table_partition
 
 _FIGURES = ("quantity", "value", "realised_pnl", "net_realised_pnl", "fees", "held_fees")
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, InvariantBroken, ValueError, IndexError)
 
 
 def check_books(log: Log, partitions: int, step: Step, *, recompute: bool) -> list[Check]:
@@ -60,7 +56,7 @@ class _BookChecks:
                 walk = _Walk(table, opened, self, where)
                 self._position(where, opened, walk)
                 entries += walk.count
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 self.journal.broken(where, f"cannot be read: {error}")
             step("positions", 1)
         where = f"partition {partition}"

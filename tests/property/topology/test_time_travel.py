@@ -1,0 +1,161 @@
+"""As of a time, and as it was known: each against a run from nothing of what was executed, or known, by then."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import positions, trade_capture
+from domain.book_hash import position_digest
+from schemas import topics
+from schemas.frames import encode_frames
+from schemas.numbers import exact_arithmetic
+from schemas.units import Action, FeePolicy, LotMethod
+from tests.support import MONDAY, SECOND, Book, Books, Fee, fill
+from topology.points import Point
+from topology.runtime import PartitionRunner
+from topology.scratch import ScratchLog
+from topology.views import View, view_of
+
+DEFINITIONS = (
+    Book(event_id="d1", book="B1", lot_methods={"*": LotMethod.FIFO}, fee_policy=FeePolicy.CAPITALISED),
+    Book(event_id="d2", book="B2", lot_methods={"*": LotMethod.LIFO}, fee_policy=FeePolicy.EXPENSED),
+    Book(event_id="d3", book="B3", lot_methods={"*": LotMethod.AVERAGE}, fee_policy=FeePolicy.CAPITALISED),
+)
+SECONDS = 12
+
+_CONTENT = st.fixed_dictionaries(
+    {
+        "quantity": st.integers(-9, 9).filter(bool),
+        "price": st.integers(1, 9),
+        "at": st.integers(0, SECONDS),
+        "book": st.sampled_from(["B1", "B2", "B3"]),
+        "instrument": st.sampled_from(["X", "Y"]),
+        "fees": st.integers(0, 3).map(lambda fee: (Fee(amount=fee),) if fee else ()),
+    }
+)
+_ACTION = st.sampled_from([Action.NEW, Action.NEW, Action.NEW, Action.AMEND, Action.CANCEL])
+_ROWS = st.lists(st.tuples(_ACTION, _CONTENT, st.integers(0, 99)), min_size=1, max_size=25)
+
+
+def _fills(rows: list) -> list[Any]:
+    """Fills of rows; a correction names one of the trades before it, by number."""
+    found: list[Any] = []
+    trades: list[str] = []
+    for number, (action, content, chosen) in enumerate(rows):
+        if action is Action.NEW or not trades:
+            trades.append(f"t{number}")
+            found.append(fill(f"t{number}", source_sequence=number, **content))
+        else:
+            original = trades[chosen % len(trades)]
+            found.append(
+                fill(
+                    f"c{number}", source_sequence=number, action=action, original_trade_id=original, **content
+                )
+            )
+    return found
+
+
+def _holding(fills: list[Any]) -> list[Any]:
+    """What the trades say in the end, as new fills in their own places."""
+    holding = {one.trade_id: one for one in fills if one.action is Action.NEW}
+    places = {trade_id: one.source_sequence for trade_id, one in holding.items()}
+    cancelled = set()
+    for one in fills:
+        if one.action is Action.CANCEL:
+            cancelled.add(one.original_trade_id)
+        elif one.action is Action.AMEND and one.original_trade_id not in cancelled:
+            holding[one.original_trade_id] = one
+    return [
+        msgspec.structs.replace(
+            one,
+            trade_id=trade_id,
+            action=Action.NEW,
+            original_trade_id=None,
+            source_sequence=places[trade_id],
+        )
+        for trade_id, one in holding.items()
+        if trade_id not in cancelled
+    ]
+
+
+def _from_nothing(fills: list[Any]) -> dict[tuple[str, str], int]:
+    """The digests of the positions that a run of `fills` in a scratch state makes."""
+    names = {topics.FILLS.name, topics.BOOKINGS.name, topics.BOOKS.name}
+    scratch = ScratchLog(None, kept=frozenset(names))
+    transaction = scratch.transaction()
+    transaction.append(topics.BOOKS.name, 0, None, encode_frames(DEFINITIONS)[0])
+    for frame in encode_frames(fills):
+        transaction.append(topics.FILLS.name, 0, None, frame)
+    transaction.commit()
+    for stage in (trade_capture.stage(), positions.stage()):
+        runner = PartitionRunner(stage, 0, scratch, 1)
+        while records := scratch.read(stage.input.name, 0, runner.next_offset, 99, 1 << 20):
+            runner.step(records)
+    return _digests(View(scratch, 1, 0))
+
+
+def _digests(view: View) -> dict[tuple[str, str], int]:
+    with exact_arithmetic():
+        return {
+            (opened.book, opened.instrument): position_digest(opened.book, opened.instrument, opened.position)
+            for opened in view.positions()
+        }
+
+
+@settings(max_examples=40)
+@given(_ROWS)
+def test_as_of_equals_a_run_of_what_was_executed_by_then(rows: list):
+    fills = _fills(rows)
+    with tempfile.TemporaryDirectory() as folder, Books(Path(folder) / "data", partitions=2) as books:
+        books.define(*DEFINITIONS)
+        for one in fills:
+            books.fills(one)
+        books.run(max_events=3)
+        for second in range(-1, SECONDS + 1):
+            instant = MONDAY + second * SECOND
+            expected = _from_nothing([one for one in _holding(fills) if one.executed_at <= instant])
+            view = view_of(books.log, as_of=instant)
+            found = _digests(view)
+            assert {place: found.get(place) for place in expected} == expected
+            # Others are there only where every trade of theirs was cancelled or moved away.
+            flat = [
+                one for one in view.positions_documents() if (one["book"], one["instrument"]) not in expected
+            ]
+            assert all(one["quantity"] == one["realised_pnl"] == "0" for one in flat)
+        assert _digests(view_of(books.log, as_of=instant)) == _digests(view_of(books.log))
+
+
+@settings(max_examples=15)
+@given(_ROWS, st.integers(1, 6))
+def test_known_at_equals_what_was_there_then(rows: list, size: int):
+    now = iter(range(MONDAY, MONDAY + 10**6 * SECOND, SECOND))
+    fills = _fills(rows)
+    moments: list[tuple[Point, dict, dict]] = []
+    middle = MONDAY + SECONDS // 2 * SECOND
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Books(Path(folder) / "data", partitions=2, clock=lambda: next(now)) as books,
+    ):
+        books.define(*DEFINITIONS)
+        for start in range(0, len(fills), size):
+            books.book(*fills[start : start + size])
+            ends = {
+                (topics.BOOKINGS.name, partition): books.log.end_offset(topics.BOOKINGS.name, partition)
+                for partition in range(2)
+            }
+            known = _digests(view_of(books.log))
+            known_as_of = _digests(view_of(books.log, as_of=middle))
+            for point in (
+                Point(sequence=books.log.sequence),
+                Point(time_ns=books.log.appended_at),
+                Point(offsets=ends),
+            ):
+                moments.append((point, known, known_as_of))
+        for point, known, known_as_of in moments:
+            assert _digests(view_of(books.log, known_at=point)) == known
+            assert _digests(view_of(books.log, known_at=point, as_of=middle)) == known_as_of
+        assert _digests(view_of(books.log, known_at=Point(sequence=0))) == {}
