@@ -12,7 +12,11 @@ import structlog
 
 from topology.settings import Settings
 
-_LIBRARIES = ("faust", "mode", "aiohttp", "aiokafka", "asyncio", "kafka")
+_LIBRARIES = (
+    *("faust", "mode", "aiohttp", "aiokafka", "asyncio", "kafka"),
+    # Ours by name only: mode logs the life of a service under the module of its class.
+    *("topology.app", "topology.web_server", "connectors.embedded"),
+)
 
 
 def configure_logging(settings: Settings) -> None:

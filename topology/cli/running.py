@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import EXIT_FAILURE, CommandError, messages, print_facts, print_json
+from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, messages, print_facts, print_json
 
 _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
@@ -31,6 +31,7 @@ def up(
     as_json: JsonOption = False,
 ) -> int:
     """Start the topology, print its addresses, and run until SIGTERM."""
+    from connectors.shm.errors import SharedMemoryError, SharedMemoryInUse
     from topology.logging import configure_logging
     from topology.up import run
 
@@ -63,6 +64,10 @@ def up(
 
     try:
         return run(settings, ready)
+    except SharedMemoryInUse as error:
+        raise CommandError(str(error), exit_code=EXIT_STATE) from error
+    except SharedMemoryError as error:
+        raise CommandError(str(error), exit_code=EXIT_FAILURE) from error
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise
