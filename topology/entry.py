@@ -213,6 +213,8 @@ class Entry:
         `expire_waiting_ticks` clock ticks follow them where this process owns the log, so that a correction
         whose trade is not among them is rejected now rather than later.
         """
+        # What a process that was killed had appended, and nobody applied, is not part of this.
+        self.gate.settle()
         sources = _Sources()
         remaining = iter(fills)
         while chunk := list(islice(remaining, CHUNK_EVENTS)):
