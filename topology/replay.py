@@ -25,7 +25,8 @@ from schemas.numbers import exact_arithmetic
 from topology.log import Log
 from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
 from topology.runtime import PartitionRunner, PartitionStopped, step_together
-from topology.scratch import ScratchLog, ScratchTables
+from topology.scratch import ScratchLog
+from topology.scratch_tables import ScratchTables, tables_for
 
 STEP_RECORDS_MAX = 2_000
 STEP_BYTES_MAX = 512 * 1024
@@ -178,7 +179,8 @@ def replay_in_processes(
 def _replay_one(folder: Path, partitions: int, span: Span) -> Outcome:
     log = EmbeddedLog.reader(folder)
     try:
-        return replay_bookings(log, partitions, [span])[0]
+        with tables_for(log, topics.BOOKINGS.name) as tables:
+            return replay_bookings(log, partitions, [span], tables=tables)[0]
     finally:
         log.close()
 
@@ -192,6 +194,7 @@ def replay_fills(
     spans: Sequence[Span],
     capture: Stage | None = None,
     progress: Progress | None = None,
+    tables: ScratchTables | None = None,
 ) -> Outcome:
     """Replay spans of fills through capture and positions.
 
@@ -204,6 +207,7 @@ def replay_fills(
         {(fills, span.partition): span.end for span in spans},
         starts={(fills, span.partition): span.start for span in spans if span.empty},
         kept=frozenset((bookings,)),
+        tables=tables,
     )
     capture = trade_capture.stage() if capture is None else capture
     captures = [PartitionRunner(capture, span.partition, scratch, partitions) for span in spans]

@@ -8,82 +8,12 @@ are dropped; a step is applied whole at its commit.
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from connectors.embedded.log import EmbeddedLog
-from tables.store import MemoryStore
 from topology.log_reading import ReadLog, StoredRecord
+from topology.scratch_tables import MemoryTables, ScratchTables
 
 TopicPartition = tuple[str, int]
-
-
-class ScratchTables(Protocol):
-    """Where a scratch log keeps its tables."""
-
-    def get(self, table: str, partition: int, key: bytes) -> bytes | None:
-        """The value of a key."""
-
-    def scan(
-        self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values from `start` to before `end`."""
-
-    def write(self, table: str, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
-        """Set keys, and remove those whose value is None."""
-
-
-class MemoryTables:
-    """Tables in memory."""
-
-    def __init__(self) -> None:
-        self._stores: dict[tuple[str, int], MemoryStore] = defaultdict(MemoryStore)
-
-    def get(self, table: str, partition: int, key: bytes) -> bytes | None:
-        """The value of a key."""
-        return self._stores[table, partition].get(key)
-
-    def scan(
-        self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values from `start` to before `end`."""
-        return self._stores[table, partition].scan(start, end, reverse=reverse)
-
-    def write(self, table: str, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
-        """Set keys, and remove those whose value is None."""
-        self._stores[table, partition].write(changes)
-
-
-class DiskTables:
-    """Tables in a temporary folder, for states of any size in bounded memory; gone when closed."""
-
-    def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="pks-scratch-")
-        self._log = EmbeddedLog.owner(Path(self._folder.name), sync="os")
-
-    def get(self, table: str, partition: int, key: bytes) -> bytes | None:
-        """The value of a key."""
-        return self._log.get(table, partition, key)
-
-    def scan(
-        self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values from `start` to before `end`."""
-        return self._log.scan(table, partition, start, end, reverse=reverse)
-
-    def write(self, table: str, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
-        """Set keys, and remove those whose value is None."""
-        transaction = self._log.transaction()
-        transaction.put_all(table, partition, changes)
-        transaction.commit()
-
-    def __enter__(self) -> "DiskTables":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._log.close()
-        self._folder.cleanup()
 
 
 class ScratchRecord(NamedTuple):

@@ -14,7 +14,7 @@ from topology.checks import Check, Step
 from topology.log_reading import read_records, table_partition
 from topology.replay import books_of, replay_bookings
 from topology.runtime import PartitionStopped
-from topology.scratch import DiskTables
+from topology.scratch_tables import DiskTables
 from topology.verify_log import declared_stages, stage_counts
 from topology.views import spans_until
 

@@ -8,12 +8,15 @@ takes each position back by its journal; both may be combined.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
+from agents.journal import scan_journal
 from agents.position_state import OpenPosition
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
 from domain.lots.documents import Document
 from schemas import topics
+from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.times import format_time
 from topology.log_reading import (
@@ -23,11 +26,13 @@ from topology.log_reading import (
     partition_count,
     partitions_to_read,
     records_behind,
+    table_partition,
 )
 from topology.points import Point, offsets_at
-from topology.queries import find_positions, position_fields
+from topology.queries import find_positions, matches_fields, position_fields
 from topology.replay import Progress, Span, replay_bookings
-from topology.time_travel import rewind
+from topology.scratch_tables import ScratchTables
+from topology.time_travel import first_order_after, rewind
 from topology.trades import trades_documents
 
 
@@ -66,15 +71,33 @@ class View:
                 yield opened
 
     def positions_documents(
-        self, book: str | None = None, instrument: str | None = None, *, lots: bool = False
+        self,
+        book: str | None = None,
+        instrument: str | None = None,
+        *,
+        lots: bool = False,
+        matched: bool = False,
     ) -> list[Document]:
         """The positions by book and instrument. `revision` counts events, so as of a time there is none."""
+        found = []
         with exact_arithmetic():
-            found = [position_fields(opened, lots=lots) for opened in self.positions(book, instrument)]
+            for opened in self.positions(book, instrument):
+                fields = position_fields(opened, lots=lots)
+                if matched:
+                    fields["matches"] = self._matches(opened)
+                found.append(fields)
         if self.as_of is not None:
             for fields in found:
                 del fields["revision"]
         return sorted(found, key=lambda fields: (fields["book"], fields["instrument"]))
+
+    def _matches(self, opened: OpenPosition) -> list[Document]:
+        partition = partition_of_key(opened.book.encode(), self.partitions)
+        journal = scan_journal(table_partition(self.log, POSITIONS_TABLE, partition), opened.key)
+        if self.as_of is not None:
+            end = first_order_after(self.as_of)
+            journal = takewhile(lambda entry: entry.trade.order < end, journal)
+        return matches_fields(journal, opened.position)
 
     def trades_documents(
         self, book: str | None = None, instrument: str | None = None, trade_id: str | None = None
@@ -106,8 +129,9 @@ def view_of(
     known_at: Point | None = None,
     book: str | None = None,
     progress: Progress | None = None,
+    tables: ScratchTables | None = None,
 ) -> View:
-    """A view of a log; with a book it need not show others.
+    """A view of a log; with a book it need not show others. `tables` are those of a replay, while it is viewed.
 
     Raises PointFault where the log does not reach `known_at`, PartitionStopped where a replay meets a broken
     invariant.
@@ -117,7 +141,7 @@ def view_of(
         offsets = applied_offsets(log, partitions)
         return View(log, partitions, log.sequence, offsets, records_behind(log, partitions), as_of)
     spans = spans_until(log, known_at, partitions, book)
-    _, scratch = replay_bookings(log, partitions, spans, progress)
+    _, scratch = replay_bookings(log, partitions, spans, progress, tables)
     sequence = log.sequence if known_at.sequence is None else known_at.sequence
     if known_at.time_ns is not None:
         sequence = _sequence_at(log, known_at.time_ns)

@@ -23,6 +23,7 @@ def positions(
     book: BookOption = None,
     instrument: InstrumentOption = None,
     lots: Annotated[bool, typer.Option("--lots", help="Open lots as well.")] = False,
+    matched: Annotated[bool, typer.Option("--matches", help="Every match as well, with --json.")] = False,
     as_of: AsOfOption = None,
     known_at: KnownAtOption = None,
     data: DataOption = None,
@@ -31,7 +32,7 @@ def positions(
 ) -> None:
     """Show positions, flat ones included."""
     with opened_view(data, transport, as_of, known_at, book) as view:
-        found = view.positions_documents(book, instrument, lots=lots)
+        found = view.positions_documents(book, instrument, lots=lots, matched=matched)
         if as_json:
             print_json({"positions": found, **view.document()})
             return

@@ -57,16 +57,19 @@ def opened_view(
     data: Path | None, transport: str | None, as_of: str | None, known_at: str | None, book: str | None = None
 ) -> Iterator["View"]:
     """The state that the options name."""
+    from schemas.topics import BOOKINGS
     from topology.points import PointFault
     from topology.runtime import PartitionStopped
+    from topology.scratch_tables import tables_for
     from topology.views import view_of
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
-    with opened_log(data, transport) as log:
+    with opened_log(data, transport) as log, contextlib.ExitStack() as stack:
         try:
             if point is None:
                 view = view_of(log, as_of=instant, book=book)
             else:
+                tables = stack.enter_context(tables_for(log, BOOKINGS.name))
                 with progress() as bar:
                     task = bar.add_task("replaying", total=None)
                     view = view_of(
@@ -75,6 +78,7 @@ def opened_view(
                         known_at=point,
                         book=book,
                         progress=lambda records: bar.advance(task, records),
+                        tables=tables,
                     )
         except PointFault as fault:
             bad_input([f"--known-at: {fault}"])

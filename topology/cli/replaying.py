@@ -204,7 +204,9 @@ def _run(
     log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: ReplayedStage, processes: int
 ) -> "Outcome":
     from agents import trade_capture
+    from schemas import topics
     from topology.replay import replay_bookings, replay_fills, replay_in_processes
+    from topology.scratch_tables import tables_for
 
     settings = load_settings()
     with progress() as bar:
@@ -215,12 +217,14 @@ def _run(
         def advance(records: int) -> None:
             bar.advance(task, records)
 
-        if stage is ReplayedStage.TRADE_CAPTURE:
-            capture = trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max)
-            return replay_fills(log, partitions, spans, capture, advance)
         if processes > 1 and partitions > 1:
             return replay_in_processes(log.folder, partitions, spans, min(processes, partitions), advance)
-        return replay_bookings(log, partitions, spans, advance)[0]
+        if stage is ReplayedStage.TRADE_CAPTURE:
+            capture = trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max)
+            with tables_for(log, topics.FILLS.name) as tables:
+                return replay_fills(log, partitions, spans, capture, advance, tables)
+        with tables_for(log, topics.BOOKINGS.name) as tables:
+            return replay_bookings(log, partitions, spans, advance, tables)[0]
 
 
 def register(application: typer.Typer) -> None:

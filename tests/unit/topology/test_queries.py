@@ -7,7 +7,7 @@ import pytest
 from domain.lots.calculate import LotsOptions, calculate
 from schemas.numbers import exact_arithmetic
 from schemas.units import Action, FeePolicy, LotMethod
-from tests.support import Book, Books, Fee, booked, fill
+from tests.support import MONDAY, SECOND, Book, Books, Fee, booked, fill
 from topology.log_reading import applied_offsets, partition_count, records_behind
 from topology.queries import (
     books_document,
@@ -15,6 +15,7 @@ from topology.queries import (
     positions_document,
     trade_document,
 )
+from topology.views import view_of
 
 
 @pytest.fixture
@@ -120,3 +121,33 @@ def test_offsets_say_what_is_applied(held: Books):
     held.fills(fill("t7", 1, fees=(Fee(amount=1),)))
     assert records_behind(held.log, 3) == 1
     assert applied_offsets(held.log, 3) == before
+
+
+def test_a_position_goes_back_to_the_terms_of_its_time(books: Books):
+    books.bookings(
+        booked("t1", 10, 100, at=1),
+        booked("t2", -10, 101, at=2),
+        booked("t3", 10, 100, at=3, multiplier=5, lot_method=LotMethod.LIFO),
+        booked("t4", 10, 101, at=4, multiplier=5, lot_method=LotMethod.LIFO),
+    )
+    books.run()
+    found = {}
+    for second in (0, 1, 2, 3, 4):
+        documents = view_of(books.log, as_of=MONDAY + second * SECOND).positions_documents(lots=True)
+        found[second] = [
+            (one["lot_method"], one["multiplier"], one["quantity"], one["realised_pnl"], one["lots_open"])
+            for one in documents
+        ]
+    assert found == {
+        0: [],
+        1: [("fifo", "1", "10", "0", 1)],
+        2: [("fifo", "1", "0", "10", 0)],
+        3: [("lifo", "5", "10", "10", 1)],
+        4: [("lifo", "5", "20", "10", 2)],
+    }
+
+
+@pytest.mark.parametrize("instant", [-(10**30), 10**30])
+def test_times_before_and_after_everything(held: Books, instant: int):
+    documents = view_of(held.log, as_of=instant).positions_documents()
+    assert len(documents) == (0 if instant < 0 else 2)

@@ -8,8 +8,9 @@ from agents import trade_capture
 from schemas.topics import BOOKINGS, FILLS
 from schemas.units import Action, LotMethod
 from tests.support import Book, Books, booked, fill
+from topology import scratch_tables
 from topology.replay import Span, books_of, replay_bookings, replay_fills, replay_in_processes
-from topology.scratch import DiskTables
+from topology.scratch_tables import DiskTables, MemoryTables, tables_for
 
 PARTITIONS = 3
 
@@ -143,3 +144,15 @@ def test_processes_share_the_partitions(held: Books):
         whole.positions,
     )
     assert sum(done) == sum(span.end for span in spans)
+
+
+def test_large_inputs_are_replayed_on_disk(held: Books, monkeypatch: pytest.MonkeyPatch):
+    with tables_for(held.log, BOOKINGS.name) as tables:
+        assert isinstance(tables, MemoryTables)
+    with tables_for(held.log, "none") as tables:
+        assert isinstance(tables, MemoryTables)
+    monkeypatch.setattr(scratch_tables, "MEMORY_INPUT_BYTES_MAX", 10)
+    with tables_for(held.log, BOOKINGS.name) as tables:
+        assert isinstance(tables, DiskTables)
+        outcome = replay_fills(held.log, PARTITIONS, _spans(held, FILLS.name), tables=tables)
+    assert outcome.book_hash.hexadecimal == held.hash()
