@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.lots import reference
 from domain.lots.matching import Applied, apply, lot_changes, matches, undo
 from domain.lots.position import Lot, OrderKey, Position, Terms, Trade
-from domain.lots.rematch import JournalEntry, rematch
+from domain.lots.rematch import JournalEntry, enter, rematch
 from schemas.numbers import exact_arithmetic
 from schemas.units import FeePolicy, LotMethod
 from tests.lots_trades import TERMS, TERMS_AND_TRADES, trade, trades
@@ -204,6 +204,35 @@ def test_a_cancelled_trade_was_never_there(case: Case, data: st.DataObject):
             else:
                 stored[order] = lot
         assert [stored[order] for order in sorted(stored)] == list(position.lots)
+
+
+@EXAMPLES
+@given(st.lists(TERMS_AND_TRADES, min_size=2, max_size=4), st.data())
+def test_undoing_beyond_a_change_of_terms_equals_the_run_in_order(cases: list[Case], data: st.DataObject):
+    """Terms change while flat; a trade is cancelled in one of the stretches, and the flat points stay flat."""
+    made: list[tuple[Trade, Terms | None]] = []
+    for terms, stretch in cases:
+        with exact_arithmetic():
+            position, _ = in_order(terms, stretch)
+            left = -position.quantity
+        if left:
+            stretch = [*stretch, Trade("", 0, 0, left, Decimal(7))]
+        for index, one in enumerate(stretch):
+            number = len(made)
+            named = Trade(f"t{number}", number, 0, one.quantity, one.price, one.fee)
+            made.append((named, terms if index == 0 else None))
+    if not made:
+        return
+    start = data.draw(st.integers(0, len(made) - 1))
+    with exact_arithmetic():
+        position = Position(made[0][1] or Terms())
+        entries = [enter(position, *one) for one in made]
+        before = snapshot(position)
+        changes = {one.trade_id: terms for one, terms in made if terms is not None}
+        figures = reference.position([one for one, _ in made], position.terms, changes)
+        assert not any(reference.residuals(position, figures).values())
+        outcome = rematch(position, entries[start:], made[start:])
+        assert snapshot(position) == before and outcome.entries == entries[start:]
 
 
 @EXAMPLES

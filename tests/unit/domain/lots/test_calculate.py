@@ -28,13 +28,20 @@ def test_books_and_instruments_are_apart_and_sorted():
 
 
 def test_steps_of_several_positions_are_in_the_order_of_matching():
-    lines = ["t1 +1 @ 10 book B2 at 9", "t2 +2 @ 10 at 3", "t3 -3 @ 11 book B2 at 3", "t4 -2 @ 11 at 1"]
+    lines = [
+        "t1 +1 @ 10 book B2 at 9",
+        "t2 +2 @ 10 at 3",
+        "t3 -3 @ 11 book B2 at 3",
+        "t4 -2 @ 11 at 1",
+        "t5 -2 @ 11 at 10",
+    ]
     steps = document(lines, steps=True)["steps"]
     assert [(step["trade_id"], step["book"], step["quantity"]) for step in steps] == [
         ("t4", "B1", "-2"),
         ("t2", "B1", "0"),
         ("t3", "B2", "-3"),
         ("t1", "B2", "-2"),
+        ("t5", "B1", "-2"),
     ]
 
 
