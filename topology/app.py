@@ -30,7 +30,7 @@ from topology.stages import Observer
 from topology.web_server import ListeningWeb
 
 RETRY_SECONDS_FIRST = 0.05
-RETRY_SECONDS_MAX = 5.0
+RETRY_SECONDS_MAX = 1.0
 """Between the attempts of a commit that failed (a full disk): doubled each time, up to the second."""
 
 _RESTORE_SECONDS_MAX = 3_600.0
@@ -59,6 +59,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.settings = settings
         self.runners: dict[int, PartitionRunner] = {}
         self.trouble: str | None = None
+        self._opened = log.reopened
         self.listener = listener
         self._observers = observers
         self._on_step = on_step
@@ -123,12 +124,18 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def on_rebalance_end(self) -> None:
         """The tables are restored: open the partitions, before any record is delivered (P1)."""
+        self._open_partitions()
+        super().on_rebalance_end()
+
+    def _open_partitions(self) -> None:
+        """Runners of what the log holds now; a partition that stopped stays so until a restart."""
+        self._opened = self.embedded.reopened
         for partition in range(self.settings.partitions):
-            if partition not in self.runners:
+            runner = self.runners.get(partition)
+            if runner is None or runner.stopped is None:
                 self.runners[partition] = PartitionRunner(
                     self.stage, partition, self.embedded, self.settings.partitions, self._observers
                 )
-        super().on_rebalance_end()
 
     async def _run(self, stream: Any) -> None:
         source = stream.noack()
@@ -166,30 +173,36 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     async def _apply(self, waiting: dict[int, list[Event]]) -> bool:
         """One step of the partitions that still run; False where the App stopped before it could be committed."""
+        pause = RETRY_SECONDS_FIRST
+        while not self._step(waiting):
+            await self.sleep(pause)
+            pause = min(2 * pause, RETRY_SECONDS_MAX)
+            if self.should_stop:
+                return False
+        return True
+
+    def _step(self, waiting: dict[int, list[Event]]) -> bool:
+        """Try the step; False where it could not be committed."""
+        if self._opened != self.embedded.reopened:
+            self._open_partitions()
         work = [
             (self.runners[partition], [event.message for event in events])
             for partition, events in waiting.items()
             if self.runners[partition].stopped is None
         ]
-        pause = RETRY_SECONDS_FIRST
-        while work:
-            started = time.perf_counter()
-            try:
-                reports = step_together(work)
-            except CommitError as error:
-                _logger.error(
-                    "commit failed, trying again", stage=self.stage.name, error=str(error), seconds=pause
-                )
-                self.trouble = str(error)
-                await self.sleep(pause)
-                pause = min(2 * pause, RETRY_SECONDS_MAX)
-                if self.should_stop:
-                    return False
-                continue
+        started = time.perf_counter()
+        try:
+            reports = step_together(work)
+        except CommitError as error:
+            if self.trouble is None:
+                _logger.error("commit failed, to be tried again", stage=self.stage.name, error=str(error))
+            self.trouble = str(error)
+            return False
+        if self.trouble is not None:
+            _logger.info("commits succeed again", stage=self.stage.name)
             self.trouble = None
-            if self._on_step is not None:
-                self._on_step(self.stage, reports, time.perf_counter() - started)
-            break
+        if self._on_step is not None and reports:
+            self._on_step(self.stage, reports, time.perf_counter() - started)
         return True
 
     def _leave(self, partition: int) -> None:

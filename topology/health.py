@@ -59,7 +59,7 @@ class Health:
         }
 
     def document(self) -> dict[str, Any]:
-        """All of it; `ready` is the verdict, `trouble` the fault of a commit that is being tried again."""
+        """All of it; `ready` is the verdict, `trouble` a fault that keeps it from writing."""
         stages: list[dict[str, Any]] = [
             {
                 "stage": app.stage.name,
@@ -70,12 +70,13 @@ class Health:
             }
             for app in self._apps
         ]
-        ready = all(
+        ready = self._log.failed is None and all(
             stage["trouble"] is None and all(partition["caught_up"] for partition in stage["partitions"])
             for stage in stages
         )
         return {
             "ready": ready,
+            "trouble": self._log.failed,
             "sequence": self._log.sequence,
             "durable_sequence": self._log.durable_sequence,
             "stages": stages,

@@ -1,4 +1,4 @@
-"""Upkeep of the log while a worker runs: retention, in slices that no step has to wait for."""
+"""Upkeep of the log while a worker runs: retention, in slices that no step waits for, and a full disk survived."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -17,6 +17,9 @@ ROUND_SECONDS = 30.0
 SLICE_SECONDS = 0.02
 """Between two slices of a round."""
 
+REPAIR_SECONDS = 0.25
+"""Between two looks at whether a write failed, and two attempts to write again."""
+
 _logger = structlog.get_logger(__name__)
 
 
@@ -30,3 +33,17 @@ async def keep_retention(worker: "Worker") -> None:
             _logger.warning("retention put off", error=str(error))
             done = True
         await asyncio.sleep(ROUND_SECONDS if done else SLICE_SECONDS)
+
+
+async def keep_writable(worker: "Worker") -> None:
+    """Open the log again after a write failed, as soon as there is room; the stages and senders wait meanwhile."""
+    log = worker.log
+    while True:
+        await asyncio.sleep(REPAIR_SECONDS)
+        if log.failed is not None:
+            try:
+                log.reopen()
+            except CommitError as error:
+                _logger.warning("still no room to write", error=str(error))
+            else:
+                _logger.info("writing goes on", sequence=log.sequence)

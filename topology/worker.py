@@ -26,7 +26,7 @@ from topology.metrics import Metrics
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
 from topology.stages import Observer, create_topics
-from topology.upkeep import keep_retention
+from topology.upkeep import keep_retention, keep_writable
 from topology.web import add_views
 from topology.web_server import listen
 
@@ -126,7 +126,7 @@ async def serve(
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-        return await _serve(worker, on_ready, (*services, tick_clock, keep_retention))
+        return await _serve(worker, on_ready, (*services, tick_clock, keep_retention, keep_writable))
 
 
 async def _serve(worker: Worker, on_ready: Ready | None, services: Sequence[Service]) -> int:

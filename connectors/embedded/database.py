@@ -12,11 +12,13 @@ from typing import IO
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, DBRecoveryMode, Options, Rdict
 
-from connectors.embedded.errors import OwnedElsewhereError, StateError, translate
+from connectors.embedded.errors import CommitError, OwnedElsewhereError, StateError, translate
 
 _MEBIBYTE = 1024 * 1024
 _DATABASE = "log"
 _OWNER = "owner"
+_PROBE = "room"
+_ROOM_BYTES = 16 * _MEBIBYTE
 
 
 def _options(create: bool) -> Options:
@@ -95,6 +97,22 @@ def open_owned(folder: Path) -> Rdict:
         return Rdict(str(folder / _DATABASE), _options(create=True))
     except Exception as error:
         raise translate(error, str(folder)) from error
+
+
+def require_room(folder: Path) -> None:
+    """Raise CommitError unless there is room to open the database: it writes its unsaved part into new files."""
+    logs = (folder / _DATABASE).glob("*.log")
+    needed = _ROOM_BYTES + sum(file.stat().st_size for file in logs)
+    probe = folder / _PROBE
+    try:
+        with probe.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, needed)
+    except OSError as error:
+        raise CommitError(
+            f"{folder}: expected room for {needed} bytes, found: {error.strerror}; make room on the disk"
+        ) from error
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def open_beside(folder: Path) -> tuple[Rdict, tempfile.TemporaryDirectory[str]]:

@@ -7,6 +7,7 @@ Guarantees: a transaction is in the log whole or not at all; offsets of a topic 
 `appended_at` never goes back, even where the clock does.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import msgspec
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from connectors.embedded import layout
-from connectors.embedded.database import OwnerLock, database_exists, open_beside, open_owned
+from connectors.embedded.database import OwnerLock, database_exists, open_beside, open_owned, require_room
 from connectors.embedded.durability import GroupSync
 from connectors.embedded.errors import CommitError, StateError, translate
 from connectors.embedded.layout import Headers, LogRecord
@@ -77,8 +78,10 @@ class EmbeddedLog:
         self.appended_at = 0
         self._synced = 0
         self.closed = False
+        self.failed: str | None = None
+        self.reopened = 0
         self._load()
-        self._group = GroupSync(self._flush, lambda: self.sequence) if lock and sync == "group" else None
+        self._group = self._start_group()
 
     @classmethod
     def owner(
@@ -109,6 +112,9 @@ class EmbeddedLog:
         except BaseException:
             notes.cleanup()
             raise
+
+    def _start_group(self) -> GroupSync | None:
+        return GroupSync(self._flush, lambda: self.sequence) if self._lock and self._sync == "group" else None
 
     @property
     def writable(self) -> bool:
@@ -345,12 +351,16 @@ class EmbeddedLog:
         """Write a batch, for `EmbeddedTransaction` and `retention`. Raises CommitError."""
         if self._lock is None:
             raise CommitError(f"{self.folder}: expected to own the folder, found it opened to read")
+        if self.failed is not None:
+            raise CommitError(self.failed)
         try:
             self._database.write(batch, self._write_options)
         except Exception as error:
-            raise CommitError(
-                f"{self.folder}: expected to write a commit, found: {error}; nothing of it is in the log"
-            ) from error
+            self.failed = (
+                f"{self.folder}: expected to write a commit, found: {error}; make room on the disk: writing goes on "
+                "then (docs/operating/disk-full.md)"
+            )
+            raise CommitError(self.failed) from error
 
     def _flush(self) -> None:
         self._database.flush_wal(True)
@@ -372,20 +382,44 @@ class EmbeddedLog:
             self._synced = synced
         return True
 
+    def reopen(self) -> None:
+        """Open the database again after a write failed: RocksDB takes no other write before. For the owner.
+
+        `reopened` counts these: whoever keeps in memory what the log holds must read it again, since the write
+        that failed may be found there whole after all. Raises CommitError while there is no room to open it, and
+        leaves it as it is; StateError where it cannot be opened.
+        """
+        require_room(self.folder)
+        if self._group is not None:
+            self._group.close()
+        self._close_database()
+        self.reopened += 1
+        self._database = open_owned(self.folder)
+        self._load()
+        self._group = self._start_group()
+        self.failed = None
+
+    def _close_database(self) -> None:
+        # A database whose last write failed says so when it is closed, and is closed all the same.
+        with contextlib.suppress(Exception):
+            self._database.close()
+
     def close(self) -> None:
         """Sync and close; the folder is free for another owner."""
         if self.closed:
             return
         self.closed = True
-        if self._group is not None:
-            self._group.close()
-        elif self.writable:
-            self._flush()
-        self._database.close()
-        if self._lock is not None:
-            self._lock.release()
-        if self._notes is not None:
-            self._notes.cleanup()
+        try:
+            if self._group is not None:
+                self._group.close()
+            elif self.writable:
+                self._flush()
+        finally:
+            self._close_database()
+            if self._lock is not None:
+                self._lock.release()
+            if self._notes is not None:
+                self._notes.cleanup()
 
     def __enter__(self) -> "EmbeddedLog":
         return self
