@@ -1,0 +1,1 @@
+"""What must survive: kills, damage, a full disk, no more files."""
