@@ -363,7 +363,13 @@ class EmbeddedLog:
             raise CommitError(self.failed) from error
 
     def _flush(self) -> None:
-        self._database.flush_wal(True)
+        try:
+            self._database.flush_wal(True)
+        except Exception as error:
+            raise CommitError(
+                f"{self.folder}: expected to sync the log to the disk, found: {error}; what was committed since the "
+                "last sync is not on the disk for certain"
+            ) from error
 
     @property
     def durable_sequence(self) -> int:
