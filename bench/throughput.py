@@ -37,12 +37,15 @@ _BARE = "bare decode and encode"
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No collection of what the preparation left behind."""
+    """Collection of garbage as the worker has it: not of what the preparation left behind, and in large portions."""
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 
