@@ -91,6 +91,11 @@ def database_exists(folder: Path) -> bool:
     return (folder / _DATABASE / "CURRENT").exists()
 
 
+def database_folder(folder: Path) -> Path:
+    """Where RocksDB keeps the files of a data folder."""
+    return folder / _DATABASE
+
+
 def open_owned(folder: Path) -> Rdict:
     """The database for its one owner; made where there is none."""
     try:

@@ -19,10 +19,18 @@ import msgspec
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from connectors.embedded import layout
-from connectors.embedded.database import OwnerLock, database_exists, open_beside, open_owned, require_room
+from connectors.embedded.database import (
+    OwnerLock,
+    database_exists,
+    database_folder,
+    open_beside,
+    open_owned,
+    require_room,
+)
 from connectors.embedded.durability import GroupSync
 from connectors.embedded.errors import CommitError, StateError, translate
 from connectors.embedded.layout import Headers, LogRecord
+from connectors.embedded.watermark import Watermark
 
 SyncPolicy = Literal["always", "group", "os"]
 TopicPartition = tuple[str, int]
@@ -60,10 +68,12 @@ class EmbeddedLog:
         notes: TemporaryDirectory[str] | None,
         sync: SyncPolicy,
         clock: Callable[[], int],
+        watermark: Watermark | None = None,
     ) -> None:
         self.folder = folder
         self._database = database
         self._lock = lock
+        self._watermark = watermark
         self._notes = notes
         self._clock = clock
         self._sync = sync
@@ -92,9 +102,15 @@ class EmbeddedLog:
         Raises OwnedElsewhereError where another process owns it, StateError where it is damaged or newer.
         """
         lock = OwnerLock(folder)
+        watermark: Watermark | None = None
         try:
-            return cls(folder, open_owned(folder), lock=lock, notes=None, sync=sync, clock=clock)
+            watermark = Watermark(folder, database_folder(folder))
+            watermark.check_files()
+            database = open_owned(folder)
+            return cls(folder, database, lock=lock, notes=None, sync=sync, clock=clock, watermark=watermark)
         except BaseException:
+            if watermark is not None:
+                watermark.close()
             lock.release()
             raise
 
@@ -124,6 +140,9 @@ class EmbeddedLog:
     def _load(self) -> None:
         try:
             self._load_definitions()
+            if self._watermark is not None:
+                self._watermark.check_sequence(self.sequence)
+                self._watermark.note(self._watermark.sequence, settled=True)
         except StateError:
             self._database.close()
             raise
@@ -363,6 +382,7 @@ class EmbeddedLog:
             raise CommitError(self.failed) from error
 
     def _flush(self) -> None:
+        sequence = self.sequence
         try:
             self._database.flush_wal(True)
         except Exception as error:
@@ -370,6 +390,8 @@ class EmbeddedLog:
                 f"{self.folder}: expected to sync the log to the disk, found: {error}; what was committed since the "
                 "last sync is not on the disk for certain"
             ) from error
+        if self._watermark is not None:
+            self._watermark.note(sequence)
 
     @property
     def durable_sequence(self) -> int:
@@ -422,6 +444,10 @@ class EmbeddedLog:
                 self._flush()
         finally:
             self._close_database()
+            if self._watermark is not None:
+                if self.failed is None:
+                    self._watermark.note(self._watermark.sequence, settled=True)
+                self._watermark.close()
             if self._lock is not None:
                 self._lock.release()
             if self._notes is not None:
