@@ -2,7 +2,9 @@
 enumeration members that a message may carry. One line each; a name that is dead elsewhere is removed, not listed.
 """
 
+from connectors.files import source
 from schemas import events, topics, units
+from topology.cli import lots
 
 events.Event.schema_version
 events.PositionUpdated.lots_open
@@ -13,3 +15,51 @@ units.InstrumentId
 units.Quantity
 units.Price
 units.Money
+lots.InputFormat.CSV
+lots.InputFormat.JSONL
+source._Bounded.readinto
+units.LifecycleKind.NOVATION
+units.LifecycleKind.GIVE_UP
+units.LifecycleKind.INTERBOOK
+
+# What Faust and its services call or look up in the classes that we give it.
+_.partitions_for_topic
+_.on_start
+_._new_topicpartition
+_._seek
+_.seek_wait
+_.seek_to_beginning
+_.highwaters
+_.earliest_offsets
+_._drain_messages
+_._new_offset
+_._commit
+_.verify_recovery_event_path
+_.supports_headers
+_.driver_version
+_._new_web
+_._new_transport_tcp
+_.default_blueprints
+_.production_blueprints
+_.debug_blueprints
+_.optional_blueprints
+_.in_worker
+_.set_persisted_offset
+_.apply_changelog_batch
+_.to_key
+_.to_value
+_._del
+_._contains
+_._iterkeys
+_._itervalues
+_._size
+_._clear
+_.reset_state
+_.backup_partition
+_.purge
+_.restore_backup
+_.backup_id
+
+# What the standard library's logging and Hypothesis look up.
+_.handlers
+_.teardown

@@ -86,13 +86,13 @@ def kill_and_compare(scratch: Path, *, seed: int, fills: int, kills: int) -> int
     return hit
 
 
-def test_ten_kills_in_50_000_fills(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_ten_kills_in_50_000_fills(tmp_path: Path):
     hit = kill_and_compare(tmp_path, seed=20261125, fills=50_000, kills=10)
     assert hit >= 8
 
 
 @pytest.mark.soak
-def test_many_kills(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_many_kills(tmp_path: Path):
     kills = int(os.environ.get("PKS_SOAK_KILLS", "100"))
     ends = time.monotonic() + 60 * float(os.environ.get("PKS_SOAK_MINUTES", "10"))
     hit = number = 0
