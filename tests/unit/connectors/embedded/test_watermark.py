@@ -35,7 +35,7 @@ def test_a_log_that_has_less_than_was_synced_is_refused(tmp_path: Path):
         EmbeddedLog.owner(folder)
     note.write_text(f"{int(sequence) + 1} {manifest} {size}")
     for _ in range(2):
-        with pytest.raises(StateError, match="expected a log up to sequence 4.*found it up to 3"):
+        with pytest.raises(StateError, match=r"expected a log up to sequence 4.*found it up to 3"):
             EmbeddedLog.owner(folder)
     note.write_text(f"{sequence} {manifest} {size}")
     committed(folder, 1)
