@@ -12,6 +12,7 @@ reported alone, with its bytes, and the others are still read.
 """
 
 import dataclasses
+import re
 import types
 import typing
 from bisect import bisect_right
@@ -134,12 +135,41 @@ class FrameCodec:
         try:
             items = [bytes(item) for item in self._items.decode(frame)]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            items = [frame]
+            items = _split(frame) or [frame]
         for index, item in enumerate(items):
             try:
                 yield self._one.decode(item)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 yield BadEvent(index, item, str(error))
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
+
+
+def _split(frame: bytes) -> list[bytes] | None:
+    """The items of an array one of which no JSON reader takes (no UTF-8, half a surrogate, too deep, ill formed).
+
+    Told apart by brackets, commas and strings alone; None where they do not make one whole array.
+    """
+    items: list[bytes] = []
+    depth, start, end = 0, 0, len(frame.rstrip())
+    for token in _TOKEN.finditer(frame):
+        found = token[0]
+        if found in b"[{":
+            depth += 1
+            if depth == 1:
+                if found != b"[" or frame[: token.start()].strip():
+                    return None
+                start = token.end()
+        elif found in b"]}":
+            depth -= 1
+            if depth == 0:
+                items.append(frame[start : token.start()].strip())
+                return items if token.end() == end else None
+        elif found == b"," and depth == 1:
+            items.append(frame[start : token.start()].strip())
+            start = token.end()
+    return None
 
 
 _ENCODER = msgspec.json.Encoder()

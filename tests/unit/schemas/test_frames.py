@@ -77,6 +77,35 @@ def test_one_bad_event_is_reported_alone(bad: bytes):
     assert (found[1].index, found[1].original) == (1, bad) and found[1].reason
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"type":"FillEvent","event_id":"\\ud800"}',
+        b'{"type":"FillEvent","event_id":"\xff\xfe"}',
+        b'{"type":"FillEvent","event_id":}',
+        b'{"type":"FillEvent","event_id":"a]},\\"[{"',
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b"garbage",
+        b"",
+    ],
+)
+def test_an_event_that_no_reader_takes_is_reported_alone_too(bad: bytes):
+    if bad.endswith(b'[{"'):
+        bad += b"}"
+    first, last = fill("t1"), fill("t2")
+    found = list(
+        CODEC.decode_each(b" [" + encode_event(first) + b" , " + bad + b"," + encode_event(last) + b"] ")
+    )
+    assert (found[0], found[2], len(found)) == (first, last, 3)
+    assert isinstance(found[1], BadEvent)
+    assert (found[1].index, found[1].original) == (1, bad)
+
+
+@pytest.mark.parametrize("poison", [b'["' + b'\\"' * 250_000, b"[" + b"]," * 250_000, b'["a"' * 100_000])
+def test_the_worst_of_poison_is_read_in_one_pass(poison: bytes):
+    assert b"".join(event.original for event in CODEC.decode_each(poison)) == poison
+
+
 def test_an_event_without_its_array_is_read():
     assert list(CODEC.decode_each(encode_event(fill("t1")))) == [fill("t1")]
 
