@@ -75,7 +75,9 @@ class Watermark:
             self._seen = size
         self.sequence = sequence
         line = f"{sequence} {self._manifest or '-'} {self._manifest_bytes}"
-        os.pwrite(self._file, f"{line:<{_LINE_BYTES - 1}}\n".encode("ascii"), 0)
+        # On a full disk the older note stands: it claims less, and that is still true.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, f"{line:<{_LINE_BYTES - 1}}\n".encode("ascii"), 0)
 
     def close(self) -> None:
         """Note no more."""
