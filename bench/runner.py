@@ -5,32 +5,34 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from bench import append_to_commit, throughput
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
 
-FIGURES: dict[str, str] = {
-    "lots": "bench.throughput:lots",
-    "capture": "bench.throughput:capture",
-    "positions": "bench.throughput:books",
-    "both": "bench.throughput:both",
-    "replay": "bench.throughput:replay",
-    "commit": "bench.append_to_commit:run",
-    "shared-memory": "bench.shared_memory:run",
-    "latency": "bench.latency:run",
+FIGURES: dict[str, Callable[[int], list[Row]]] = {
+    "lots": throughput.lots,
+    "capture": throughput.capture,
+    "positions": throughput.books,
+    "both": throughput.both,
+    "replay": throughput.replay,
+    "commit": append_to_commit.run,
 }
-"""By name, the module and the function that measures. A module that is not there leaves its figure out."""
+"""By name, what measures with a number of fills."""
+
+OTHERS = {"shared-memory": "bench.shared_memory", "latency": "bench.latency"}
+"""By name, the module whose `run()` measures; one that is not there leaves its figure out."""
 
 
 def available() -> list[str]:
     """The names of the figures that this version measures."""
-    return [name for name, place in FIGURES.items() if find_spec(place.partition(":")[0]) is not None]
+    return [*FIGURES, *(name for name, module in OTHERS.items() if find_spec(module) is not None)]
 
 
 def run(
     names: Sequence[str] = (), fills: int = FILLS_DEFAULT, on_row: Callable[[Row], None] | None = None
 ) -> list[Row]:
-    """Measure figures (all where none is named), in the order of `FIGURES`; `on_row` sees each as it comes.
+    """Measure figures (all where none is named), in the order of `available`; `on_row` sees each as it comes.
 
     Raises KeyError for a name that is no figure.
     """
@@ -42,12 +44,10 @@ def run(
     for name in known:
         if names and name not in names:
             continue
-        module, _, function = FIGURES[name].partition(":")
-        measure = getattr(import_module(module), function)
-        # Figures of their own shape and size take no count.
-        counted = module in ("bench.throughput", "bench.append_to_commit")
-        for found in measure(fills) if counted else measure():
-            row = _row(name, found)
+        measure = FIGURES.get(name)
+        found = measure(fills) if measure is not None else import_module(OTHERS[name]).run()
+        for each in found:
+            row = _row(name, each)
             rows.append(row)
             if on_row is not None:
                 on_row(row)

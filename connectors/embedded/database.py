@@ -37,8 +37,6 @@ def _options(create: bool) -> Options:
     blocks.set_block_cache(Cache(256 * _MEBIBYTE))
     blocks.set_block_size(16 * 1024)
     options.set_block_based_table_factory(blocks)
-    # options.set_memtable_prefix_bloom_ratio(0.05)
-    # options.set_memtable_whole_key_filtering(True)
     return options
 
 
