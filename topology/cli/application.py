@@ -4,6 +4,7 @@ Each command is in a module of its own, which says `register(application)`; it i
 runs, so that `pks --help` is fast.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -66,6 +67,9 @@ for module in _MODULES:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with the code of the contract: 0, 1 failure, 2 bad input, 3 state."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Identifiers are of any script; a terminal of another encoding shows escapes in place of a failure.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

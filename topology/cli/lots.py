@@ -8,7 +8,7 @@ import typer
 
 from schemas.units import FeePolicy, LotMethod
 from topology.cli.options import JsonOption
-from topology.cli.output import bad_input, print_json, print_table, shorten
+from topology.cli.output import bad_input, print_json, print_table, progress, shorten
 
 if TYPE_CHECKING:
     from domain.lots.calculate import LotsOptions, LotsResult
@@ -50,12 +50,15 @@ def lots(
     except ValueError as error:
         bad_input([f"--multiplier: expected {error}, found {multiplier!r:.80}"])
     options = LotsOptions(method, fee_policy, number, inverse, steps)
+    chosen = None if input_format is None else input_format.value
     with exact_arithmetic():
-        result = calculate_file(file, None if input_format is None else input_format.value, options)
         if as_json:
-            print_json(result.document())
-        else:
-            _print_tables(result)
+            print_json(calculate_file(file, chosen, options).document())
+            return
+        with progress() as shown:
+            shown.add_task(f"matching {file}", total=None)
+            result = calculate_file(file, chosen, options)
+        _print_tables(result)
 
 
 def calculate_file(file: str, input_format: str | None, options: "LotsOptions") -> "LotsResult":

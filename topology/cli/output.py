@@ -41,8 +41,9 @@ def bad_input(lines: Iterable[object]) -> NoReturn:
 
 def print_json(document: Any) -> None:
     """The one JSON document of a command."""
-    # Whole before the first byte goes out; and `dump` would do it piece by piece, in Python.
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    # Whole before the first byte goes out; escaped where stdout cannot take every character as it is.
+    escape = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(document, ensure_ascii=escape) + "\n")
 
 
 def console() -> Console:

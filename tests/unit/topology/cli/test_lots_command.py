@@ -125,3 +125,15 @@ def test_nothing_to_match(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     path.write_text(HEADER)
     assert _document(capsys, str(path))["positions"] == []
     assert run(["lots", str(path)]) == 0
+
+
+def test_any_script_on_a_terminal_of_another_encoding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, trades: str
+):
+    path = Path(trades)
+    path.write_text(path.read_text().replace("B1", "книга"), encoding="utf-8")
+    assert _document(capsys, trades)["positions"][0]["book"] == "книга"
+    narrow = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(narrow, "ascii", write_through=True))
+    assert run(["lots", trades, "--json"]) == 0
+    assert json.loads(narrow.getvalue())["positions"][0]["book"] == "книга"
