@@ -16,6 +16,7 @@ from typing import Any
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP, ConsumerMessage
 
+from connectors.embedded.commits import whole_commits
 from connectors.embedded.errors import StateError
 from connectors.embedded.layout import LogRecord
 from connectors.embedded.log import EmbeddedLog, TopicPartition
@@ -91,9 +92,10 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
 
     def _on_appended(self, grown: list[TopicPartition]) -> None:
         if any(topic in self._subscription for topic, _ in grown):
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Look for records now; from any thread."""
         if threading.get_ident() == self._thread:
             self._wakeup.set()
         else:
@@ -129,6 +131,15 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             # P5: streams skip every message of another generation.
             app.consumer_generation_id += 1
             await self.on_partitions_assigned(set(assigned), app.consumer_generation_id)
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        """Let the streams finish and commit; what they acknowledged until then counts.
+
+        Faust's own forgets acknowledgements before it commits, so that every rebalance repeats records.
+        """
+        self._active_partitions.difference_update(revoked)
+        self._paused_partitions.difference_update(revoked)
+        await self._on_partitions_revoked(revoked)
 
     def assignment(self) -> set[Any]:
         """The topic partitions of this member, as a copy."""
@@ -181,7 +192,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         self._acked.pop(tp, None)
         self._acked_index.pop(tp, None)
         self._seeks += 1
-        self._wake()
+        self.wake()
 
     async def position(self, tp: Any) -> int | None:
         """The offset that is read next."""
@@ -204,22 +215,22 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
     def stop_flow(self) -> None:
         """Deliver nothing until `resume_flow`."""
         super().stop_flow()
-        self._wake()
+        self.wake()
 
     def resume_flow(self) -> None:
         """Deliver again."""
         super().resume_flow()
-        self._wake()
+        self.wake()
 
     def resume_partitions(self, tps: Iterable[Any]) -> None:
         """Deliver these partitions again (P9: pausing is only a set, so the drain is woken)."""
         super().resume_partitions(tps)
-        self._wake()
+        self.wake()
 
     def on_buffer_drop(self, tp: Any) -> None:
         """A stream's queue has room again."""
         super().on_buffer_drop(tp)
-        self._wake()
+        self.wake()
 
     async def _getmany(  # the name and the arguments are Faust's
         self,
@@ -264,12 +275,14 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
                 )
                 if records:
                     found[tp] = records
-        return found
+        return whole_commits(found, {tp: log.end_offset(*tp) for tp in found})
 
     def _room(self, tp: Any) -> int:
         """How many more records the queues of a partition's streams take, in count and in bytes."""
         rooms = [READ_RECORDS_MAX]
         for channel in self.app.topics._tp_index.get(tp, ()):
+            if not channel.is_iterator:
+                return 0  # Nobody reads its queue yet; the stream that will takes its place.
             queue = channel.queue
             waiting = queue.qsize()
             rooms.append(queue.maxsize - waiting if queue.maxsize else READ_RECORDS_MAX)
@@ -279,7 +292,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
                 rooms.append(0)
             if rooms[-1] <= 0:
                 # The queue tells those in this set when it is read from.
-                queue._pending_pressure_drop_callbacks.add(self._wake)
+                queue._pending_pressure_drop_callbacks.add(self.wake)
         return min(rooms)
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -294,23 +307,32 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             if not self.app.should_stop:
                 raise
 
-    async def _deliver(self, records: dict[Any, list[LogRecord]]) -> None:
+    async def _deliver(self, found: dict[Any, list[LogRecord]]) -> None:
+        """In the order of the log, and pausing between commits only, so that streams see these whole."""
         seeks = self._seeks
-        since_yield = 0
-        for tp, found in records.items():
-            acknowledged = self.app.topics.acks_enabled_for(tp.topic)
-            for record in found:
-                if self._seeks != seeks or not self.flow_active or tp in self._paused_partitions:
-                    break
-                self._step_over(tp, record, acknowledged)
-                await self.callback(self._to_message(tp, record))
-                since_yield += 1
-                if since_yield >= _YIELD_RECORDS:
-                    since_yield = 0
-                    await asyncio.sleep(0)
-            if self._commit_every is not None and self._n_acked >= self._commit_every:
-                self._n_acked = 0
-                await self.commit()
+        acknowledged = {tp: self.app.topics.acks_enabled_for(tp.topic) for tp in found}
+        left: set[Any] = set()
+        since_yield = appended_at = 0
+        for record, tp in sorted(
+            ((record, tp) for tp, records in found.items() for record in records),
+            key=lambda pair: pair[0].sequence,
+        ):
+            if since_yield >= _YIELD_RECORDS and record.appended_at != appended_at:
+                since_yield = 0
+                await asyncio.sleep(0)
+            if self._seeks != seeks or not self.flow_active:
+                break
+            if tp in self._paused_partitions:
+                left.add(tp)
+            if tp in left:
+                continue
+            self._step_over(tp, record, acknowledged[tp])
+            await self.callback(self._to_message(tp, record))
+            since_yield += 1
+            appended_at = record.appended_at
+        if self._commit_every is not None and self._n_acked >= self._commit_every:
+            self._n_acked = 0
+            await self.commit()
 
     def _step_over(self, tp: Any, record: LogRecord, acknowledged: bool) -> None:
         position = self._positions[tp]

@@ -33,15 +33,15 @@ _NO_TRANSACTIONS = (
 class Producer(FaustProducer):  # type: ignore[misc]
     """Appends messages to the log, each in a commit of its own."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        conf = self.app.conf
+    def __init__(self, transport: Any, **options: Any) -> None:
+        conf = transport.app.conf
         if conf.processing_guarantee == ProcessingGuarantee.EXACTLY_ONCE:
             raise ImproperlyConfigured(_NO_TRANSACTIONS)
         if conf.producer_threaded:
             raise ImproperlyConfigured(
                 "expected one thread that writes to embedded://, found producer_threaded; leave it off"
             )
+        super().__init__(transport, **options)
         self._embedded: EmbeddedLog = self.transport.embedded
         self._turns: dict[str, int] = defaultdict(int)
 

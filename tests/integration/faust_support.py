@@ -42,7 +42,6 @@ def plain_app(log: EmbeddedLog, folder: Path, name: str = "plain", **options: An
         "topic_partitions": 1,
         "topic_disable_leader": True,
         "stream_recovery_delay": 0.0,
-        "stream_wait_empty": False,
         "broker_commit_interval": 0.05,
         "agent_supervisor": CrashingSupervisor,
         "TableManager": TableManager,
