@@ -145,7 +145,7 @@ class _WorkerCollector(Collector):
         )
         yield GaugeMetricFamily(
             "pks_durable_sequence",
-            "Up to which sequence the log is synced to the disk; 0 where `sync` is `os`.",
+            "Up to which sequence the log is synced to the disk.",
             value=self._log.durable_sequence,
         )
         yield CounterMetricFamily(
