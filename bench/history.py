@@ -5,6 +5,8 @@ Ratios to the reference of the same run are compared, not the figures: a busy or
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 from importlib.metadata import version
@@ -46,9 +48,19 @@ def machine() -> str:
 
 def describe(rows: list[Row], command: str) -> Run:
     """A run as of now."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    versions = {"commit": _commit(), "python": platform.python_version()}
+    versions |= {name: version(name) for name in _PACKAGES}
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Run(at, command, machine(), versions, rows)
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    command = [git, "-C", str(FOLDER.parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def last(folder: Path = FOLDER) -> Run | None:
