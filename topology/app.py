@@ -84,8 +84,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             agent_supervisor=CrashingSupervisor,
             TableManager=TableManager,
             web_enabled=listener is not None,
-            web_bind=settings.web_host,
-            web_host=settings.web_host,
+            web_host=f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host,
             web_port=_UNUSED_PORT if listener is None else listener.getsockname()[1],
             web_stats_enabled=False,
             web_graph_enabled=False,
@@ -150,25 +149,21 @@ class StageApp(faust.App):  # type: ignore[misc]
                         self._leave(partition)
 
     def _take_waiting(self, queue: Any, first: Event) -> dict[int, list[Event]]:
-        """The first event and what waits behind it, by partition, until one of them has a full step."""
+        """The first event and what waits behind it, by partition: whole commits, until a step is full."""
         generation = self.consumer_generation_id
         events_max, bytes_max = self.settings.step_events_max, self.settings.step_bytes_max
         waiting: dict[int, list[Event]] = {first.message.partition: [first]}
-        sizes = {first.message.partition: len(first.message.value or b"")}
+        count, size, commit = 1, len(first.message.value or b""), first.message.timestamp
         while not queue.empty():
+            full = count >= events_max or size >= bytes_max
+            if full and queue._queue[0].message.timestamp != commit:
+                break
             event = queue.get_nowait()
             message = event.message
             if message.generation_id != generation:
                 continue
-            partition = message.partition
-            events = waiting.get(partition)
-            if events is None:
-                events = waiting[partition] = []
-                sizes[partition] = 0
-            events.append(event)
-            sizes[partition] += len(message.value or b"")
-            if len(events) >= events_max or sizes[partition] >= bytes_max:
-                break
+            waiting.setdefault(message.partition, []).append(event)
+            count, size, commit = count + 1, size + len(message.value or b""), message.timestamp
         return waiting
 
     async def _apply(self, waiting: dict[int, list[Event]]) -> bool:

@@ -5,6 +5,7 @@ The same runners and the same steps as live; only who calls them differs.
 
 from collections.abc import Callable, Sequence
 
+from connectors.embedded.commits import whole_commits
 from connectors.embedded.log import EmbeddedLog
 from topology.log import Record
 from topology.runtime import PartitionRunner, StepReport, step_together
@@ -30,8 +31,7 @@ def run_until_idle(
     while busy:
         busy = False
         for together in stages.values():
-            work = [(runner, _waiting(runner, log, max_events, max_bytes)) for runner in together]
-            reports = step_together([(runner, records) for runner, records in work if records])
+            reports = step_together(_waiting(together, log, max_events, max_bytes))
             for runner, report in reports:
                 busy = True
                 events += report.events
@@ -40,7 +40,15 @@ def run_until_idle(
     return events
 
 
-def _waiting(runner: PartitionRunner, log: EmbeddedLog, max_events: int, max_bytes: int) -> Sequence[Record]:
-    if runner.stopped is not None:
-        return ()
-    return log.read(runner.stage.input.name, runner.partition, runner.next_offset, max_events, max_bytes)
+def _waiting(
+    runners: Sequence[PartitionRunner], log: EmbeddedLog, max_events: int, max_bytes: int
+) -> list[tuple[PartitionRunner, Sequence[Record]]]:
+    found, ends = {}, {}
+    for runner in runners:
+        topic, partition = runner.stage.input.name, runner.partition
+        if runner.stopped is None:
+            records = log.read(topic, partition, runner.next_offset, max_events, max_bytes)
+            if records:
+                found[runner] = records
+                ends[runner] = log.end_offset(topic, partition)
+    return list(whole_commits(found, ends).items())

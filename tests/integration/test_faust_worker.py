@@ -387,6 +387,28 @@ def test_a_signal_ends_it_with_0_and_all_that_was_applied_is_kept(tmp_path: Path
         assert books.hash() == clean_hash(tmp_path / "clean", found)
 
 
+def test_the_views_listen_on_addresses_of_both_kinds(tmp_path: Path):
+    async def run(log, host):
+        async with worker_over(log, quick_settings(tmp_path, partitions=1, web_host=host)) as running:
+            return running.worker.web_address, (await running.get("/positions/B1"))[0]
+
+    hosts = ["127.0.0.1", *(["::1"] if has_ipv6() else [])]
+    for host in hosts:
+        with EmbeddedLog.owner(tmp_path / host.replace(":", "_"), sync="os") as log:
+            address, status = asyncio.run(run(log, host))
+            assert status == 200
+            assert host in address
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback address of version 6."""
+    try:
+        listen("::1", 0).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_a_listening_socket_is_bound_before_anything_starts():
     with listen("127.0.0.1", 0) as listener:
         host, port = listener.getsockname()
