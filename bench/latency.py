@@ -1,0 +1,166 @@
+"""How long a fill takes from its append to a slot that another process can read.
+
+A worker (`pks up`) on one core; on the other one process, which both sends fills by a fixed schedule through the
+control socket and watches a slot. Latency counts from the moment the schedule says, not from when the sender got
+round to it, so a stall shows in every fill that it delayed (no coordinated omission). Watched are the fills of one
+position; they are every tenth, among fills of 10,000 other positions.
+"""
+
+import os
+import random
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from clients.python.pks_client import PositionReader
+from schemas import events, topics
+from schemas.frames import wire
+from schemas.times import Nanoseconds
+from schemas.units import Side
+from topology.control import ControlClient, Request
+from topology.demo.stack import Stack
+from topology.entry import fill_key, records_of
+
+RATES = (10_000, 50_000)
+"""Fills a second."""
+
+SECONDS = 4.0
+WARM_SECONDS = 1.5
+
+_WATCHED = ("WATCHED", "X")
+_WATCH_EVERY = 10
+_BATCH_SECONDS = 0.0001
+_ANSWERS_MAX = 400
+_FillEvent = wire(events.FillEvent)
+
+
+def _fills(number: int, first: int) -> list[Any]:
+    chance = random.Random(first)
+    found = []
+    for place in range(first, first + number):
+        watched = place % _WATCH_EVERY == 0
+        book, instrument = _WATCHED if watched else (f"B{chance.randrange(200)}", f"I{chance.randrange(50)}")
+        found.append(
+            _FillEvent(
+                event_id=f"bench-{place}",
+                trade_id=f"bench-{place}",
+                book=book,
+                instrument=instrument,
+                side=chance.choice((Side.BUY, Side.SELL)),
+                quantity=Decimal(chance.randrange(1, 99_999)).scaleb(-2),
+                price=Decimal(chance.randrange(9_000, 10_999)).scaleb(-2),
+                executed_at=Nanoseconds(1_767_603_600_000_000_000 + place * 1_000),
+                source_sequence=place,
+                source="bench",
+            )
+        )
+    return found
+
+
+class _Schedule:
+    """Batches with the moment at which each is due, encoded before the clock runs."""
+
+    def __init__(self, rate: int, seconds: float, first: int, partitions: int) -> None:
+        number = int(rate * seconds)
+        batch = max(1, round(rate * _BATCH_SECONDS))
+        fills = _fills(number, first)
+        self.requests: list[tuple[float, Request, int]] = []
+        for place in range(0, number, batch):
+            part = fills[place : place + batch]
+            records = records_of(topics.FILLS, part, fill_key, partitions)
+            watched = sum(1 for fill in part if fill.book == _WATCHED[0])
+            due = (place + len(part) - 1) / rate
+            self.requests.append((due, Request("append", records=records, durable=False), watched))
+
+
+def _run(client: ControlClient, reader: PositionReader, schedule: _Schedule) -> list[float]:
+    """Send by schedule and watch; returns the latency of each watched fill, in milliseconds."""
+    handle = reader.slot(*_WATCHED)
+    slot = handle.read()
+    seen = 0 if slot is None else slot.revision
+    due_of_revision: deque[tuple[int, float]] = deque()
+    latencies: list[float] = []
+    revision, unanswered = seen, 0
+    started = time.perf_counter()
+    remaining = deque(schedule.requests)
+    deadline = started + schedule.requests[-1][0] + 30.0
+    while remaining or due_of_revision:
+        now = time.perf_counter()
+        if remaining and now - started >= remaining[0][0] and unanswered < _ANSWERS_MAX:
+            due, request, watched = remaining.popleft()
+            client.send(request)
+            unanswered += 1
+            for _ in range(watched):
+                revision += 1
+                due_of_revision.append((revision, started + due))
+        elif unanswered and client.answered():
+            client.receive()
+            unanswered -= 1
+        position = handle.read() if due_of_revision else None
+        if position is not None and position.revision > seen:
+            found = time.perf_counter()
+            seen = position.revision
+            while due_of_revision and due_of_revision[0][0] <= seen:
+                latencies.append((found - due_of_revision.popleft()[1]) * 1e3)
+        if now > deadline:
+            raise RuntimeError(f"expected every fill to show, found {len(due_of_revision)} that did not")
+    while unanswered:
+        client.receive()
+        unanswered -= 1
+    return latencies
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def run() -> list[dict[str, Any]]:
+    """A row a rate: p50, p99, p99.9 and the longest, in milliseconds."""
+    cores = sorted(os.sched_getaffinity(0))
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="pks-bench-") as folder:
+        stack = Stack(Path(folder) / "data", 0, f"/pks-bench-{os.getpid()}")
+        stack.start()
+        try:
+            if len(cores) > 1:
+                _pin(stack.addresses["process"], cores[0])
+                os.sched_setaffinity(0, {cores[1]})
+            client = ControlClient(stack.data)
+            partitions = int(client.ask(Request("status")).document["partitions"])
+            reader = PositionReader(stack.shared_memory)
+            _run(client, reader, _Schedule(2_000, WARM_SECONDS, 0, partitions))
+            first = 1_000_000
+            for rate in RATES:
+                found = _run(client, reader, _Schedule(rate, SECONDS, first, partitions))
+                first += 10_000_000
+                rows.append(
+                    {
+                        "rate": rate,
+                        "p50_ms": quantile(found, 0.5),
+                        "p99_ms": quantile(found, 0.99),
+                        "p999_ms": quantile(found, 0.999),
+                        "max_ms": max(found),
+                        "watched": len(found),
+                    }
+                )
+            client.close()
+        finally:
+            os.sched_setaffinity(0, set(cores))
+            stack.stop()
+    return rows
+
+
+def _pin(process: int, core: int) -> None:
+    for task in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
+
+
+if __name__ == "__main__":
+    for row in run():
+        print({name: round(value, 3) for name, value in row.items()})
