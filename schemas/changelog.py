@@ -32,11 +32,15 @@ def changes_of(key: bytes, value: bytes | None) -> Iterator[tuple[bytes, bytes |
     if not key.startswith(PACKED_KEY):
         yield key, value
         return
-    packed = iter(_unpack(value or b"\x90"))
-    for changed in packed:
+    packed = _unpack(value or b"\x90")
+    if len(packed) % 2:
+        raise ValueError(
+            f"expected keys and values in pairs in a changelog record, found {len(packed)} items"
+        )
+    for changed, new in zip(packed[::2], packed[1::2], strict=True):
         if changed is None:
             raise ValueError("expected a key in a packed changelog record, found nil")
-        yield changed, next(packed)
+        yield changed, new
 
 
 def encode_offset(offset: int) -> bytes:
