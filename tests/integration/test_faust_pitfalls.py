@@ -157,7 +157,7 @@ def test_p05_records_belong_to_the_generation_of_their_assignment(log: EmbeddedL
     generations: list[int] = []
 
     @app.on_partitions_assigned.connect
-    async def note(sender, assigned, **_):
+    async def note(*_args, **_named):
         generations.append(app.consumer_generation_id)
 
     async def run():
