@@ -13,11 +13,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from agents import positions, trade_capture
 from agents.counters import Counts
 from agents.position_state import scan_positions
 from agents.stage import Stage
+from connectors.embedded.commits import whole_commits
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
 from schemas import topics
@@ -29,7 +31,7 @@ from topology.scratch import ScratchLog
 from topology.scratch_tables import ScratchTables, tables_for
 
 STEP_RECORDS_MAX = 2_000
-STEP_BYTES_MAX = 512 * 1024
+STEP_BYTES_MAX = 1024 * 1024
 
 Progress = Callable[[int], None]
 """Called with the input records that a step has applied."""
@@ -248,11 +250,7 @@ def _run_both(
     for horizon in (*changes, None):
         scratch.horizon = horizon
         while True:
-            work = [
-                (runner, _fills_before(runner, scratch, ends[runner.partition], horizon))
-                for runner in captures
-            ]
-            work = [(runner, records) for runner, records in work if records]
+            work = _fills_before(captures, scratch, ends, horizon)
             if not work:
                 break
             _step(work)
@@ -262,16 +260,28 @@ def _run_both(
 
 
 def _fills_before(
-    runner: PartitionRunner, scratch: ScratchLog, end: int, horizon: int | None
-) -> list[StoredRecord]:
-    if runner.next_offset >= end:
-        return []
-    found = scratch.read(
-        topics.FILLS.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
-    )
-    return [
-        record for record in found if record.offset < end and (horizon is None or record.sequence < horizon)
-    ]
+    captures: Sequence[PartitionRunner], scratch: ScratchLog, ends: Mapping[int, int], horizon: int | None
+) -> list[tuple[PartitionRunner, list[Any]]]:
+    """The next fills of every partition, as far as they were appended together; those before `horizon` only."""
+    found: dict[PartitionRunner, list[Any]] = {}
+    last: dict[PartitionRunner, int] = {}
+    for runner in captures:
+        end = ends[runner.partition]
+        if runner.next_offset >= end:
+            continue
+        read = scratch.read(
+            topics.FILLS.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
+        )
+        records = [
+            record
+            for record in read
+            if record.offset < end and (horizon is None or record.sequence < horizon)
+        ]
+        if records:
+            found[runner] = records
+            # What is cut off here does not come before the horizon: nothing of it is missing.
+            last[runner] = end if len(records) == len(read) else records[-1].offset + 1
+    return list(whole_commits(found, last).items())
 
 
 def _settle(books: Sequence[PartitionRunner], scratch: ScratchLog) -> None:

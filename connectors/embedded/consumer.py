@@ -16,6 +16,7 @@ from typing import Any
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP, ConsumerMessage
 
+from connectors.embedded.assignment import assign_all
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.errors import StateError
 from connectors.embedded.layout import LogRecord
@@ -34,20 +35,6 @@ _YIELD_RECORDS = 100
 _IDLE_SECONDS = 1.0
 _REBALANCING_SECONDS = 0.002
 """Nothing tells when a rebalance ends, so until then the end is looked for this often."""
-
-_MEMBER = "embedded"
-
-
-class _Cluster:
-    """What Faust's assignor asks of a cluster."""
-
-    def __init__(self, log: EmbeddedLog) -> None:
-        self._log = log
-
-    def partitions_for_topic(self, topic: str) -> set[int]:
-        """The partitions of a topic."""
-        definition = self._log.topics().get(topic)
-        return set(range(definition.partitions)) if definition is not None else set()
 
 
 class Consumer(FaustConsumer):  # type: ignore[misc]
@@ -117,16 +104,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             app = self.app
             app.on_rebalance_start()
             await self.on_partitions_revoked(set(self._assigned))
-            assignor = app.assignor
-            metadata = assignor.metadata(set(topics))
-            assignment = assignor.assign(_Cluster(self._embedded), {_MEMBER: metadata})[_MEMBER]
-            assignor.on_assignment(assignment)
-            assigned = {
-                TP(topic, partition)
-                for topic, partitions in assignment.assignment
-                for partition in partitions
-            }
-            self._assigned = assigned
+            self._assigned = assigned = assign_all(app.assignor, self._embedded, topics)
             await self.seek_to_committed()
             # P5: streams skip every message of another generation.
             app.consumer_generation_id += 1
