@@ -19,7 +19,7 @@ from agents import positions, trade_capture
 from agents.counters import Counts
 from agents.position_state import scan_positions
 from agents.stage import Stage
-from connectors.embedded.commits import whole_commits
+from connectors.embedded.commits import first_commits, whole_commits
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
 from schemas import topics
@@ -32,6 +32,8 @@ from topology.scratch_tables import ScratchTables, tables_for
 
 STEP_RECORDS_MAX = 2_000
 STEP_BYTES_MAX = 1024 * 1024
+COMMITS_BYTES_MIN = 64 * 1024
+"""Commits smaller than this are replayed together in one step."""
 
 Progress = Callable[[int], None]
 """Called with the input records that a step has applied."""
@@ -281,7 +283,7 @@ def _fills_before(
             found[runner] = records
             # What is cut off here does not come before the horizon: nothing of it is missing.
             last[runner] = end if len(records) == len(read) else records[-1].offset + 1
-    return list(whole_commits(found, last).items())
+    return list(first_commits(whole_commits(found, last), COMMITS_BYTES_MIN).items())
 
 
 def _settle(books: Sequence[PartitionRunner], scratch: ScratchLog) -> None:

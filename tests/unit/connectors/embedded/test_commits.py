@@ -1,6 +1,6 @@
 """Reading partitions side by side: what was appended together is handed on together."""
 
-from connectors.embedded.commits import whole_commits
+from connectors.embedded.commits import first_commits, whole_commits
 from connectors.embedded.log import EmbeddedLog
 from schemas.units import Side
 from tests.support import MONDAY, SECOND, Books, fill
@@ -52,3 +52,29 @@ def test_bulk_input_in_order_makes_no_trade_late(tmp_path):
         ]
         assert len(orders) == 8_000
         assert orders == sorted(orders)
+
+
+def test_a_large_commit_is_alone_and_small_ones_are_together(tmp_path):
+    ticks = iter(range(1, 100))
+    with EmbeddedLog.owner(tmp_path / "data", clock=lambda: next(ticks)) as log:
+        log.create_topic("t", 2)
+        for value in (b"small", b"L" * 100, b"small", b"small", b"L" * 100):
+            transaction = log.transaction()
+            for partition in range(2):
+                transaction.append("t", partition, None, value)
+            transaction.commit()
+        transaction = log.transaction()
+        transaction.append("t", 1, None, b"last")
+        transaction.commit()
+        offsets = {0: 0, 1: 0}
+        taken = []
+        while found := {
+            partition: records
+            for partition, offset in offsets.items()
+            if (records := log.read("t", partition, offset, 100, 1 << 20))
+        }:
+            first = first_commits(found, 100)
+            taken.append({partition: len(records) for partition, records in first.items()})
+            offsets.update({partition: records[-1].offset + 1 for partition, records in first.items()})
+        assert taken == [{0: 2, 1: 2}, {0: 3, 1: 3}, {1: 1}]
+        assert first_commits({}, 100) == {}
