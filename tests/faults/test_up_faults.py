@@ -1,0 +1,196 @@
+"""`pks up` killed, stopped in a burst and out of disk: what it acknowledged is in the books, once."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agents import trade_capture
+from schemas import topics
+from tests.faults import stages_worker
+from tests.faults.up_support import pks, request_of, running, settle
+from tests.support import Books, eventually
+from topology.control import ControlClient, ControlError
+
+
+def outcome(folder: Path) -> tuple[str, set[str]]:
+    """The book hash and the identities of the fills; no output event may stand in the log twice."""
+    with Books(folder, partitions=stages_worker.PARTITIONS) as books:
+        for topic in (topics.BOOKINGS, topics.POSITIONS, topics.REJECTIONS):
+            found = [msgspec.json.decode(event)["event_id"] for event in books.event_bytes(topic)]
+            assert len(set(found)) == len(found), f"{topic.name}: an event twice"
+        counts = books.counts(trade_capture.NAME)
+        fills = [msgspec.json.decode(event)["event_id"] for event in books.event_bytes(topics.FILLS)]
+        assert counts.read == len(fills)
+        return books.hash(), set(fills)
+
+
+def clean(folder: Path, batches: list[list]) -> str:
+    """The book hash of a run that nothing disturbs."""
+    with Books(folder, partitions=stages_worker.PARTITIONS, waiting_max=100_000) as books:
+        for batch in batches:
+            books.book(*batch)
+        return books.hash()
+
+
+def kill_while_fed(scratch: Path, *, seed: int, fills: int, kills: int) -> None:
+    """Feed `pks up` through its socket and kill it `kills` times; what was not acknowledged is sent again."""
+    choose = random.Random(seed)
+    batches = stages_worker.batches(seed, fills)
+    folder = scratch / "killed"
+    sent = 0
+    for number in range(kills + 1):
+        with running(folder, PKS_WAITING_CORRECTIONS_MAX="100000") as process:
+            client = ControlClient(folder)
+            last = number == kills
+            until = len(batches) if last else min(len(batches), sent + choose.randint(1, 12))
+            while sent < until:
+                client.ask(request_of(batches[sent]))
+                sent += 1
+            if last:
+                settle(client)
+                client.close()
+                process.terminate()
+                assert process.wait(30) == 0
+                continue
+            # One more is on its way, acknowledged or not, when the kill falls.
+            if sent < len(batches):
+                client.send(request_of(batches[sent]))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            client.close()
+    found, identities = outcome(folder)
+    assert identities == {fill.event_id for batch in batches for fill in batch}
+    assert found == clean(scratch / "clean", batches)
+
+
+def test_kills_of_pks_up_lose_and_double_nothing(tmp_path: Path):
+    kill_while_fed(tmp_path, seed=3, fills=10_000, kills=4)
+
+
+@pytest.mark.soak
+def test_many_kills_of_pks_up(tmp_path: Path):
+    kills = int(os.environ.get("PKS_SOAK_KILLS", "100"))
+    kill_while_fed(tmp_path, seed=5, fills=kills * 1_000, kills=kills)
+
+
+def test_sigterm_in_a_burst_commits_what_was_acknowledged_and_exits_0(tmp_path: Path):
+    folder = tmp_path / "data"
+    batches = stages_worker.batches(9, 10_000)
+    acknowledged = 0
+    with running(folder) as process:
+        client = ControlClient(folder)
+        for batch in batches:
+            client.send(request_of(batch))
+        client.receive()
+        acknowledged += 1
+        process.terminate()
+        try:  # what was answered before the end counts as acknowledged; the rest may be there or not
+            while acknowledged < len(batches):
+                client.receive()
+                acknowledged += 1
+        except ControlError:
+            pass
+        client.close()
+        assert process.wait(30) == 0
+    with Books(folder, partitions=stages_worker.PARTITIONS) as books:
+        books.run()
+    _, identities = outcome(folder)
+    assert {fill.event_id for batch in batches[:acknowledged] for fill in batch} <= identities
+
+
+def fill_up(ballast: Path) -> None:
+    """Leave no room on the file system."""
+    try:
+        with ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"\0" * 65_536)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 96 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_stops_pks_up_cleanly_and_it_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path):
+    folder, ballast = small_disk / "data", small_disk / "ballast"
+    batches = stages_worker.batches(13, 5_000)
+    with running(folder, PKS_WAITING_CORRECTIONS_MAX="100000") as process:
+        client = ControlClient(folder)
+        client.ask(request_of(batches[0]))
+        settle(client)
+        fill_up(ballast)
+        client.close()
+        sent, refused = 1, False
+        while sent < len(batches) and not refused:
+            client = ControlClient(folder, timeout_seconds=2)
+            try:
+                client.ask(request_of(batches[sent]))
+                sent += 1
+            except ControlError:
+                refused = True
+            client.close()
+        assert refused and process.poll() is None
+        ballast.unlink()
+
+        def accepted() -> bool:
+            again = ControlClient(folder, timeout_seconds=5)
+            try:
+                again.ask(request_of(batches[sent]))
+            except ControlError:
+                return False
+            finally:
+                again.close()
+            return True
+
+        eventually(accepted, 30)
+        client = ControlClient(folder)
+        for batch in batches[sent + 1 :]:
+            client.ask(request_of(batch))
+        settle(client)
+        client.close()
+        process.terminate()
+        assert process.wait(30) == 0
+    found, identities = outcome(folder)
+    assert identities == {fill.event_id for batch in batches for fill in batch}
+    assert found == clean(tmp_path / "clean", batches)
+
+
+@pytest.mark.parametrize(
+    "command", [["up", "--json"], ["positions", "--json"], ["import", "--format", "canonical"]]
+)
+def test_damaged_files_are_exit_code_3_with_what_to_do(tmp_path: Path, command: list[str]):
+    folder = tmp_path / "data"
+    with Books(folder) as books:
+        books.book(*stages_worker.batches(1, 250)[0])
+    for path in (folder / "log").glob("MANIFEST-*"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    if command[0] == "import":
+        (tmp_path / "fills.jsonl").write_text(
+            '{"trade_id":"t","book":"B","instrument":"X","side":"BUY","quantity":"1","price":"1",'
+            '"executed_at":"2026-01-05T10:00:00Z"}\n'
+        )
+        command = [*command, str(tmp_path / "fills.jsonl")]
+    done = pks(folder, *command)
+    assert done.returncode == 3, done.stderr
+    assert "damaged-state.md" in done.stderr

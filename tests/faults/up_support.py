@@ -1,0 +1,75 @@
+"""`pks up` as a real process, fed through its control socket by a sender that knows only what was acknowledged."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from schemas import topics
+from tests.faults import stages_worker
+from topology.control import ControlClient, Request
+from topology.entry import fill_key, records_of
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "from topology.cli import main; main()"]
+
+
+def environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "PKS_SHARED_MEMORY": "",
+        "PKS_WEB_PORT": "0",
+        "PKS_PARTITIONS": str(stages_worker.PARTITIONS),
+        "PKS_LOG_LEVEL": "error",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@contextmanager
+def running(folder: Path, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    """`pks up` over a folder, ready; killed with -9 at the end if it still runs."""
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--data", str(folder), "--json"],
+        cwd=folder.parent,
+        env={**environment(), **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line, f"expected pks up to be ready, found exit code {process.wait()}"
+        assert json.loads(line)["process"] == process.pid
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def pks(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """One command over a folder."""
+    return subprocess.run(
+        [*COMMAND, *arguments, "--data", str(folder)],
+        cwd=folder.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def request_of(batch: list[Any]) -> Request:
+    """An append of a batch of fills."""
+    records = records_of(topics.FILLS, batch, fill_key, stages_worker.PARTITIONS)
+    return Request("append", records=records)
+
+
+def settle(client: ControlClient) -> None:
+    """Wait until the stages have applied what is appended."""
+    while not client.ask(Request("settle")).document:
+        pass
