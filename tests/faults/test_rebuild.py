@@ -73,8 +73,8 @@ def test_kills_while_tables_are_restored(sound: Path, tmp_path: Path):
     assert outcome(folder) == expected
 
 
-def test_a_lost_changelog_is_made_again_from_the_fills(sound: Path, tmp_path: Path):
-    """What `docs/concepts/faults.md` says to do: the fills of the old log, into a new folder."""
+def test_the_fills_of_a_log_make_the_same_books_in_a_new_folder(sound: Path, tmp_path: Path):
+    """Nothing but the fills is taken: neither tables nor changelog of the old folder."""
     expected = outcome(copy(sound, tmp_path / "whole"))
     folder = copy(sound, tmp_path / "data")
     with (
