@@ -5,16 +5,20 @@ Guarantees: an append is answered when it is durable; while the stages are behin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from connectors.embedded.errors import EmbeddedLogError
 from connectors.embedded.log import EmbeddedLog
-from topology.control import Reply, Request
+from schemas.frames import FRAME_BYTES_MAX, join_frames
+from topology.control import Outgoing, Reply, Request
 from topology.entry import append_records, counts_of
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
 
+_raw_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _POLL_SECONDS = 0.002
 _SETTLE_SECONDS = 5.0
 
@@ -38,10 +42,37 @@ class OwnerAnswers:
         self._runners = runners
         self._status = status
 
-    async def __call__(self, request: Request) -> Reply | Awaitable[Reply]:
-        """The answer to a request; faults are in it, not raised."""
-        if request.operation == "append":
-            return await self._append(request)
+    def lagging(self) -> bool:
+        """Whether a stage is behind by more records than the settings allow."""
+        return self._lag(self._settings.queue_records_max)
+
+    def append(self, requests: Sequence[Request]) -> list[Reply]:
+        """Append all of them in one commit, or else each in one of its own, so that a bad one fails alone."""
+        try:
+            sequence = append_records(
+                self._log, coalesced([record for request in requests for record in request.records])
+            )
+        except EmbeddedLogError as error:
+            if len(requests) == 1:
+                return [Reply(str(error))]
+            return [reply for request in requests for reply in self.append([request])]
+        return [Reply(sequence=sequence)] * len(requests)
+
+    def durable_sequence(self) -> int:
+        """Up to which sequence the log is durable."""
+        return self._log.durable_sequence
+
+    async def wait_durable(self, sequence: int) -> str:
+        """Wait for the disk; what is wrong, or nothing."""
+        try:
+            while self._log.durable_sequence < sequence:
+                await asyncio.to_thread(self._log.wait_durable, sequence)
+        except EmbeddedLogError as error:
+            return str(error)
+        return ""
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer any request but an append; faults are in the answer, not raised."""
         if request.operation == "settle":
             return Reply(document=await self._settle())
         if request.operation == "counts":
@@ -49,25 +80,6 @@ class OwnerAnswers:
         if request.operation == "status":
             return Reply(document={"partitions": self._settings.partitions, **self._status})
         return Reply(f"expected append, settle, counts or status, found {request.operation!r}")
-
-    async def _append(self, request: Request) -> Reply | Awaitable[Reply]:
-        while self._lag(self._settings.queue_records_max):
-            await asyncio.sleep(_POLL_SECONDS)
-        try:
-            sequence = append_records(self._log, request.records)
-        except EmbeddedLogError as error:
-            return Reply(str(error))
-        if request.durable:
-            return asyncio.ensure_future(self._when_durable(sequence))
-        return Reply(sequence=sequence)
-
-    async def _when_durable(self, sequence: int) -> Reply:
-        try:
-            while self._log.durable_sequence < sequence:
-                await asyncio.to_thread(self._log.wait_durable, sequence)
-        except EmbeddedLogError as error:
-            return Reply(str(error))
-        return Reply(sequence=sequence)
 
     async def _settle(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -85,3 +97,41 @@ class OwnerAnswers:
             for runner in self._runners()
             if runner.stopped is None
         )
+
+
+def coalesced(records: Sequence[Outgoing]) -> list[Outgoing]:
+    """The same events in the same order, small frames of a partition joined.
+
+    A record with a key, and a value that is no frame of events, stays a record by itself: what is wrong with it
+    must not harm its neighbours.
+    """
+    if len(records) == 1:
+        return list(records)
+    found: list[Outgoing] = []
+    joined: dict[tuple[str, int], list[bytes]] = {}
+
+    def put_out(place: tuple[str, int]) -> None:
+        items = joined.pop(place, None)
+        if items is not None:
+            found.extend(Outgoing(*place, None, frame) for frame in join_frames(items))
+
+    for record in records:
+        place = (record.topic, record.partition)
+        items = _items(record)
+        if items is None:
+            put_out(place)
+            found.append(record)
+        else:
+            joined.setdefault(place, []).extend(items)
+    for place in list(joined):
+        put_out(place)
+    return found
+
+
+def _items(record: Outgoing) -> list[bytes] | None:
+    if record.key is not None or len(record.value) > FRAME_BYTES_MAX:
+        return None
+    try:
+        return [bytes(item) for item in _raw_items(record.value)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

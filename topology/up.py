@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from connectors.embedded.log import EmbeddedLog
-from topology.control import listen_control, serve_control
+from topology.control_server import listen_control, serve_control
 from topology.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
