@@ -63,3 +63,9 @@ _.backup_id
 # What the standard library's logging and Hypothesis look up.
 _.handlers
 _.teardown
+
+# What asyncio calls in a protocol.
+_.connection_made
+_.connection_lost
+_.eof_received
+_.data_received

@@ -31,7 +31,7 @@ from topology.scratch import ScratchLog
 from topology.scratch_tables import ScratchTables, tables_for
 
 STEP_RECORDS_MAX = 2_000
-STEP_BYTES_MAX = 1024 * 1024
+STEP_BYTES_MAX = 4 * 1024 * 1024
 COMMITS_BYTES_MIN = 64 * 1024
 """Commits smaller than this are replayed together in one step."""
 

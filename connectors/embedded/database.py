@@ -10,7 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, DBRecoveryMode, Options, Rdict
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+)
 
 from connectors.embedded.errors import CommitError, OwnedElsewhereError, StateError, translate
 
@@ -31,6 +39,8 @@ def _options(create: bool) -> Options:
     options.set_max_total_wal_size(512 * _MEBIBYTE)
     options.set_target_file_size_base(64 * _MEBIBYTE)
     options.set_max_background_jobs(2)
+    # What is written is soon written again by a compaction: compressing it pays only where it comes to rest.
+    options.set_compression_per_level([DBCompressionType.none()] * 2 + [DBCompressionType.lz4()] * 5)
     options.set_keep_log_file_num(4)
     blocks = BlockBasedOptions()
     blocks.set_bloom_filter(10, False)

@@ -1,7 +1,8 @@
 """Canonical rows: the fields of `pks lots` rows and those of `FillEvent`, read as fills and written from them.
 
 Owns: which columns a canonical file has, which of them a row must have, and the identity of its fills.
-Assumes: one fill a row; `fee` is short for one commission in the settlement currency, `fees` is the whole list.
+Assumes: one fill a row; `fee` is short for one commission in the settlement currency (or in `fee_currency`), `fees`
+is the whole list.
 Guarantees: all faults of a file are raised together; a fill has the same event id at every import; what
 `write_canonical` writes, `read_canonical` reads as the same fill.
 
@@ -36,6 +37,7 @@ LOTS_READERS: dict[str, fields.Reader] = {
     "quantity": fields.positive,
     "price": fields.number,
     "fee": fields.number,
+    "fee_currency": fields.text,
     "fees": fields.fees,
     "executed_at": fields.time,
     "action": fields.choice(Action),
@@ -44,7 +46,7 @@ LOTS_READERS: dict[str, fields.Reader] = {
     "inverse": fields.boolean,
     "currency": fields.text,
 }
-"""The columns of `pks lots` (and `fees`), and how each is read."""
+"""The columns of `pks lots` (and `fee_currency`, `fees`), and how each is read."""
 
 FILL_READERS: dict[str, fields.Reader] = {
     **LOTS_READERS,
@@ -73,7 +75,7 @@ _Fee = wire(events.Fee)
 _CONTENT = ("instrument", "side", "quantity", "price", "executed_at")
 _REQUIRED = ("trade_id", *_CONTENT)
 _COMMISSION = _Fee(amount=ZERO).kind
-_WRITTEN_APART = ("fee", "fees", "executed_at")
+_WRITTEN_APART = ("fee", "fee_currency", "fees", "executed_at")
 
 
 @dataclass(slots=True)
@@ -81,12 +83,14 @@ class CanonicalFills:
     """The fills of a file in the order of its rows; `fills[i]` stands at `numbers[i]`, a line or an index.
 
     `faulty_ids` are the trade ids of rows that could not be read, so that nobody takes them for missing.
+    `foreign_fees` counts rows whose fee is in another currency, where those are left out (`lots_only`).
     """
 
     fills: list[events.FillEvent] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     unit: str = "line"
     faulty_ids: set[str] = field(default_factory=set)
+    foreign_fees: int = 0
 
 
 def read_canonical(
@@ -113,11 +117,12 @@ def read_fills(
 ) -> CanonicalFills:
     """The fills that can be read, with what is wrong with the others in `faults`.
 
-    `lots_only` reads the columns of `pks lots` and no other, and requires a book in each row.
+    `lots_only` reads the columns of `pks lots` and no other, requires a book in each row, and leaves a `fee` of
+    another currency out: it is no cost in the currency of the trade.
     """
     readers = LOTS_READERS if lots_only else FILL_READERS
     required = (*_REQUIRED, "book") if lots_only else _REQUIRED
-    reader = _RowReader(source, faults, readers, required, book)
+    reader = _RowReader(source, faults, readers, required, book, lots_only)
     for row in read_rows(source, faults, input_format=input_format, known=readers, required=required):
         reader.read(row)
     return reader.finish()
@@ -143,12 +148,14 @@ class _RowReader:
         readers: dict[str, fields.Reader],
         required: tuple[str, ...],
         book: str | None,
+        lots_only: bool,
     ) -> None:
         self._source_name = f"{FORMAT}:{PurePath(source.name).name}"
         self._faults = faults
         self._readers = readers
         self._required = required
         self._book = book
+        self._lots_only = lots_only
         self._found = CanonicalFills()
         self._cancels: list[_Cancel] = []
 
@@ -205,9 +212,11 @@ class _RowReader:
         return True
 
     def _fill(self, content: dict[str, Any], row: Row) -> events.FillEvent:
-        fee = content.pop("fee", None)
-        if fee:
-            content["fees"] = (_Fee(amount=fee),)
+        fee, fee_currency = content.pop("fee", None), content.pop("fee_currency", "")
+        if fee and self._lots_only and fee_currency not in ("", content.get("currency", "")):
+            self._found.foreign_fees += 1
+        elif fee:
+            content["fees"] = (_Fee(amount=fee, currency=fee_currency),)
         if self._book is not None and "book" not in content:
             content["book"] = self._book
         sequence = content.pop("source_sequence", row.number)
@@ -276,8 +285,9 @@ def _written_fees(written: tuple[events.Fee, ...]) -> dict[str, Any]:
     if not written:
         return {}
     first = written[0]
-    if len(written) == 1 and not first.currency and first.kind == _COMMISSION and first.amount:
-        return {"fee": plain(first.amount)}
+    if len(written) == 1 and first.kind == _COMMISSION and first.amount:
+        currency = {"fee_currency": first.currency} if first.currency else {}
+        return {"fee": plain(first.amount), **currency}
     return {
         "fees": [{"kind": fee.kind, "amount": plain(fee.amount), "currency": fee.currency} for fee in written]
     }

@@ -21,6 +21,7 @@ from topology.cli import (
     importing,
     later,
     lots,
+    measuring,
     reading,
     replaying,
     running,
@@ -36,6 +37,7 @@ _CommandLineError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2]
 
 _MODULES: tuple[Any, ...] = (
     graph,
+    measuring,
     defining,
     doctor,
     lots,

@@ -8,7 +8,7 @@ import typer
 
 from schemas.units import FeePolicy, LotMethod
 from topology.cli.options import JsonOption
-from topology.cli.output import bad_input, print_json, print_table, progress, shorten
+from topology.cli.output import bad_input, messages, print_json, print_table, progress, shorten
 
 if TYPE_CHECKING:
     from domain.lots.calculate import LotsOptions, LotsResult
@@ -78,6 +78,10 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
             faults.add(f"{found.unit} {fault.number}", fault.field, fault.expected, fault.found)
     if faults:
         raise InputFaults(faults.sorted())
+    if found.foreign_fees:
+        messages().print(
+            f"{found.foreign_fees} rows have a fee in another currency than their trade: those fees are left out"
+        )
     return result
 
 
