@@ -81,7 +81,7 @@ def test_a_million_reads_beside_a_writer_and_none_is_torn(reader, shared_memory_
     assert sum(each.torn for each in found) == 0
     # They read while it was written; whether it also grew meanwhile is up to the scheduler.
     assert min(each.changes for each in found) >= 1_000
-    assert min(each.mappings for each in found) >= 1
+    assert max(each.mappings for each in found) >= 1
 
 
 @pytest.mark.soak

@@ -372,7 +372,7 @@ def test_what_is_written_is_read_again(read: Read, written: Any):
     assert line.endswith("}\n") and "E+" not in line
     [found] = read(line, "a.jsonl")
     for name in FILL_READERS:
-        if name != "fee":
+        if name not in ("fee", "fee_currency"):
             assert getattr(found, name) == getattr(written, name), name
     [again] = read(write_canonical_line(found), "a.jsonl")
     assert again == found
