@@ -20,7 +20,7 @@ FORMATS = ("csv", "json", "jsonl")
 LINE_CHARACTERS_MAX = 1_000_000
 """Most characters of a line, and of a CSV row over all its lines."""
 
-JSON_BYTES_MAX = 1024**3
+JSON_BYTES_MAX = 256 * 1024**2
 """Most bytes of a JSON array, which is read whole; JSON Lines and CSV are read row by row."""
 
 _SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
