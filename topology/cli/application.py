@@ -26,6 +26,7 @@ from topology.cli import (
     replaying,
     running,
     shm,
+    simulating,
     verifying,
 )
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError
@@ -48,6 +49,7 @@ _MODULES: tuple[Any, ...] = (
     verifying,
     dead_letters,
     shm,
+    simulating,
     later,
 )
 

@@ -20,7 +20,7 @@ def simulate(
     from topology.simulation.oracle import simulate as run
 
     # Planned crashes are no news; what happened is in the history of the seed.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     total, failed = blake2b(digest_size=16), []
     for number in range(seed, seed + seeds):
         outcome = run(number)
