@@ -1,5 +1,6 @@
 """What tests share: builders of events, waiting without sleeping, and `Books`, both stages over a folder."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -59,6 +60,17 @@ def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
         if time.monotonic() > deadline:
             raise AssertionError(f"expected {predicate} to come true within {timeout} s, found {found!r}")
         time.sleep(0.005)
+
+
+def soak_minutes() -> float:
+    """How long one soak test may take: `make soak MINUTES=...`."""
+    return float(os.environ.get("PKS_SOAK_MINUTES", "10"))
+
+
+def soak_kills(seconds_a_kill: float = 3.0) -> int:
+    """How many kills a soak test makes: `make soak KILLS=...`, as far as its minutes go."""
+    wanted = int(os.environ.get("PKS_SOAK_KILLS", "100"))
+    return max(1, min(wanted, int(60 * soak_minutes() / seconds_a_kill)))
 
 
 def fill(trade_id: str = "t1", quantity: str | int = 10, price: str | int = 100, **fields: Any) -> Any:

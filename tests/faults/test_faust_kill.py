@@ -11,7 +11,7 @@ import pytest
 
 from agents import positions, trade_capture
 from tests.faults import stages_worker
-from tests.support import Books
+from tests.support import Books, soak_kills
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,5 +49,5 @@ def test_a_killed_worker_on_faust_loses_and_doubles_nothing(tmp_path: Path):
 
 @pytest.mark.soak
 def test_many_kills_of_a_worker_on_faust(tmp_path: Path):
-    kills = int(os.environ.get("PKS_SOAK_KILLS", "100"))
+    kills = soak_kills()
     kill_and_compare(tmp_path, seed=11, fills=kills * 1_000, kills=kills)

@@ -15,7 +15,7 @@ from agents import trade_capture
 from schemas import topics
 from tests.faults import stages_worker
 from tests.faults.up_support import pks, request_of, running, settle
-from tests.support import Books, eventually
+from tests.support import Books, eventually, soak_kills
 from topology.control import ControlClient, ControlError
 
 
@@ -76,7 +76,7 @@ def test_kills_of_pks_up_lose_and_double_nothing(tmp_path: Path):
 
 @pytest.mark.soak
 def test_many_kills_of_pks_up(tmp_path: Path):
-    kills = int(os.environ.get("PKS_SOAK_KILLS", "100"))
+    kills = soak_kills()
     kill_while_fed(tmp_path, seed=5, fills=kills * 1_000, kills=kills)
 
 
