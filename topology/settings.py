@@ -33,7 +33,9 @@ class Settings(BaseSettings):
         "group",
         description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes",
     )
-    step_events_max: int = Field(2_000, ge=1, le=100_000, description="most events of one step")
+    step_events_max: int = Field(
+        2_000, ge=1, le=100_000, description="most records of one step; each is a frame of events"
+    )
     step_bytes_max: int = Field(512 * 1024, ge=1024, description="most bytes of input of one step")
     queue_records_max: int = Field(
         10_000, ge=10, description="most records that wait between the log and a stage, each partition"
