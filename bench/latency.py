@@ -26,7 +26,7 @@ from topology.control import ControlClient, Request
 from topology.demo.stack import Stack
 from topology.entry import fill_key, records_of
 
-RATES = (10_000, 50_000)
+RATES = (1_000, 10_000, 50_000)
 """Fills a second."""
 
 SECONDS = 4.0
