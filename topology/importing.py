@@ -16,7 +16,7 @@ from connectors.files.canonical import write_canonical_line
 from connectors.venues.decoding import Decoded
 from schemas.frames import encode_frames
 from schemas.topics import FILLS
-from topology.entry import Entry, Receipt
+from topology.entry import Receipt
 
 SPOOL_MEMORY_BYTES = 64 * 1024**2
 
@@ -59,11 +59,6 @@ def spool(decoded: Decoded, on_progress: Progress) -> Spool:
         found.__exit__()
         raise
     return found
-
-
-def import_into_log(fills: Spool, entry: Entry, on_progress: Progress) -> Receipt:
-    """Enter spooled fills; says what became of them."""
-    return entry.submit(fills, on_progress=on_progress)
 
 
 def write_lines(fills: Iterable[Any], path: str, on_progress: Progress) -> None:

@@ -81,7 +81,7 @@ def _import(
 ) -> dict[str, Any]:
     from connectors.venues.formats import decode
     from topology.entry import open_entry
-    from topology.importing import counts_document, import_into_log, spool, write_lines
+    from topology.importing import counts_document, spool, write_lines
 
     decoded = decode(format_name, files, options)
     receipt = None
@@ -95,7 +95,7 @@ def _import(
             else:
                 applying = bar.add_task("applying", total=fills.fills)
                 with open_entry(load_settings(data, transport)) as entry:
-                    receipt = import_into_log(fills, entry, lambda count: bar.advance(applying, count))
+                    receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
     if not as_json:
         for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
             messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from topology.cli.output import console, print_facts
 from topology.demo import tape
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack
-from topology.entry import open_entry
+from topology.entry import Entry, open_entry
 from topology.settings import Settings
 
 FILLS_DEFAULT = 60_000
@@ -52,9 +52,7 @@ def main() -> int:
 
 def _play(stack: Stack, fills: list[object]) -> int:
     with open_entry(Settings(data=stack.data)) as entry:
-        books, instruments = tape.definitions()
-        entry.publish(topics.BOOKS, books, lambda book: str(book.book))
-        entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
+        _define(entry)
     feed = Feed(stack.data, stack.shared_memory, fills)
     started = time.monotonic()
     feed.start()
@@ -85,6 +83,13 @@ def _play(stack: Stack, fills: list[object]) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
     return 0 if equal else 1
+
+
+def _define(entry: Entry) -> None:
+    """Put the tape's books and instruments into the log."""
+    books, instruments = tape.definitions()
+    entry.publish(topics.BOOKS, books, lambda book: str(book.book))
+    entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
 
 
 def _watch(stack: Stack, feed: Feed, started: float) -> int:
@@ -157,9 +162,7 @@ def _clean_run(stack: Stack, fills: list[object]) -> str:
     with tempfile.TemporaryDirectory(prefix="pks-demo-") as folder:
         data = Path(folder) / "clean"
         with open_entry(Settings(data=data)) as entry:
-            books, instruments = tape.definitions()
-            entry.publish(topics.BOOKS, books, lambda book: str(book.book))
-            entry.publish(topics.INSTRUMENTS, instruments, lambda instrument: str(instrument.instrument))
+            _define(entry)
             entry.submit(fills)
         return str(stack.ask("book-hash", data=data)["book_hash"])
 
