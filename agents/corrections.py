@@ -7,16 +7,12 @@ written when all of it went well: a correction is applied whole or refused whole
 from dataclasses import dataclass
 from typing import Any
 
-from agents.position_state import (
-    EVENT,
-    NOTHING_BEFORE,
-    OpenPosition,
-    PositionsState,
-    TradeIndex,
-    settlement_fee,
-)
+from agents.journal import NOTHING_BEFORE
+from agents.open_position import OpenPosition
+from agents.position_state import EVENT, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_rematched
 from agents.stage import Refusal, Step
+from agents.trade_index import TradeIndex
 from domain.lots.position import OrderKey, Terms, Trade
 from domain.lots.rematch import Rematched, TermsConflict, rematch, standing
 from schemas.identity import position_key

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from agents.position_state import OpenPosition
+from agents.open_position import OpenPosition
 from agents.stage import Step
 from domain.lots.matching import Applied
 from domain.lots.position import Position, Trade

@@ -10,12 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from agents.corrections import correct, keep, terms_refusal
-from agents.position_state import (
-    DAY,
-    OpenPosition,
-    PositionsState,
-    settlement_fee,
-)
+from agents.open_position import OpenPosition
+from agents.position_state import DAY, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_in_order, emit_rematched
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from agents.trade_index import FIRST, TradeIndex, index_key, pack_place

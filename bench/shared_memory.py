@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from agents.position_state import OpenPosition
+from agents.open_position import OpenPosition
 from bench.row import Row
 from clients.python.pks_client import PositionReader
 from clients.python.pks_client.layout import SLOT

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import positions, trade_capture
-from agents.position_state import OpenPosition, scan_positions
+from agents.open_position import OpenPosition, scan_positions
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest

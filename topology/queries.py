@@ -14,7 +14,8 @@ import msgspec
 
 from agents.capture_state import TRADE as CAPTURED
 from agents.journal import entry_at, scan_journal
-from agents.position_state import SUMMARY, OpenPosition, load_index, load_position, scan_positions
+from agents.open_position import SUMMARY, OpenPosition, load_position, scan_positions
+from agents.position_state import load_index
 from agents.trade_index import FIRST, index_key
 from domain.capture.lifecycle import State, TradeRecord
 from domain.lots.documents import (

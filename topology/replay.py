@@ -17,7 +17,7 @@ from typing import Any
 
 from agents import positions, trade_capture
 from agents.counters import Counts
-from agents.position_state import scan_positions
+from agents.open_position import scan_positions
 from agents.stage import Stage
 from connectors.embedded.commits import first_commits, whole_commits
 from connectors.embedded.log import EmbeddedLog

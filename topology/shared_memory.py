@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import structlog
 
-from agents.position_state import OpenPosition, scan_positions
+from agents.open_position import OpenPosition, scan_positions
 from connectors.shm.writer import SLOTS_MAX, PositionWriter
 from schemas.numbers import exact_arithmetic
 from tables.partition import TablePartition

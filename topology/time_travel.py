@@ -5,7 +5,7 @@ cost is the number of trades after that time.
 """
 
 from agents.journal import NOTHING_BEFORE, last_before, scan_journal
-from agents.position_state import OpenPosition
+from agents.open_position import OpenPosition
 from domain.lots.matching import undo
 from domain.lots.position import OrderKey
 from tables.partition import TablePartition

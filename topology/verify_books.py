@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from agents.journal import NOTHING_BEFORE, scan_journal
-from agents.position_state import LOT, SUMMARY, OpenPosition, load_position
+from agents.open_position import LOT, SUMMARY, OpenPosition, load_position
 from agents.trade_index import FIRST, TRADE, TradeIndex, decode_index, index_key
 from domain.lots.position import Terms, Trade
 from domain.lots.reference import position_in_order, residuals

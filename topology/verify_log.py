@@ -11,7 +11,7 @@ import msgspec
 from agents import positions, trade_capture
 from agents.capture_state import WAITING
 from agents.counters import Counts, read_counts
-from agents.position_state import scan_positions
+from agents.open_position import scan_positions
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas import events, topics

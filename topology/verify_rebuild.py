@@ -94,7 +94,7 @@ def check_replay(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
 
 def _differing(log: EmbeddedLog, tables: DiskTables, partitions: int) -> int:
     """How many positions differ between the tables and a replay; at least one."""
-    from agents.position_state import SUMMARY
+    from agents.open_position import SUMMARY
 
     found = 0
     for partition in range(partitions):

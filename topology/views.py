@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from agents.journal import scan_journal
-from agents.position_state import OpenPosition
+from agents.open_position import OpenPosition
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
 from domain.lots.documents import Document

@@ -11,7 +11,7 @@ import msgspec
 
 from agents import positions, trade_capture
 from agents.counters import Counts, read_counts
-from agents.position_state import scan_positions
+from agents.open_position import scan_positions
 from domain.lots.reference import Figures, residuals
 from schemas.changelog import changes_of
 from schemas.frames import BadEvent

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from agents import positions, trade_capture
-from agents.position_state import scan_positions
+from agents.open_position import scan_positions
 from agents.stage import Stage
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.errors import CommitError

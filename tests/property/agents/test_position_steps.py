@@ -14,7 +14,8 @@ import pytest
 
 from agents import positions
 from agents.journal import scan_journal
-from agents.position_state import check_position, load_index, scan_positions
+from agents.open_position import check_position, scan_positions
+from agents.position_state import load_index
 from domain.book_hash import position_digest
 from domain.lots.matching import apply
 from domain.lots.position import Position

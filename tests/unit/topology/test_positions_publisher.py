@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents import positions
-from agents.position_state import OpenPosition
+from agents.open_position import OpenPosition
 from clients.python.pks_client import PositionReader, Status
 from connectors.shm.errors import SharedMemoryInUse
 from domain.lots.position import Terms

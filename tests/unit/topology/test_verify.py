@@ -13,7 +13,7 @@ from agents import positions, trade_capture
 from agents.capture_state import WAITING
 from agents.counters import FAMILY, read_counts
 from agents.journal import JOURNAL, decode_chunk, encode_entry
-from agents.position_state import LOT, SUMMARY, Summary
+from agents.open_position import LOT, SUMMARY, Summary
 from agents.trade_index import TRADE
 from connectors.embedded import layout
 from domain.lots.position import Lot
