@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bench import append_to_commit, throughput
+from bench import append_to_commit, stock_faust, throughput
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
@@ -15,6 +15,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "capture": throughput.capture,
     "positions": throughput.books,
     "both": throughput.both,
+    "stock-faust": stock_faust.run,
     "replay": throughput.replay,
     "commit": append_to_commit.run,
 }

@@ -1,0 +1,1 @@
+"""Apache Kafka: a real broker on this machine, for tests, measurements and trials."""

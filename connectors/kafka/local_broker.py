@@ -1,0 +1,244 @@
+"""A real Apache Kafka broker on this machine: one node that is broker and controller, from the released jars.
+
+Owns: fetching the pinned jars once, the broker's folder and settings, its start, kill and stop.
+Assumes: Java 17 or newer; Maven where the jars were not fetched yet.
+Guarantees: `start` returns when the broker answers requests; the broker dies with the thread that started it
+(start it from one that lives as long as it shall); what is not there is an error that says what to install.
+"""
+
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+KAFKA = "4.4.0"
+SCALA = "2.13"
+_LOG4J_BINDING = "2.25.3"
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_START_SECONDS_MAX = 60.0
+_STOP_SECONDS_MAX = 20.0
+_FETCH_SECONDS_MAX = 300
+_API_VERSIONS = bytes.fromhex("0000000a0012000000000001ffff")
+"""A request of API key 18, version 0, correlation 1, no client id: what a broker answers when it is up."""
+
+_POM = f"""<project><modelVersion>4.0.0</modelVersion>
+<groupId>pks</groupId><artifactId>kafka-broker</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_{SCALA}</artifactId><version>{KAFKA}</version></dependency>
+<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>{_LOG4J_BINDING}</version></dependency>
+</dependencies></project>
+"""
+
+_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    # One node holds the only copy of everything.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "4",
+    # A member that died is noticed soon, and a new group waits for nobody.
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "log.retention.hours": "-1",
+}
+
+
+class BrokerUnavailable(Exception):
+    """No broker can be started here; the text says what is missing and what to do."""
+
+
+def jars() -> Path:
+    """The folder of the broker's jars, fetched from the Maven repository on first use. Raises BrokerUnavailable."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "pks" / f"kafka-{KAFKA}"
+    if folder.is_dir():
+        return folder
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise BrokerUnavailable(
+            f"expected the jars of Apache Kafka {KAFKA} in {folder} or Maven (mvn) to fetch them, found neither: "
+            f"install Maven"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fetched = folder.with_name(f"{folder.name}.{uuid4().hex}")
+    fetched.mkdir()
+    try:
+        pom = fetched / "pom.xml"
+        pom.write_text(_POM, encoding="utf-8")
+        command = [maven, "-q", "-B", "-f", str(pom), _COPY]
+        command += [f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"]
+        found = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=_FETCH_SECONDS_MAX, check=False
+        )
+        if found.returncode:
+            raise BrokerUnavailable(
+                f"expected Maven to fetch Apache Kafka {KAFKA}, found: {(found.stdout + found.stderr)[-2_000:]}"
+            )
+        try:
+            fetched.rename(folder)
+        except OSError:  # another process was faster
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+    return folder
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on now."""
+    held = [socket.socket() for _ in range(number)]
+    try:
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+class LocalBroker:
+    """One broker with its data in a folder; `start`, `kill` and `start` again keep what it holds.
+
+    `settings` are added to its `server.properties`; `java_options` go to the virtual machine.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    ) -> None:
+        self.folder = folder
+        self.port, self._controller_port = free_ports(2)
+        self._settings = dict(settings or {})
+        self._java_options = list(java_options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Host and port for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "LocalBroker":
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers. Raises BrokerUnavailable."""
+        java = shutil.which("java")
+        if java is None:
+            raise BrokerUnavailable(
+                "expected Java 17 or newer to run Apache Kafka, found no java: install it"
+            )
+        classes = f"{jars()}/*"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties = self.folder / "server.properties"
+        if not properties.exists():
+            self._format(java, classes, properties)
+        with (self.folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [
+                    *_die_with_parent(),
+                    java,
+                    *self._java_options,
+                    "-cp",
+                    classes,
+                    "kafka.Kafka",
+                    str(properties),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    def _format(self, java: str, classes: str, properties: Path) -> None:
+        settings = {
+            **_SETTINGS,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "log.dirs": str(self.folder / "data"),
+            **self._settings,
+        }
+        written = properties.with_suffix(".new")
+        written.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+        identity = base64.urlsafe_b64encode(UUID(int=uuid4().int).bytes).decode().rstrip("=")
+        command = [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.tools.StorageTool"]
+        # With static voters named in the settings the node formats its own part.
+        command += ["format", "-t", identity, "-c", str(written)]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if found.returncode:
+            raise BrokerUnavailable(
+                f"expected the broker's folder to be formatted, found: {found.stdout}{found.stderr}"
+            )
+        written.rename(properties)
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS_MAX
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                state = (
+                    f"it ended with {self._process.returncode}"
+                    if self._process.returncode is not None
+                    else "silence"
+                )
+                tail = (self.folder / "broker.log").read_text(encoding="utf-8", errors="replace")[-2_000:]
+                raise BrokerUnavailable(
+                    f"expected the broker to answer on {self.address}, found {state}: {tail}"
+                )
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as link:
+                link.sendall(_API_VERSIONS)
+                return len(link.recv(8)) == 8
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End it at once, as a power cut of its machine would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """Let it shut down in order."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS_MAX)
+        self.kill()
+
+
+def _die_with_parent() -> list[str]:
+    """What to put before a command so that it ends with the thread that starts it, where the system has that."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
