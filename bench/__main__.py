@@ -27,7 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help=f"compare with the last run; exit 1 where a ratio is more than {history.REGRESSION:.0%} worse",
+        help=f"compare with the last release; exit 1 where a ratio is more than {history.REGRESSION:.0%} worse",
+    )
+    parser.add_argument(
+        "--keep-release", action="store_true", help="keep the run as what this version reaches"
     )
     options = parser.parse_args(arguments)
     for name in options.names:
@@ -35,11 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
             found = f"expected a figure of {', '.join(available())}, found {name!r}"
             print(f"python -m bench: {found}", file=sys.stderr)
             return 2
-    before = history.last() if options.compare else None
+    before = (history.released() or history.last()) if options.compare else None
     progress = None if options.json else lambda row: print(f"measured {row.name}", file=sys.stderr)
     rows = run(options.names, options.fills, progress)
     measured = history.describe(rows, history.command_line())
-    path = history.keep(measured)
+    path = history.keep_release(measured) if options.keep_release else history.keep(measured)
     worse = [] if before is None else history.regressions(before, measured)
     if options.json:
         document = msgspec.to_builtins(measured)
@@ -51,8 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
         print_run(measured)
         print(f"kept as {path}")
         if options.compare:
-            print("\n".join(worse) or f"no regression against {before.at if before else 'no earlier run'}")
+            print("\n".join(worse) or f"no regression against {_named(before)}")
     return 1 if worse else 0
+
+
+def _named(before: history.Run | None) -> str:
+    return f"{before.versions['pks']}, measured {before.at}" if before else "anything: nothing was kept yet"
 
 
 def print_run(measured: history.Run) -> None:

@@ -1,6 +1,7 @@
-"""What was measured before, on this machine: one JSON file a run under `bench/history/`, and the comparison with it.
+"""What was measured before: one JSON file a run under `bench/history/`, one a release under `bench/releases/`.
 
-Ratios to the reference of the same run are compared, not the figures: a busy or another machine moves both.
+Runs stay on the machine; what a release reached belongs to the project. Ratios to the reference of the same run are
+compared, not the figures: a busy or another machine moves both.
 """
 
 import os
@@ -17,6 +18,7 @@ import msgspec
 from bench.row import Row
 
 FOLDER = Path(__file__).parent / "history"
+RELEASES = Path(__file__).parent / "releases"
 REGRESSION = 0.15
 """By what share a ratio may get worse before it is reported."""
 
@@ -67,6 +69,24 @@ def last(folder: Path = FOLDER) -> Run | None:
     """The newest run that was kept; None where there is none."""
     files = sorted(folder.glob("*.json"))
     return msgspec.json.decode(files[-1].read_bytes(), type=Run) if files else None
+
+
+def released(folder: Path = RELEASES) -> Run | None:
+    """What the last release reached; None where none was kept."""
+    files = sorted(folder.glob("*.json"), key=lambda path: [int(part) for part in path.stem.split(".")])
+    return msgspec.json.decode(files[-1].read_bytes(), type=Run) if files else None
+
+
+def keep_release(run: Run, folder: Path = RELEASES) -> Path:
+    """Write a run as what this version reaches; rows that it did not measure stay as they were."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{run.versions['pks']}.json"
+    if path.exists():
+        rows = {row.name: row for row in msgspec.json.decode(path.read_bytes(), type=Run).rows}
+        rows |= {row.name: row for row in run.rows}
+        run = Run(run.at, run.command, run.machine, run.versions, list(rows.values()))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+    return path
 
 
 def keep(run: Run, folder: Path = FOLDER) -> Path:

@@ -13,12 +13,12 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="NAME...",
-            help="lots, capture, positions, both, replay, commit, shared-memory, latency; all where none.",
+            help="A figure of docs/performance.md: lots, capture, positions, both, ...; all where none.",
         ),
     ] = None,
     fills: Annotated[int | None, typer.Option(min=1_000, max=10_000_000, help="Fills a figure.")] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Compare with the last run; exit 1 where a ratio is 15 % worse.")
+        bool, typer.Option("--compare", help="Compare with the last release; exit 1 where a ratio is 15 % worse.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:

@@ -35,3 +35,19 @@ def test_of_times_less_is_better_and_figures_without_reference_are_compared_them
     assert len(history.regressions(before, slower)) == 1
     assert history.regressions(slower, before) == []
     assert history.regressions(before, _run(a=Row("a", 1.1, "ms", higher_is_better=False))) == []
+
+
+def test_a_release_is_found_by_its_version_and_keeps_what_was_not_measured_again(tmp_path: Path) -> None:
+    assert history.released(tmp_path) is None
+    first = _run(a=Row("a", 1.0, "fills/s"), b=Row("b", 2.0, "fills/s"))
+    first.versions["pks"] = "0.9.0"
+    later = _run(a=Row("a", 5.0, "fills/s"))
+    later.versions["pks"] = "0.10.0"
+    history.keep_release(first, tmp_path)
+    history.keep_release(later, tmp_path)
+    assert history.released(tmp_path) == later
+    again = _run(b=Row("b", 7.0, "fills/s"))
+    again.versions["pks"] = "0.10.0"
+    history.keep_release(again, tmp_path)
+    found = history.released(tmp_path)
+    assert found is not None and [(row.name, row.value) for row in found.rows] == [("a", 5.0), ("b", 7.0)]
