@@ -39,13 +39,16 @@ def encode_exacts(numbers: Iterable[Decimal | None]) -> tuple[list[float], list[
             exacts += (mantissa, 0, -len(fraction), 0)
         elif -_WORD_MAX <= mantissa < 0:
             exacts += (mantissa, -1, -len(fraction), 0)
+        elif -EXACT_MAX <= mantissa <= EXACT_MAX:
+            low = mantissa & EXACT_MASK
+            exacts += (low - (1 << 64) if low > _WORD_MAX else low, mantissa >> 64, -len(fraction), 0)
         else:
             exacts += _encode_slowly(number)
     return floats, exacts
 
 
 def _encode_slowly(number: Decimal) -> tuple[int, int, int, int]:
-    """Numbers in scientific notation, and those of more than 63 bits."""
+    """Numbers in scientific notation, and those of more than 127 bits."""
     mantissa, exponent = _split(number)
     flags = 0
     if not -EXACT_MAX <= mantissa <= EXACT_MAX:
