@@ -8,7 +8,8 @@ every stage has caught up, none has stopped, and commits succeed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.embedded.log import EmbeddedLog, TopicPartition
+from connectors.embedded.contents import TopicPartition
+from connectors.embedded.log import EmbeddedLog
 from topology.app import StageApp
 from topology.settings import Settings
 

@@ -18,9 +18,10 @@ from faust.types.tuples import TP, ConsumerMessage
 
 from connectors.embedded.assignment import assign_all
 from connectors.embedded.commits import whole_commits
+from connectors.embedded.contents import TopicPartition
 from connectors.embedded.errors import StateError
 from connectors.embedded.layout import LogRecord
-from connectors.embedded.log import EmbeddedLog, TopicPartition
+from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.producer import TIMESTAMP_HEADER
 from connectors.embedded.shared import claim_group
 

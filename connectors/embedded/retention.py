@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from rocksdict import WriteBatch
 
 from connectors.embedded import layout
+from connectors.embedded.contents import TopicDefinition
 from connectors.embedded.layout import LogRecord
-from connectors.embedded.log import EmbeddedLog, TopicDefinition
+from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import PACKED_KEY
 
 SLICE_RECORDS_MAX = 500
