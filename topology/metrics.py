@@ -149,6 +149,11 @@ class _WorkerCollector(Collector):
             value=self._log.durable_sequence,
         )
         yield CounterMetricFamily(
+            "pks_log_listener_failures",
+            "Times that something which waits for commits failed when it was told of one; the commit stands.",
+            value=self._log.listener_failures,
+        )
+        yield CounterMetricFamily(
             "pks_shared_memory_alarms",
             "Times that shared memory had no room, since the worker started.",
             value=sum(getattr(observer, "alarms", 0) for observer in self._observers),

@@ -8,15 +8,16 @@ Guarantees: a transaction is in the log whole or not at all; offsets of a topic 
 """
 
 import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from connectors.embedded.contents import LogContents, TopicPartition
+from connectors.embedded.contents import End, LogContents, TopicPartition
 from connectors.embedded.database import (
     OwnerLock,
     database_exists,
@@ -32,6 +33,7 @@ from connectors.embedded.watermark import Watermark
 
 SyncPolicy = Literal["always", "group", "os"]
 Listener = Callable[[list[TopicPartition]], None]
+_logger = logging.getLogger(__name__)
 
 
 class EmbeddedLog(LogContents):
@@ -57,6 +59,7 @@ class EmbeddedLog(LogContents):
         self._write_options = WriteOptions()
         self._write_options.sync = sync == "always"
         self._listeners: list[Listener] = []
+        self.listener_failures = 0
         self._synced = 0
         self.closed = False
         self.failed: str | None = None
@@ -134,9 +137,32 @@ class EmbeddedLog(LogContents):
         return EmbeddedTransaction(self)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after each commit with the topic partitions that grew; returns how to stop it."""
+        """Call `listener` after each commit with the topic partitions that grew; returns how to stop it.
+
+        What a listener raises is logged and counted (`listener_failures`); the commit stands.
+        """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def committed_to(self, ends: Mapping[TopicPartition, End], sequence: int, appended_at: int) -> None:
+        """Note what a transaction has written, and tell who listens, for `EmbeddedTransaction`.
+
+        A listener that fails has failed by itself: what is written is committed, and whoever wrote it must not
+        take it for undone.
+        """
+        self._ends.update(ends)
+        self.sequence = sequence
+        self.appended_at = appended_at
+        if not ends:
+            return
+        grown = list(ends)
+        for listener in tuple(self._listeners):
+            try:
+                listener(grown)
+            except Exception as error:
+                self.listener_failures += 1
+                name = getattr(listener, "__qualname__", repr(listener))
+                _logger.error("listener %s of the log failed: %r", name, error, exc_info=error)
 
     def write(self, batch: WriteBatch) -> None:
         """Write a batch, for `EmbeddedTransaction` and `retention`. Raises CommitError."""

@@ -100,13 +100,5 @@ class EmbeddedTransaction:
         if self._sequence != log.sequence + sum(end.offset - base for base, end in self._ends.values()):
             raise CommitError("expected no commit since this transaction began, found one; begin again")
         log.write(self._batch)
-        log.sequence = self._sequence
-        log.appended_at = self._now
-        grown: list[TopicPartition] = []
-        for place, (_, end) in self._ends.items():
-            log._ends[place] = end
-            grown.append(place)
-        if grown:
-            for listener in log._listeners:
-                listener(grown)
+        log.committed_to({place: end for place, (_, end) in self._ends.items()}, self._sequence, self._now)
         return self._sequence

@@ -135,6 +135,7 @@ def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):
         'pks_lag_events{partition="0",stage="trade_capture"} 0.0',
         'pks_dead_letters_total{stage="trade_capture"} 0.0',
         "pks_shared_memory_alarms_total 0.0",
+        "pks_log_listener_failures_total 0.0",
     ):
         assert line in metrics
     steps = next(line for line in metrics if line.startswith('pks_step_seconds_count{stage="positions"}'))

@@ -126,6 +126,19 @@ def test_listeners_hear_what_grew_until_they_stop(log: EmbeddedLog):
     assert [sorted(grown) for grown in heard] == [[("a", 1), ("b", 0)]]
 
 
+def test_a_listener_that_fails_takes_no_commit_back_and_no_news_from_others(log: EmbeddedLog):
+    def fail(grown: list[tuple[str, int]]) -> None:
+        raise RuntimeError("expected a loop, found none")
+
+    heard: list[list[tuple[str, int]]] = []
+    log.subscribe(fail)
+    log.subscribe(heard.append)
+    assert append(log, "a", b"1") == 1
+    assert append(log, "a", b"2") == 2
+    assert values(log) == [b"1", b"2"] and heard == [[("a", 0)]] * 2
+    assert log.listener_failures == 2 and log.failed is None
+
+
 # -- tables ---------------------------------------------------------------------------------------------------------
 
 
