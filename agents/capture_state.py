@@ -9,13 +9,15 @@ Families of keys (first byte):
     k               the clock: ticks seen
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from agents.counters import Counters
+from agents.stage import Refusal
 from domain.capture.booking import Booker
+from domain.capture.definitions import definition_fault
 from domain.capture.lifecycle import TradeRecord
 from domain.capture.reference import ReferenceData
 from schemas import events, reference
@@ -34,11 +36,11 @@ _KNOWN_A_STEP = 4_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode_record = msgspec.msgpack.Decoder(TradeRecord).decode
 
-_REFERENCE_CLASSES: tuple[tuple[Any, str], ...] = (
-    (wire(reference.Instrument), "instrument"),
-    (wire(reference.Book), "book"),
-    (wire(reference.RoutingRule), "rule"),
-)
+_REFERENCE_KEYS: Mapping[type, tuple[str, str]] = {
+    wire(reference.Instrument): ("Instrument", "instrument"),
+    wire(reference.Book): ("Book", "book"),
+    wire(reference.RoutingRule): ("RoutingRule", "rule"),
+}
 _decode_reference = msgspec.json.Decoder(
     wire(reference.Instrument) | wire(reference.Book) | wire(reference.RoutingRule)
 ).decode
@@ -106,15 +108,17 @@ class CaptureState:
         """An id that was refused after all may come again."""
         self.table.delete(TRADE + trade_id.encode())
 
-    def define(self, definitions: Sequence[Any]) -> None:
-        """Take in reference data."""
+    def define(self, definition: Any) -> Refusal | None:
+        """Take in one piece of reference data, or say why not."""
         self._stale = True
-        for definition in definitions:
-            for kind, name in _REFERENCE_CLASSES:
-                if type(definition) is kind:
-                    key = REFERENCE + kind.__name__.encode() + b"\x00" + getattr(definition, name).encode()
-                    self.table.put(key, encode_event(definition))
-        self.reference.define(definitions)
+        fault = definition_fault(definition)
+        if fault is not None:
+            return Refusal(fault.reason, fault.field, fault.expected, fault.found)
+        self.reference.define([definition])
+        kind, name = _REFERENCE_KEYS[type(definition)]
+        key = REFERENCE + kind.encode() + b"\x00" + getattr(definition, name).encode()
+        self.table.put(key, encode_event(definition))
+        return None
 
     def add_waiting(self, offset: int, index: int, fill: Any) -> None:
         """Let a correction wait for its trade."""

@@ -132,7 +132,7 @@ class Stage:
     """A stage, declared.
 
     `broadcasts` are inputs of one partition that every partition of the stage reads whole, always before the
-    records of `input` that were appended after them.
+    records of `input` that were appended after them. `on_broadcast` takes in one event of them, or refuses it.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Stage:
     open_state: Callable[[TablePartition], Any]
     handler: Callable[[Any, Iterable[Frame], Step], None]
     broadcasts: tuple[Topic, ...] = ()
-    on_broadcast: Callable[[Any, Sequence[Any]], None] | None = None
+    on_broadcast: Callable[[Any, Any], Refusal | None] | None = None
     description: str = ""
 
     @property

@@ -15,8 +15,8 @@ from domain.capture.faults import Fault
 from domain.capture.lifecycle import Change, State, TradeRecord, Verdict, advance, content_digest, decide
 from domain.capture.validation import TEXT_CHARACTERS_MAX, validate
 from schemas import events, topics
-from schemas.frames import wire
-from schemas.identity import derived_id
+from schemas.frames import encode_event, wire
+from schemas.identity import content_id, derived_id
 from schemas.units import Action, LifecycleKind
 
 NAME = "trade_capture"
@@ -227,7 +227,7 @@ def _refuse(offset: int, index: int, fill: Any, fault: Fault, counts: Counts, st
     step.refuse_at(offset, index, fill, refusal)
     step.bucket(topics.REJECTIONS, trade_id).append(
         _TradeRejected(
-            event_id=derived_id(event_id or f"{offset}.{index}", "cr", 0),
+            event_id=derived_id(_identity(fill), "cr", 0),
             correlation_id=fill.correlation_id[:TEXT_CHARACTERS_MAX] or event_id,
             causation_id=event_id,
             source=fill.source[:TEXT_CHARACTERS_MAX],
@@ -240,6 +240,13 @@ def _refuse(offset: int, index: int, fill: Any, fault: Fault, counts: Counts, st
             event_time=fill.executed_at,
         )
     )
+
+
+def _identity(fill: Any) -> str:
+    """The event id of a fill that is refused; a function of its content where it has none that can be used."""
+    if 0 < len(fill.event_id) <= TEXT_CHARACTERS_MAX:
+        return str(fill.event_id)
+    return content_id("fill", encode_event(fill).decode())
 
 
 def _tick(state: CaptureState, tick: Any, step: Step) -> None:

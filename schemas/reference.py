@@ -4,10 +4,10 @@ Capture reads them; no stage that keeps books does, since every trade carries it
 """
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Annotated
+from dataclasses import field, fields
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from schemas.events import Event, Identifier, PositiveNumber
@@ -67,3 +67,19 @@ class RoutingRule(Event):
     instrument_class: str | None = None
     strategy: str | None = None
     active: bool = True
+
+
+_CLASSES: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (Instrument, Book, RoutingRule)}
+
+
+def invalid_field(definition: Any) -> tuple[str, str, str] | None:
+    """Of a definition's wire twin, which is not validated: the first field that is not valid, what was expected,
+    and what was found."""
+    kind = _CLASSES[type(definition).__name__]
+    try:
+        kind(**{each.name: getattr(definition, each.name) for each in fields(kind)})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        expected = fault["msg"].removeprefix("Value error, expected ")
+        return ".".join(str(part) for part in fault["loc"]), expected, repr(fault["input"])
+    return None

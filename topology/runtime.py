@@ -23,7 +23,7 @@ from schemas.frames import BadEvent, encode_event, join_frames, wire
 from schemas.identity import derived_id
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
-from schemas.topics import TOPIC_BY_NAME
+from schemas.topics import TOPIC_BY_NAME, Topic
 from tables.partition import TablePartition
 from topology.log import Log, LogStore, Record, Transaction
 
@@ -35,6 +35,9 @@ CHANGELOG_BYTES_MAX = 512 * 1024
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
+
+REFUSED_DEFINITIONS = "refused definitions"
+"""The source under which reference data is counted that cannot be taken in; what is taken in is no counted input."""
 
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
@@ -86,6 +89,7 @@ class PartitionRunner:
             )
         self.next_offset = self._committed(stage.input.name, partition)
         self._broadcast_offsets = {topic.name: self._committed(topic.name, 0) for topic in stage.broadcasts}
+        self._dead_broadcasts: list[tuple[str, DeadEvent]] = []
 
     @property
     def group(self) -> str:
@@ -138,13 +142,15 @@ class PartitionRunner:
             dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
         for offset, index, event, refusal in step.refusals:
             dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
+        dead_broadcasts = self._reported_broadcasts()
         report = StepReport(
             records=len(fresh),
             events=frames.events,
-            dead_letters=len(dead),
+            dead_letters=len(dead) + len(dead_broadcasts),
             touched=step.touched,
         )
-        return Prepared(self, step, dead, fresh[-1].offset + 1 if fresh else None, broadcast_offsets, report)
+        next_offset = fresh[-1].offset + 1 if fresh else None
+        return Prepared(self, step, dead, dead_broadcasts, next_offset, broadcast_offsets, report)
 
     def rollback(self) -> None:
         """Forget whatever the running step has done."""
@@ -168,21 +174,46 @@ class PartitionRunner:
         _logger.error("partition stopped", stage=self.stage.name, partition=self.partition, reason=reason)
 
     def _apply_broadcasts(self) -> dict[str, int]:
-        on_broadcast = self.stage.on_broadcast
+        self._dead_broadcasts = []
         offsets = dict(self._broadcast_offsets)
         for topic in self.stage.broadcasts:
             offset = offsets[topic.name]
-            if on_broadcast is None or self._log.end_offset(topic.name, 0) <= offset:
+            if self._log.end_offset(topic.name, 0) <= offset:
                 continue
             while found := self._log.read(topic.name, 0, offset, BROADCAST_RECORDS_MAX, 1 << 20):
                 for record in found:
-                    events_found = topic.codec.decode_each(record.value or b"")
-                    on_broadcast(
-                        self.state, [event for event in events_found if not isinstance(event, BadEvent)]
-                    )
+                    self._apply_broadcast(topic, record)
                 offset = found[-1].offset + 1
             offsets[topic.name] = offset
         return offsets
+
+    def _apply_broadcast(self, topic: Topic, record: Record) -> None:
+        """Give the stage the events of a record, and note those that it cannot take in."""
+        value = record.value or b""
+        for index, event in enumerate(topic.codec.decode_each(value)):
+            refusal: Refusal | None
+            if isinstance(event, BadEvent):
+                original, refusal = event.original, Refusal(event.reason, kind="unreadable")
+            else:
+                original, refusal = b"", self._broadcast_refusal(event)
+            if refusal is not None:
+                original = original or _original_bytes([record], record.offset, index, event)
+                self._dead_broadcasts.append((topic.name, (record.offset, index, original, refusal)))
+
+    def _broadcast_refusal(self, event: Any) -> Refusal | None:
+        try:
+            return None if self.stage.on_broadcast is None else self.stage.on_broadcast(self.state, event)
+        except (InvariantBroken, MemoryError):
+            raise
+        except Exception as error:
+            # As with any other event: a defect that one meets holds up no other.
+            _logger.error("definition failed", stage=self.stage.name, error=repr(error))
+            self.state.rollback()
+            return Refusal(f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX], kind="failed")
+
+    def _reported_broadcasts(self) -> list[tuple[str, DeadEvent]]:
+        """What this partition says of them: each partition reads them all, and the first one speaks for all."""
+        return self._dead_broadcasts if self.partition == 0 else []
 
     def _count_refused(self, source: str, number: int) -> None:
         counts = self.state.counters.of(source)
@@ -212,6 +243,8 @@ class PartitionRunner:
             self._count_refused(UNREADABLE, len(frames.unreadable))
         for event, _ in frames.failed.values():
             self._count_refused(event.source, 1)
+        if self._reported_broadcasts():
+            self._count_refused(REFUSED_DEFINITIONS, len(self._dead_broadcasts))
         self.state.before_commit()
         return step, broadcast_offsets
 
@@ -257,19 +290,23 @@ class PartitionRunner:
             # How far into its changelog the table has come, so that a restart restores nothing that it has.
             transaction.put(self.stage.table.name, partition, RESTORED_KEY, encode_offset(offset))
         if prepared.dead:
-            self._write_dead_letters(transaction, prepared.dead)
+            self._write_dead_letters(transaction, self.stage.input.name, partition, prepared.dead)
+        for name, letter in prepared.dead_broadcasts:
+            self._write_dead_letters(transaction, name, 0, [letter])
         for name, offset in prepared.broadcast_offsets.items():
             if offset != self._broadcast_offsets[name]:
                 transaction.commit_offset(self._group_of(name), name, 0, offset)
         if prepared.next_offset is not None:
             transaction.commit_offset(self.group, self.stage.input.name, partition, prepared.next_offset)
 
-    def _write_dead_letters(self, transaction: Transaction, dead: list[DeadEvent]) -> None:
+    def _write_dead_letters(
+        self, transaction: Transaction, topic_name: str, partition: int, dead: list[DeadEvent]
+    ) -> None:
         name = self.stage.input.dead_letters
         if name is None:
             raise InvariantBroken(f"expected dead letters declared for {self.stage.input.name}, found none")
         topic = TOPIC_BY_NAME[name]
-        source = f"{self.stage.input.name}/{self.partition}"
+        source = f"{topic_name}/{partition}"
         for offset, index, original, refusal in dead:
             identity = derived_id(f"{source}@{offset}.{index}", f"{self.stage.name}/dead", 0)
             letter = _DeadLetter(
@@ -278,8 +315,8 @@ class PartitionRunner:
                 reason=refusal.reason,
                 kind=refusal.kind,
                 stage=self.stage.name,
-                topic=self.stage.input.name,
-                partition=self.partition,
+                topic=topic_name,
+                partition=partition,
                 offset=offset,
                 index=index,
                 original=original,
@@ -300,6 +337,7 @@ class Prepared:
     runner: PartitionRunner
     step: Step
     dead: list[DeadEvent]
+    dead_broadcasts: list[tuple[str, DeadEvent]]
     next_offset: int | None
     broadcast_offsets: dict[str, int]
     report: StepReport

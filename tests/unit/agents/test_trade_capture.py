@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from domain.capture.booking import Booker
+from domain.capture.reference import ReferenceData
 from schemas import topics
 from schemas.frames import encode_event
 from schemas.units import Action, LifecycleKind, Regime, Side
@@ -21,6 +23,7 @@ from tests.support import (
     TradeBooked,
     fill,
 )
+from topology.verify import verify
 
 HOUR = 3_600
 
@@ -374,11 +377,14 @@ def test_the_last_definition_holds_also_after_a_restart(books: Books):
     assert [booked.multiplier for booked in bookings(books)] == [3, 3]
 
 
-def test_a_failing_fill_does_not_lose_the_reference_data_of_its_step(books: Books):
+def test_a_failing_fill_does_not_lose_the_reference_data_of_its_step(books: Books, monkeypatch):
+    def business_date(self, book, executed_at):
+        if book == "ODD":
+            raise ZeroDivisionError("a defect")
+        return "2026-01-05"
+
+    monkeypatch.setattr(Booker, "business_date", business_date)
     books.book(fill("t0"))
-    books.define(
-        Book(event_id="b", book="ODD", time_zone="Nowhere/At_All")
-    )  # its business dates cannot be found
     books.define(Instrument(event_id="i", instrument="X", multiplier=Decimal(7)))
     books.book(fill("t1", book="ODD"), fill("t2", book="B2"))
     (letter,) = books.dead_letters()
@@ -387,6 +393,89 @@ def test_a_failing_fill_does_not_lose_the_reference_data_of_its_step(books: Book
     books.reopen()
     books.book(fill("t3", book="B3"))
     assert bookings(books)[-1].multiplier == 7
+
+
+BAD_DEFINITIONS = {
+    "no JSON": (topics.INSTRUMENTS, b"\xff garbage", ("unreadable", "")),
+    "another event": (
+        topics.BOOKS,
+        b'[{"type":"Instrument","event_id":"i","instrument":"X"}]',
+        ("unreadable", ""),
+    ),
+    "a number that is none": (
+        topics.INSTRUMENTS,
+        b'[{"type":"Instrument","event_id":"i","instrument":"X","multiplier":"NaN"}]',
+        ("rejected", "multiplier"),
+    ),
+    "a time zone that is none": (
+        topics.BOOKS,
+        b'[{"type":"Book","event_id":"b","book":"B1","time_zone":"Nowhere/At_All"}]',
+        ("rejected", "time_zone"),
+    ),
+    "a wrong check digit": (
+        topics.INSTRUMENTS,
+        b'[{"type":"Instrument","event_id":"i","instrument":"X","identifiers":{"isin":"US0378331006"}}]',
+        ("rejected", "isin"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DEFINITIONS)
+def test_a_definition_that_cannot_be_taken_in_is_one_dead_letter_with_its_bytes(tmp_path: Path, name: str):
+    topic, value, said = BAD_DEFINITIONS[name]
+    with Books(tmp_path / "data", partitions=4) as books:
+        books.append(topic, "X", [value])
+        books.define(Instrument(event_id="j", instrument="Y", multiplier=Decimal(7)))
+        books.book(*(fill(f"t{number}", instrument="Y") for number in range(40)))
+        (letter,) = books.dead_letters()
+        assert (letter.kind, letter.field) == said
+        assert letter.original in (value, value[1:-1])
+        assert (letter.topic, letter.partition, letter.offset) == (topic.name, 0, 0)
+        assert {booked.multiplier for booked in bookings(books)} == {Decimal(7)}
+        assert (books.counts().applied, books.counts().refused) == (40, 1)
+        books.reopen()
+        books.book(*(fill(f"u{number}", instrument="Y") for number in range(40)))
+        assert len(books.dead_letters()) == 1
+        assert not [check.name for check in verify(books.log) if not check.ok]
+
+
+def test_a_definition_that_the_code_fails_on_holds_up_neither_the_others_nor_the_fills(
+    books: Books, monkeypatch
+):
+    real = ReferenceData.define
+
+    def define(self, definitions):
+        found = list(definitions)
+        if any(getattr(each, "currency", "") == "BAD" for each in found):
+            raise ZeroDivisionError("a defect")
+        real(self, found)
+
+    monkeypatch.setattr(ReferenceData, "define", define)
+    for name, currency in (("X", "USD"), ("Y", "BAD"), ("Z", "EUR")):
+        books.define(Instrument(event_id=name, instrument=name, currency=currency))
+    books.book(*(fill(f"t{name}", instrument=name, book=name) for name in "XYZ"))
+    (letter,) = books.dead_letters()
+    assert letter.kind == "failed" and b"BAD" in letter.original
+    assert [booked.settlement_currency for booked in bookings(books)] == ["USD", "", "EUR"]
+
+
+def test_a_fill_refused_twice_is_two_dead_letters_and_one_rejection_told_twice(books: Books):
+    bad = fill("t1", settlement_date="never")
+    books.book(bad)
+    books.book(bad)
+    letters, rejections = books.dead_letters(), books.events(topics.REJECTIONS)
+    assert len({letter.event_id for letter in letters}) == len(letters) == 2
+    assert [rejection.event_id for rejection in rejections] == [f"{bad.event_id}.cr0"] * 2
+    assert books.counts().refused == 2
+
+
+def test_rejections_of_fills_without_an_event_id_have_ids_of_their_own(tmp_path: Path):
+    with Books(tmp_path / "data", partitions=4) as books:
+        for number in range(40):  # each at offset 0, 1, ... of its partition
+            books.fills(fill(f"t{number}", event_id="", settlement_date="never"))
+        books.run()
+        ids = [rejection.event_id for rejection in books.events(topics.REJECTIONS)]
+        assert len(set(ids)) == len(ids) == 40
 
 
 def test_sides_are_signs(books: Books):
