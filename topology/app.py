@@ -10,7 +10,7 @@ a commit that fails is tried again until it succeeds, and `trouble` says so mean
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -24,6 +24,7 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.shared import share_log
 from connectors.embedded.store import TABLE_OPTION
 from connectors.embedded.tables import TableManager
+from topology.log import Record
 from topology.runtime import PartitionRunner, StepReport, step_together
 from topology.settings import Settings
 from topology.stages import Observer
@@ -37,7 +38,7 @@ _RESTORE_SECONDS_MAX = 3_600.0
 _UNUSED_PORT = 6066
 
 StepObserver = Callable[[Stage, Sequence[tuple[PartitionRunner, StepReport]], float], None]
-Event = Any
+Batch = Mapping[Any, Sequence[Record]]
 _logger = structlog.get_logger(__name__)
 
 
@@ -59,6 +60,9 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.settings = settings
         self.runners: dict[int, PartitionRunner] = {}
         self.trouble: str | None = None
+        # What the embedded consumer hands on as one message a step.
+        self.batched_topics = frozenset({stage.input.name})
+        self.batch_records_max, self.batch_bytes_max = settings.step_events_max, settings.step_bytes_max
         self._opened = log.reopened
         self.listener = listener
         self._observers = observers
@@ -139,51 +143,32 @@ class StageApp(faust.App):  # type: ignore[misc]
     async def _run(self, stream: Any) -> None:
         source = stream.noack()
         async for event in source.events():
-            waiting = self._take_waiting(source.channel.queue, event)
-            if await self._apply(waiting):
-                for partition, events in waiting.items():
-                    if self.runners[partition].stopped is None:
-                        for applied in events:
-                            applied.ack()
+            records = event.message.records
+            if await self._apply(records):
+                for tp, part in records.items():
+                    if self.runners[tp.partition].stopped is None:
+                        self.consumer.acknowledge(tp, part[-1].offset)
                     else:
-                        self._leave(partition)
+                        self._leave(tp)
 
-    def _take_waiting(self, queue: Any, first: Event) -> dict[int, list[Event]]:
-        """The first event and what waits behind it, by partition: whole commits, until a step is full."""
-        generation = self.consumer_generation_id
-        events_max, bytes_max = self.settings.step_events_max, self.settings.step_bytes_max
-        waiting: dict[int, list[Event]] = {first.message.partition: [first]}
-        count, size, commit = 1, len(first.message.value or b""), first.message.timestamp
-        while not queue.empty():
-            full = count >= events_max or size >= bytes_max
-            if full and queue._queue[0].message.timestamp != commit:
-                break
-            event = queue.get_nowait()
-            message = event.message
-            if message.generation_id != generation:
-                continue
-            waiting.setdefault(message.partition, []).append(event)
-            count, size, commit = count + 1, size + len(message.value or b""), message.timestamp
-        return waiting
-
-    async def _apply(self, waiting: dict[int, list[Event]]) -> bool:
+    async def _apply(self, records: Batch) -> bool:
         """One step of the partitions that still run; False where the App stopped before it could be committed."""
         pause = RETRY_SECONDS_FIRST
-        while not self._step(waiting):
+        while not self._step(records):
             await self.sleep(pause)
             pause = min(2 * pause, RETRY_SECONDS_MAX)
             if self.should_stop:
                 return False
         return True
 
-    def _step(self, waiting: dict[int, list[Event]]) -> bool:
+    def _step(self, records: Batch) -> bool:
         """Try the step; False where it could not be committed."""
         if self._opened != self.embedded.reopened:
             self._open_partitions()
         work = [
-            (self.runners[partition], [event.message for event in events])
-            for partition, events in waiting.items()
-            if self.runners[partition].stopped is None
+            (self.runners[tp.partition], part)
+            for tp, part in records.items()
+            if self.runners[tp.partition].stopped is None
         ]
         started = time.perf_counter()
         try:
@@ -200,12 +185,9 @@ class StageApp(faust.App):  # type: ignore[misc]
             self._on_step(self.stage, reports, time.perf_counter() - started)
         return True
 
-    def _leave(self, partition: int) -> None:
+    def _leave(self, tp: Any) -> None:
         """Read no more of a partition that stopped."""
-        consumer = self.consumer
-        consumer.pause_partitions(
-            {tp for tp in consumer.assignment() if tp == (self.stage.input.name, partition)}
-        )
+        self.consumer.pause_partitions({tp})
 
 
 def build_app(

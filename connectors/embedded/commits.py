@@ -35,20 +35,26 @@ def whole_commits(
     return whole or dict(found)
 
 
-def first_commits(found: Mapping[Key, list[LogRecord]], bytes_min: int) -> dict[Key, list[LogRecord]]:
-    """The first of these commits that hold at least `bytes_min` together (small ones are taken together).
+def first_commits(
+    found: Mapping[Key, list[LogRecord]], bytes_min: int, records_min: int | None = None
+) -> dict[Key, list[LogRecord]]:
+    """The first of these commits that hold at least `bytes_min`, or `records_min`, together.
 
     A large commit stays alone: what two of them hold may lie side by side in time, and partitions that are merged
     by time would run apart over both.
     """
     sizes: dict[int, int] = {}
+    numbers: dict[int, int] = {}
     for records in found.values():
         for record in records:
-            sizes[record.appended_at] = sizes.get(record.appended_at, 0) + len(record.value or b"")
-    taken, last = 0, 0
+            commit = record.appended_at
+            sizes[commit] = sizes.get(commit, 0) + len(record.value or b"")
+            numbers[commit] = numbers.get(commit, 0) + 1
+    size, number, last = 0, 0, 0
     for last in sorted(sizes):
-        taken += sizes[last]
-        if taken >= bytes_min:
+        size += sizes[last]
+        number += numbers[last]
+        if size >= bytes_min or (records_min is not None and number >= records_min):
             break
     first = {
         key: [record for record in records if record.appended_at <= last] for key, records in found.items()

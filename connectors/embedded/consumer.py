@@ -3,8 +3,8 @@
 Owns: one App's places in the log, what it was handed and what it has acknowledged.
 Assumes: the App's event loop; appends may come from other threads, they only wake it.
 Guarantees: each partition's records are delivered in order and without a gap from the committed offset on (a
-gap that no retention made ends the App); a commit never passes a record that is not acknowledged; what waits
-between the log and the streams is bounded in records and bytes.
+gap that no retention made ends the App), one by one or in batches (`connectors.embedded.messages`); a commit never
+passes a record that is not acknowledged; what waits between the log and the streams is bounded in records and bytes.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from faust.transport.consumer import Consumer as FaustConsumer
-from faust.types.tuples import TP, ConsumerMessage
+from faust.types.tuples import TP
 
 from connectors.embedded.assignment import assign_all
 from connectors.embedded.commits import whole_commits
@@ -22,7 +22,7 @@ from connectors.embedded.contents import TopicPartition
 from connectors.embedded.errors import StateError
 from connectors.embedded.layout import LogRecord
 from connectors.embedded.log import EmbeddedLog
-from connectors.embedded.producer import TIMESTAMP_HEADER
+from connectors.embedded.messages import Batch, bounded, message_of
 from connectors.embedded.shared import claim_group
 
 READ_RECORDS_MAX = 500
@@ -45,6 +45,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self._embedded: EmbeddedLog = self.transport.embedded
         self._group: str = self.app.conf.id
+        self._batched: frozenset[str] = getattr(self.app, "batched_topics", frozenset())
         self._subscription: frozenset[str] = frozenset()
         self._assigned: set[Any] = set()
         self._positions: dict[Any, int] = {}
@@ -267,6 +268,8 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             rooms.append(queue.maxsize - waiting if queue.maxsize else READ_RECORDS_MAX)
             if not waiting:
                 self._largest[tp] = 0
+            elif tp[0] in self._batched:
+                rooms.append(0)  # A batch waits; meanwhile the next one grows in the log.
             elif waiting * self._largest[tp] >= WAITING_BYTES_MAX:
                 rooms.append(0)
             if rooms[-1] <= 0:
@@ -278,9 +281,12 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         """Hand records to the streams until the fetcher stops."""
         try:
             while not (self.should_stop or fetcher.should_stop):
-                records = await self._getmany(self._get_active_partitions(), _IDLE_SECONDS)
-                if records:
-                    await self._deliver(records)
+                found = await self._getmany(self._get_active_partitions(), _IDLE_SECONDS)
+                batch = {tp: found.pop(tp) for tp in tuple(found) if tp.topic in self._batched}
+                if batch:
+                    await self._deliver_batch(batch)
+                if found:
+                    await self._deliver(found)
                     await asyncio.sleep(0)
         except asyncio.CancelledError:
             if not self.app.should_stop:
@@ -313,15 +319,28 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             self._n_acked = 0
             await self.commit()
 
+    async def _deliver_batch(self, found: dict[Any, list[LogRecord]]) -> None:
+        """As one message, up to what a step takes; the rest is read again."""
+        app = self.app
+        records = bounded(found, app.batch_records_max, app.batch_bytes_max)
+        for tp, part in records.items():
+            last = part[-1]
+            self._check_position(tp, part[0], last.offset - len(part) + 1)
+            # Before the callback: a seek while it waits must win.
+            self._positions[tp] = last.offset + 1
+            self._delivered[tp].append(last.offset)
+        await self.callback(Batch(records, app.consumer_generation_id))
+
+    def acknowledge(self, tp: Any, offset: int) -> None:
+        """A batch's part of a partition is done, up to its last offset."""
+        committed, index = self._committed_offset[tp], self._acked_index[tp]
+        if (committed is None or offset >= committed) and offset not in index:
+            index.add(offset)
+            self._acked[tp].append(offset)
+            self._n_acked += 1
+
     def _step_over(self, tp: Any, record: LogRecord, acknowledged: bool) -> None:
-        position = self._positions[tp]
-        if record.offset != position:
-            topic = self._embedded.topics()[tp.topic]
-            if not (topic.compact or topic.retention_seconds or topic.retention_bytes):
-                raise StateError(
-                    f"{self._embedded.folder}: expected offset {position} of {tp.topic}/{tp.partition}, found "
-                    f"{record.offset}; records are missing: restore a backup (docs/operating/damaged-state.md)"
-                )
+        self._check_position(tp, record, record.offset)
         # Before the callback: a seek while it waits must win.
         self._positions[tp] = record.offset + 1
         if acknowledged:
@@ -330,27 +349,19 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         if size > self._largest[tp]:
             self._largest[tp] = size
 
+    def _check_position(self, tp: Any, record: LogRecord, first: int) -> None:
+        """Raises StateError where records from `first` on do not follow what was read last."""
+        position = self._positions[tp]
+        if first != position or record.offset != position:
+            topic = self._embedded.topics()[tp.topic]
+            if not (topic.compact or topic.retention_seconds or topic.retention_bytes):
+                raise StateError(
+                    f"{self._embedded.folder}: expected offset {position} of {tp.topic}/{tp.partition}, found "
+                    f"{record.offset}; records are missing: restore a backup (docs/operating/damaged-state.md)"
+                )
+
     def _to_message(self, tp: Any, record: LogRecord) -> Any:
-        timestamp = record.appended_at / 1e9
-        headers = None
-        if record.headers:
-            headers = [(name, value) for name, value in record.headers if name != TIMESTAMP_HEADER]
-            for name, value in record.headers:
-                if name == TIMESTAMP_HEADER:
-                    timestamp = float(value)
-        return ConsumerMessage(
-            tp.topic,
-            tp.partition,
-            record.offset,
-            timestamp,
-            0,
-            headers,
-            record.key,
-            record.value,
-            None,
-            tp=tp,
-            generation_id=self.app.consumer_generation_id,
-        )
+        return message_of(tp, record, self.app.consumer_generation_id)
 
     # -- commits ------------------------------------------------------------------------------------------------
 

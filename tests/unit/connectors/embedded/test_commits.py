@@ -78,3 +78,8 @@ def test_a_large_commit_is_alone_and_small_ones_are_together(tmp_path):
             offsets.update({partition: records[-1].offset + 1 for partition, records in first.items()})
         assert taken == [{0: 2, 1: 2}, {0: 3, 1: 3}, {1: 1}]
         assert first_commits({}, 100) == {}
+        everything = {partition: log.read("t", partition, 0, 100, 1 << 20) for partition in range(2)}
+        assert {place: len(found) for place, found in first_commits(everything, 1 << 20, 3).items()} == {
+            0: 2,
+            1: 2,
+        }
