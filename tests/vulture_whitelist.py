@@ -69,3 +69,5 @@ _.connection_made
 _.connection_lost
 _.eof_received
 _.data_received
+_.pause_writing
+_.resume_writing

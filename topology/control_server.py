@@ -3,8 +3,9 @@
 Owns: the framing of the owner's side, its bounds, and the coalescing of what has arrived: appends that wait
 together, of whatever connections, are one commit with one frame a partition.
 Guarantees: an append is answered when it is durable, or when it is committed if its sender asks for no more; while
-the stages are behind by too much nothing is read (a fast sender is slowed, never dropped); a message that is no
-request is answered as such, and harms no other.
+the stages are behind by too much nothing is appended, and of a sender that is too far ahead, or that leaves its
+answers unread, nothing is read (it is slowed, never dropped); a message that is no request is answered as such, and
+harms no other.
 """
 
 import asyncio
@@ -31,6 +32,9 @@ from topology.control import (
 
 AHEAD_MAX = 1_024
 """Requests of a connection that may wait for their answers; then no more is read from it."""
+
+AHEAD_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of such requests; one larger request is taken when no other waits."""
 
 _BACKLOG = 128
 _PAUSE_SECONDS = 0.001
@@ -134,14 +138,15 @@ class _Server:
 
 
 class _Pending:
-    """A request whose answer has not been sent: `sequence` is what must be durable first."""
+    """A request whose answer has not been sent: `sequence` is what must be durable first, `size` its bytes."""
 
-    __slots__ = ("reply", "request", "sequence")
+    __slots__ = ("reply", "request", "sequence", "size")
 
-    def __init__(self, request: Request, reply: Reply | None = None) -> None:
+    def __init__(self, request: Request, reply: Reply | None = None, size: int = 0) -> None:
         self.request = request
         self.reply = reply
         self.sequence = 0
+        self.size = size
 
 
 class _Connection(asyncio.Protocol):
@@ -149,6 +154,8 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._buffer = bytearray()
         self._pending: deque[_Pending] = deque()
+        self._pending_bytes = 0
+        self._answers_unread = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
 
@@ -186,9 +193,29 @@ class _Connection(asyncio.Protocol):
                 break
             self._take(bytes(self._buffer[LENGTH.size : end]))
             del self._buffer[:end]
-        if len(self._pending) >= AHEAD_MAX:
+        if self._too_far_ahead():
             self._transport.pause_reading()
         self.flush()
+
+    def _too_far_ahead(self) -> bool:
+        return (
+            self._answers_unread or len(self._pending) >= AHEAD_MAX or self._pending_bytes >= AHEAD_BYTES_MAX
+        )
+
+    def pause_writing(self) -> None:
+        """The other side does not read its answers: read no more of its requests."""
+        self._answers_unread = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads them again."""
+        self._answers_unread = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._too_far_ahead():
+            with contextlib.suppress(RuntimeError):
+                self._transport.resume_reading()
 
     def _take(self, message: bytes) -> None:
         try:
@@ -196,8 +223,9 @@ class _Connection(asyncio.Protocol):
         except msgspec.MsgspecError as error:
             self._pending.append(_Pending(Request(""), Reply(f"expected a request, found: {error}")))
             return
-        pending = _Pending(request)
+        pending = _Pending(request, size=len(message))
         self._pending.append(pending)
+        self._pending_bytes += pending.size
         if request.operation == "append":
             self._server.append_soon(self, pending)
         else:
@@ -226,10 +254,9 @@ class _Connection(asyncio.Protocol):
             message = encode(first.reply)
             found.append(LENGTH.pack(len(message)) + message)
             self._pending.popleft()
+            self._pending_bytes -= first.size
         if found:
             self._transport.write(b"".join(found))
-            if len(self._pending) < AHEAD_MAX:
-                with contextlib.suppress(RuntimeError):
-                    self._transport.resume_reading()
+            self._read_on()
         if self._ending and not self._pending:
             self._transport.close()

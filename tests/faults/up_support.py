@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,18 @@ def environment() -> dict[str, str]:
     }
 
 
+def planted(defect: str) -> list[str]:
+    """`pks` with a defect of `planted_up`."""
+    return [sys.executable, "-m", "tests.faults.planted_up", defect]
+
+
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+def running(
+    folder: Path, *, command: Sequence[str] = COMMAND, **settings: str
+) -> Iterator["subprocess.Popen[str]"]:
     """`pks up` over a folder, ready; killed with -9 at the end if it still runs."""
     process = subprocess.Popen(
-        [*COMMAND, "up", "--data", str(folder), "--json"],
+        [*command, "up", "--data", str(folder), "--json"],
         cwd=folder.parent,
         env={**environment(), **settings},
         stdout=subprocess.PIPE,
