@@ -189,7 +189,8 @@ class LocalBroker:
         identity = base64.urlsafe_b64encode(UUID(int=uuid4().int).bytes).decode().rstrip("=")
         command = [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.tools.StorageTool"]
         # With static voters named in the settings the node formats its own part.
-        command += ["format", "-t", identity, "-c", str(written)]
+        # Joined, for an identity may begin with a dash.
+        command += ["format", f"--cluster-id={identity}", "-c", str(written)]
         found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if found.returncode:
             raise BrokerUnavailable(
