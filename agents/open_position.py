@@ -18,7 +18,7 @@ from agents.stage import InvariantBroken
 from domain.lots.matching import Applied, lot_changes
 from domain.lots.position import Lot, OrderKey, Position, Terms
 from schemas.identity import position_key, split_position_key
-from schemas.numbers import ZERO
+from schemas.numbers import ONE, ZERO
 from schemas.units import LotMethod
 from tables.partition import TablePartition
 from tables.store import Store
@@ -188,6 +188,9 @@ class OpenPosition:
 @lru_cache(maxsize=10_000)
 def encoded_terms(terms: Terms) -> tuple[Terms, msgspec.Raw]:
     """Terms that many positions share, as one object, and their stored form."""
+    if str(terms.multiplier) == "1":
+        # What multiplies by it asks for this one.
+        terms = msgspec.structs.replace(terms, multiplier=ONE)
     return terms, msgspec.Raw(_encode(terms))
 
 

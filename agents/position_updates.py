@@ -18,6 +18,7 @@ REMATCHED_MAX = 500
 
 _position_updated = positional(events.PositionUpdated)
 _RematchedTrade = wire(events.RematchedTrade)
+_POSITIONS = topics.POSITIONS
 
 
 class Figures:
@@ -41,18 +42,8 @@ def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Appli
         cost_basis_delta *= multiplier
     if applied.held_fees is not ZERO:
         cost_basis_delta += applied.held_fees
-    _emit(
-        opened,
-        event,
-        trade.trade_id,
-        step,
-        0,
-        trade.quantity,
-        cost_basis_delta,
-        applied.realised_pnl,
-        applied.net_realised_pnl,
-        trade.fee,
-    )
+    realised, net = applied.realised_pnl, applied.net_realised_pnl
+    _emit(opened, event, trade.trade_id, step, 0, trade.quantity, cost_basis_delta, realised, net, trade.fee)
 
 
 def emit_rematched(
@@ -103,8 +94,18 @@ def _emit(
 ) -> None:
     position = opened.position
     opened.revision += 1
-    currency, event_id = position.terms.currency, event.event_id
-    step.bucket(topics.POSITIONS, opened.book).append(
+    event_id = event.event_id
+    # What is zero is left out, whichever zero it is: a restart must not show. Numbers are dear to spell, and without
+    # fees the net figures are the very same.
+    realised: Decimal | str = position.realised_pnl or ZERO
+    net: Decimal | str = position.net_realised_pnl or ZERO
+    if net is realised and net is not ZERO:
+        net = realised = str(net)
+    realised_delta: Decimal | str = realised_pnl_delta or ZERO
+    net_delta: Decimal | str = net_realised_pnl_delta or ZERO
+    if net_delta is realised_delta and net_delta is not ZERO:
+        net_delta = realised_delta = str(net_delta)
+    step.bucket(_POSITIONS, opened.book).append(
         # In the order of the fields of `PositionUpdated`.
         _position_updated(
             derived_id(event_id, "p", index),
@@ -119,17 +120,16 @@ def _emit(
             event.executed_at,
             position.quantity,
             position.average_price,
-            # What is zero is left out, whichever zero it is: a restart must not show.
             position.cost_basis or ZERO,
-            position.realised_pnl or ZERO,
-            position.net_realised_pnl or ZERO,
+            realised,
+            net,
             position.fees or ZERO,
-            currency,
+            position.terms.currency,
             len(position.lots),
             quantity_delta or ZERO,
             cost_basis_delta or ZERO,
-            realised_pnl_delta or ZERO,
-            net_realised_pnl_delta or ZERO,
+            realised_delta,
+            net_delta,
             fees_delta or ZERO,
             rematched,
             rematched_count,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from agents.corrections import correct, keep, terms_refusal
+from agents.corrections import correct, keep, terms_of, terms_refusal
 from agents.open_position import OpenPosition
 from agents.position_state import DAY, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_in_order, emit_rematched
@@ -66,16 +66,21 @@ def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
         index = state.index(book, trade_id)
         if index is not None:
             return _known(index, event, fee)
-    terms = Terms(
-        event.lot_method, event.fee_policy, event.multiplier, event.inverse, event.settlement_currency
-    )
-    opened = state.cache.get((book, instrument)) or state.find_or_make(book, instrument, terms)
+    opened = state.cache.get((book, instrument)) or state.find_or_make(book, instrument, terms_of(event))
     executed_at, source_sequence = event.executed_at, event.source_sequence
     trade = Trade(trade_id, executed_at, source_sequence, event.quantity, event.price, fee)
     position = opened.position
     order = (executed_at, source_sequence, trade_id)
-    place = pack_place(FIRST, executed_at, source_sequence)
-    if order > opened.last and terms == position.terms:
+    terms = position.terms
+    if (
+        order > opened.last
+        # The terms that it has, each by itself: to make `Terms` of them first takes three times as long.
+        and event.lot_method is terms.lot_method
+        and event.fee_policy is terms.fee_policy
+        and event.inverse is terms.inverse
+        and (event.multiplier is terms.multiplier or event.multiplier == terms.multiplier)
+        and event.settlement_currency == terms.currency
+    ):
         if not opened.dirty:
             state.touch(opened)
             step.touched[book, instrument] = opened
@@ -85,10 +90,10 @@ def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
         opened.journal.add(order, trade, applied)
         emit_in_order(opened, event, trade, applied, step)
     else:
-        refusal = _insert(state, opened, event, trade, terms, step)
+        refusal = _insert(state, opened, event, trade, terms_of(event), step)
         if refusal is not None:
             return refusal
-    state.table.changes[key] = place + instrument.encode()
+    state.table.changes[key] = pack_place(FIRST, executed_at, source_sequence) + instrument.encode()
     return None
 
 

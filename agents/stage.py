@@ -51,18 +51,19 @@ class Output:
     Of a topic whose events are merged in the order of matching, `orders` holds the place of each.
     """
 
-    __slots__ = ("append", "encoded", "orders")
+    __slots__ = ("_add", "append", "encoded", "orders")
 
     def __init__(self, topic: Topic) -> None:
         self.encoded: list[bytes] = []
         self.orders: list[tuple[int, int]] = []
         self.append: Callable[[Any], None] = self._append_in_order if topic.merged else self._append
+        self._add = self.encoded.append
 
     def _append(self, event: Any) -> None:
-        self.encoded.append(encode_event(event))
+        self._add(encode_event(event))
 
     def _append_in_order(self, event: Any) -> None:
-        self.encoded.append(encode_event(event))
+        self._add(encode_event(event))
         self.orders.append((event.executed_at, getattr(event, "source_sequence", 0)))
 
     def extend(self, other: "Output") -> None:

@@ -7,7 +7,7 @@ Guarantees: inside it no result is ever rounded silently: an operation that woul
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import (
     ROUND_05UP,
@@ -21,7 +21,6 @@ from decimal import (
     Overflow,
     localcontext,
 )
-from functools import cache
 
 DIGITS_MAX = 60
 """Most digits an incoming number may have."""
@@ -89,7 +88,7 @@ def plain(number: Decimal) -> str:
 
 def round_money(number: Decimal) -> Decimal:
     """`number` rounded half-even to `MONEY_DECIMALS`; unchanged where it has no more decimals."""
-    return number.quantize(_MONEY_QUANTUM, context=_ROUNDING)
+    return _quantize(number, _MONEY_QUANTUM)
 
 
 def divide_value(numerator: Decimal, denominator: Decimal) -> Decimal:
@@ -110,9 +109,18 @@ def divide_price(numerator: Decimal, denominator: Decimal) -> Decimal:
     return _divide(numerator, denominator, PRICE_DECIMALS, _PRICE_QUANTUM)
 
 
-@cache
-def _division_context(digits: int) -> Context:
-    return Context(prec=digits, rounding=ROUND_05UP, traps=[InvalidOperation, DivisionByZero, Overflow])
+class _Divisions(dict[int, Callable[[Decimal, Decimal], Decimal]]):
+    """Division to a number of digits; made when first needed."""
+
+    def __missing__(self, digits: int) -> Callable[[Decimal, Decimal], Decimal]:
+        traps = [InvalidOperation, DivisionByZero, Overflow]
+        divide = self[digits] = Context(prec=digits, rounding=ROUND_05UP, traps=traps).divide
+        return divide
+
+
+_divide_to = _Divisions()
+# Bound once: to ask the number with a context by name takes three times as long.
+_quantize = _ROUNDING.quantize
 
 
 def _divide(numerator: Decimal, denominator: Decimal, decimals: int, quantum: Decimal) -> Decimal:
@@ -123,8 +131,8 @@ def _divide(numerator: Decimal, denominator: Decimal, decimals: int, quantum: De
         decimals += SMALL_VALUE_DIGITS + 6 - digits
         digits = SMALL_VALUE_DIGITS + 6
         quantum = Decimal(1).scaleb(-decimals)
-    quotient = _division_context(digits if digits > 30 else 30).divide(numerator, denominator)
-    rounded = quotient.quantize(quantum, context=_ROUNDING)
+    quotient = _divide_to[digits if digits > 30 else 30](numerator, denominator)
+    rounded = _quantize(quotient, quantum)
     # Asking for an exponent is dear: only where the quotient may have ended in time.
     if rounded == quotient and -int(quotient.as_tuple().exponent) <= decimals:
         return quotient

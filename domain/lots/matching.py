@@ -64,7 +64,7 @@ def apply(position: Position, trade: Trade) -> Applied:
     """Match a trade that is later than all others of the position. Changes the position."""
     quantity = trade.quantity
     held = position.quantity
-    if not held or (held > 0) == (quantity > 0):
+    if not held or (held > ZERO) == (quantity > ZERO):
         applied = _open(position, trade)
     elif position.terms.lot_method is _AVERAGE:
         applied = _close_pool(position, trade)
@@ -152,7 +152,7 @@ def _close_lots(position: Position, trade: Trade) -> Applied:
     inverse = terms.inverse
     capitalised = terms.fee_policy is _CAPITALISED
     price = trade.price
-    long = position.quantity > 0
+    long = position.quantity > ZERO
     remaining = -trade.quantity
     realised = released_fees = relieved_value = ZERO
     consumed: list[Lot] = []
