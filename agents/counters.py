@@ -62,7 +62,8 @@ class Counters:
 
     def before_commit(self) -> None:
         """Write what changed, and hold it against the identity."""
-        for source in self._dirty:
+        # In an order that no hash decides: the same step writes the same bytes in every process.
+        for source in sorted(self._dirty):
             counts = self._counts[source]
             if counts.read != counts.applied + counts.duplicates + counts.refused + counts.waiting:
                 raise InvariantBroken(
@@ -78,9 +79,12 @@ class Counters:
         """Take the counts again from the table, which the runtime has set back."""
         if self._dirty:
             self._counts = read_counts(self._table)
-            if not self._table.changes:
+            # Where a part of the step stands its counts are not committed either; a source of which nothing
+            # stands has none.
+            if self._table.changes:
+                self._dirty.intersection_update(self._counts)
+            else:
                 self._dirty.clear()
-            # else a part of the step stands, and its counts are not committed either
 
 
 def read_counts(table: TablePartition) -> dict[str, Counts]:
