@@ -2,13 +2,14 @@
 
 Owns: when slots are written (after the commit, never before), and the heartbeat.
 Assumes: called on the one thread that runs the stages.
-Guarantees: a slot shows committed state; a restart rebuilds all slots from the table before readers see them; a full
-segment is an alarm, never an exception into the step.
+Guarantees: a slot shows committed state; a restart rebuilds all slots from the table before readers see them, and a
+log that was opened again does so within a heartbeat; a full segment is an alarm, never an exception into the step.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from typing import Protocol
 
 import structlog
 
@@ -26,12 +27,19 @@ _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 _logger = structlog.get_logger(__name__)
 
 
+class _OpenedLog(Protocol):
+    reopened: int
+    sequence: int
+
+    @property
+    def durable_sequence(self) -> int: ...
+
+
 class PositionsPublisher:
     """Writes the positions of a process into `/pks-positions-v1` (or another name).
 
     Raises `connectors.shm.errors.SharedMemoryError` where that cannot be: another writer, no memory, another
-    layout. Use: make it, `rebuild`, give it to the runners as an observer, call `heartbeat` ten times a second,
-    `close`.
+    layout. Use: make it, give it to the runners as an observer, `start`, `beat` ten times a second, `close`.
     """
 
     def __init__(
@@ -47,6 +55,8 @@ class PositionsPublisher:
         self._on_alarm = on_alarm
         self.alarms = 0
         self.committed_sequence = 0
+        self._reopened = 0
+        self._released: set[int] = set()
         self.writer = PositionWriter(
             name,
             slots=slots,
@@ -61,6 +71,34 @@ class PositionsPublisher:
         _logger.warning("shared memory is full", detail=text)
         if self._on_alarm is not None:
             self._on_alarm(text)
+
+    def start(self, runners: Sequence[PartitionRunner], log: _OpenedLog) -> None:
+        """Show the committed positions of the partitions that run."""
+        self._reopened = log.reopened
+        tables = [
+            (runner.partition, runner.state.table)
+            for runner in runners
+            if runner.stage.name == STAGE and runner.stopped is None
+        ]
+        self.rebuild(tables, log.sequence)
+
+    def beat(self, runners: Sequence[PartitionRunner], log: _OpenedLog) -> None:
+        """The heartbeat; call it every `HEARTBEAT_SECONDS`, between steps.
+
+        What stands still must not look live, though the process does live. And where the log was opened again, a
+        commit that had failed may be found in it, which no step has shown.
+        """
+        stopped = {
+            runner.partition
+            for runner in runners
+            if runner.stage.name == STAGE and runner.stopped is not None
+        } - self._released
+        if stopped:
+            self.release(stopped)
+            self._released |= stopped
+        if log.reopened != self._reopened:
+            self.start(runners, log)
+        self.heartbeat(log.durable_sequence)
 
     def rebuild(self, tables: Iterable[tuple[int, TablePartition]], committed_sequence: int = 0) -> int:
         """Write every position of these partitions' tables, then show them; returns how many there are."""

@@ -18,7 +18,7 @@ from connectors.embedded.log import EmbeddedLog
 from topology.control_server import listen_control, serve_control
 from topology.owner import OwnerAnswers
 from topology.settings import Settings
-from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
+from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
 from topology.stages import build_stages
 from topology.worker import Worker, run_worker
 
@@ -58,12 +58,7 @@ def _publisher(settings: Settings) -> PositionsPublisher | None:
 def _start(worker: Worker, publisher: PositionsPublisher | None, started: float) -> dict[str, Any]:
     """Show the committed positions; returns the addresses."""
     if publisher is not None:
-        tables = [
-            (runner.partition, runner.state.table)
-            for runner in worker.runners()
-            if runner.stage.name == STAGE and runner.stopped is None
-        ]
-        publisher.rebuild(tables, worker.log.sequence)
+        publisher.start(worker.runners(), worker.log)
     return {**status(worker), "ready_after_seconds": round(time.monotonic() - started, 3)}
 
 
@@ -87,18 +82,8 @@ def _control(listener: socket.socket) -> Callable[[Worker], Awaitable[None]]:
 
 def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Awaitable[None]]:
     async def beat(worker: Worker) -> None:
-        released: set[int] = set()
         while True:
-            # What stands still must not look live, though the process does live.
-            stopped = {
-                runner.partition
-                for runner in worker.runners()
-                if runner.stage.name == STAGE and runner.stopped is not None
-            } - released
-            if stopped:
-                publisher.release(stopped)
-                released |= stopped
-            publisher.heartbeat(worker.log.durable_sequence)
+            publisher.beat(worker.runners(), worker.log)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     return beat

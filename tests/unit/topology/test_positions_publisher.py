@@ -16,8 +16,10 @@ from schemas.numbers import exact_arithmetic
 from schemas.units import FeePolicy, LotMethod
 from tables.partition import TablePartition
 from tests.support import Book, Books, Fee, booked, fill
+from topology.drive import run_until_idle
 from topology.log import LogStore
 from topology.shared_memory import PositionsPublisher
+from topology.stages import build_runners
 from topology.up import _beats
 
 PARTITIONS = 4
@@ -211,6 +213,24 @@ def test_a_partition_that_stopped_is_not_live_while_the_others_are(open_books, s
     assert {partition for partition, _ in found.values()} > {stopped}
     for partition, status in found.values():
         assert status is (Status.NOT_OWNED if partition == stopped else Status.LIVE)
+
+
+def test_a_commit_that_is_found_when_the_log_is_opened_again_is_shown(open_books, shared_memory_name):
+    books, publisher = open_books()
+    publisher.start(books.runners, books.log)
+    books.book(fill("t1", 1, 1))
+    reader = PositionReader(shared_memory_name)
+    # A step whose commit is in the log, and that nobody was told of.
+    unseen = build_runners(books.stages, books.log, PARTITIONS)
+    books.fills(fill("t2", 2, 1, at=1), fill("t3", 3, 1, book="B2"))
+    run_until_idle(unseen, books.log)
+    assert reader.read("B1", "X").quantity == 1 and reader.read("B2", "X") is None
+    publisher.beat(books.runners, books.log)
+    assert reader.read("B1", "X").quantity == 1
+    books.log.reopen()
+    publisher.beat(books.runners, books.log)
+    found = held_equal(books, reader)
+    assert found["B1", "X"].quantity == 3 and found["B2", "X"].quantity == 3
 
 
 def test_times_beyond_64_bits_stand_at_the_end(open_books, shared_memory_name):
