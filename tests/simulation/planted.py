@@ -1,22 +1,36 @@
 """Defects that the simulation must find, each switched on for the time of a `with`.
 
-Each takes the place of one function or class of the product. `PLANTED` has the seed that catches each.
+Each takes the place of one function of the product (of the simulated sender, worker or log where what it stands for
+lives in a driver: `SIMULATED`). `python -m tests.simulation.planted` looks for the first seed that catches each, and
+writes the table of docs/concepts/simulation.md, which the tests hold.
 """
 
+import re
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from agents import capture_state, corrections, counters, position_state, positions, trade_capture
+import structlog
+
+from agents import capture_state, corrections, counters, journal, position_state, positions, trade_capture
+from connectors.shm import segment as shm_segment
 from domain.capture.lifecycle import Verdict
+from schemas.topics import INSTRUMENTS
 from schemas.units import Action
+from tables import known_keys
 from tables import partition as table_partition
-from topology import runtime
+from topology import entry, owner, runtime
+from topology.shared_memory import PositionsPublisher
 from topology.simulation import log as simulated_log
-from topology.simulation import world
+from topology.simulation import senders
+from topology.simulation import worker as simulated_worker
+from topology.simulation.run import simulate
 
 Runner = runtime.PartitionRunner
 
@@ -31,14 +45,14 @@ def _acknowledge_before_commit():
     """A sender is told that its fills are safe before they are durable."""
 
     def make(real):
-        def acknowledge(self):
+        def acknowledge(self, log):
             for batch in self.batches:
-                batch.acknowledged = batch.acknowledged or batch.sent_at is not None
-            real(self)
+                batch.acknowledged = batch.acknowledged or batch.sequence is not None
+            return real(self, log)
 
         return acknowledge
 
-    return _instead(world.World, "_acknowledge", make)
+    return _instead(senders.Senders, "acknowledge", make)
 
 
 def _skip_on_retry():
@@ -326,34 +340,391 @@ def _removed_fee_stays():
     return _instead(corrections, "rematch", make)
 
 
-# The first seed that catches each.
-_CAUGHT_BY: dict[Callable[[], Any], int] = {
-    _acknowledge_before_commit: 3,
-    _skip_on_retry: 0,
-    _rollback_keeps_state: 0,
-    _positions_keep_state: 0,
-    _counters_not_rolled_back: 0,
-    _late_at_the_end: 0,
-    _late_lost: 0,
-    _double_emit: 0,
-    _lost_output: 0,
-    _stale_slot: 0,
-    _uncommitted_slot: 2,
-    _offset_apart: 1,
-    _known_forgotten: 0,
-    _waiting_cancel_ignored: 2,
-    _waiting_lost_at_restart: 6,
-    _amend_takes_new_place: 0,
-    _fee_dropped_in_a_flip: 0,
-    _residue_when_flat: 0,
-    _broadcast_after: 0,
-    _changelog_without_deletes: 0,
-    _poison_drops_neighbours: 1,
-    _last_event_cut: 0,
-    _conflict_taken_for_repeat: 0,
-    _moved_stays: 1,
-    _removed_fee_stays: 0,
+def _moved_to_the_wrong_partition():
+    """An amend that moves a trade to another book is booked in the partition of the first."""
+
+    def make(real):
+        first = {}
+
+        def emit(fill, event_id, kind, book, trade, leg, group_id, step):
+            if leg:
+                whole, other = step, first["book"]
+                step = SimpleNamespace(bucket=lambda topic, _: whole.bucket(topic, other))
+            first["book"] = book
+            real(fill, event_id, kind, book, trade, leg, group_id, step)
+
+        return emit
+
+    return _instead(trade_capture, "_emit_lifecycle", make)
+
+
+def _failure_takes_a_neighbour():
+    """The event behind one that the handler fails on is left out with it."""
+
+    def make(real):
+        def without(self, frame):
+            kept = real(self, frame)
+            if len(kept.events) == len(frame.events):
+                return kept
+            return replace(kept, events=kept.events[:-1], indexes=kept.indexes[:-1])
+
+        return without
+
+    return _instead(runtime._Frames, "_without_failed", make)
+
+
+def _failure_blames_a_neighbour():
+    """Counts of an event that the handler fails on stay dirty, so that the next event fails as well."""
+
+    def make(real):
+        def rollback(self):
+            if self._dirty:
+                self._counts = counters.read_counts(self._table)
+                if not self._table.changes:
+                    self._dirty.clear()
+
+        return rollback
+
+    return _instead(counters.Counters, "rollback", make)
+
+
+def _failure_is_no_dead_letter():
+    """An event that the handler fails on is left out, and nothing says so."""
+
+    def make(real):
+        def write(self, transaction, prepared):
+            prepared.dead = [dead for dead in prepared.dead if dead[3].kind != "failed"]
+            real(self, transaction, prepared)
+
+        return write
+
+    return _instead(Runner, "write", make)
+
+
+def _slots_stale_after_reopening():
+    """A commit that failed and was found again when the log was opened is not shown in slots."""
+
+    def make(real):
+        def beat(self, runners, log):
+            self._reopened = log.reopened
+            real(self, runners, log)
+
+        return beat
+
+    return _instead(PositionsPublisher, "beat", make)
+
+
+def _stopped_looks_live():
+    """Slots of a partition that has stopped look live."""
+    return _instead(PositionsPublisher, "release", lambda real: lambda self, partitions: None)
+
+
+def _slots_of_the_last_run():
+    """A start does not show the positions that stand in the table."""
+
+    def make(real):
+        return lambda self, tables, sequence=0: real(self, [(n, t) for n, t in tables if n], sequence)
+
+    return _instead(PositionsPublisher, "rebuild", make)
+
+
+def _growth_loses_a_slot():
+    """When shared memory grows, the last position is not taken over."""
+
+    def make(real):
+        def grown(self, directory, generation):
+            larger = real(self, directory, generation)
+            size = shm_segment.SLOT_SIZE
+            end = shm_segment.SEGMENT_HEADER_SIZE + self.slots_used * size
+            larger.mapping.view[end - size : end] = bytes(size)
+            return larger
+
+        return grown
+
+    return _instead(shm_segment.Segment, "grown", make)
+
+
+def _offsets_without_changes():
+    """A step with refusals commits its offsets, and not what it changed."""
+
+    def make(real):
+        def write(self, transaction, prepared):
+            if prepared.dead:
+                self.state.table.changes = {}
+            real(self, transaction, prepared)
+
+        return write
+
+    return _instead(Runner, "write", make)
+
+
+def _changes_without_offsets():
+    """A step with refusals commits what it changed, and not how far it read."""
+
+    def make(real):
+        def write(self, transaction, prepared):
+            if prepared.dead:
+                prepared.next_offset = None
+            real(self, transaction, prepared)
+
+        return write
+
+    return _instead(Runner, "write", make)
+
+
+def _redelivery_applied():
+    """A record that is delivered a second time is applied a second time."""
+
+    def make(real):
+        def prepare(self, records):
+            if records:
+                self.next_offset = records[0].offset
+            return real(self, records)
+
+        return prepare
+
+    return _instead(Runner, "prepare", make)
+
+
+def _retry_applies_twice():
+    """A write that failed and is found again is tried once more with the runner of before."""
+
+    def make(real):
+        def step(self, name, most, again=0):
+            self._opened[name] = self.log.reopened
+            return real(self, name, most, again)
+
+        return step
+
+    return _instead(simulated_worker.Worker, "step", make)
+
+
+def _known_in_part():
+    """Every other key that stands in the store is not taken into the filter at a start."""
+
+    def make(real):
+        def load(self, keys_max):
+            if self._unread is not None:
+                for key, _ in list(self._store.scan(self._unread, self._end))[::2]:
+                    self.seen(key)
+                self._unread = None
+
+        return load
+
+    return _instead(known_keys.KnownKeys, "load", make)
+
+
+def _known_forgotten_in_a_rollback():
+    """After a failed commit the filter of known trades is empty."""
+
+    def make(real):
+        def rollback(self):
+            real(self)
+            self.known_trades = known_keys.KnownKeys(self.table.store, capture_state.TRADE)
+            self.known_trades._unread = None
+
+        return rollback
+
+    return _instead(capture_state.CaptureState, "rollback", make)
+
+
+def _broadcast_noted_too_early():
+    """Definitions count as applied before the step that applied them is committed."""
+
+    def make(real):
+        def prepare(self, records):
+            prepared = real(self, records)
+            if prepared is not None:
+                self._broadcast_offsets = prepared.broadcast_offsets
+            return prepared
+
+        return prepare
+
+    return _instead(Runner, "prepare", make)
+
+
+def _broadcast_one_too_late():
+    """A definition that comes while the stage runs is applied one step late."""
+
+    def make(real):
+        def apply(self):
+            end = self._log.end_offset(INSTRUMENTS.name, 0)
+            before, self.instruments_end = getattr(self, "instruments_end", 0), end
+            return dict(self._broadcast_offsets) if self.next_offset and before != end else real(self)
+
+        return apply
+
+    return _instead(Runner, "_apply_broadcasts", make)
+
+
+class _Hiding:
+    """A store in which a key is missing."""
+
+    def __init__(self, store: Any, key: bytes) -> None:
+        self._store, self._key = store, key
+
+    def get(self, key: bytes) -> bytes | None:
+        return None if key == self._key else self._store.get(key)
+
+    def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False):
+        return (item for item in self._store.scan(start, end, reverse=reverse) if item[0] != self._key)
+
+
+def _journal_chunk_lost_at_restart():
+    """After a restart the last chunk of a journal is not there."""
+
+    def make(real):
+        def start(self, table, *arguments):
+            chunks = [key for key, _ in table.store.scan(journal.JOURNAL, journal.JOURNAL + b"\xff")]
+            if len(chunks) > 3:
+                table.store = _Hiding(table.store, chunks[-1])
+            real(self, table, *arguments)
+
+        return start
+
+    return _instead(position_state.PositionsState, "__init__", make)
+
+
+def _late_trade_at_a_chunk_border():
+    """A late trade whose place is between two chunks of the journal drops the entry behind it."""
+
+    def make(real):
+        def stored(self, table, start):
+            before, after, keys = real(self, table, start)
+            return (before, after[1:] if after and not before else after, keys)
+
+        return stored
+
+    return _instead(journal.Journal, "_stored_from", make)
+
+
+def _coalescing_loses_a_request():
+    """Of requests that arrive together the last is answered, and not written."""
+    return _instead(
+        owner, "coalesced", lambda real: lambda found: real(found[:-1] if len(found) > 1 else found)
+    )
+
+
+def _receipt_counts_the_past():
+    """A receipt counts what its sources had sent before."""
+
+    def make(real):
+        def note(self, gate, chunk):
+            real(self, gate, chunk)
+            self.before = dict.fromkeys(self.before, (0, 0, 0, 0))
+
+        return note
+
+    return _instead(entry._Sources, "note", make)
+
+
+def _dead_letter_cut():
+    """A dead letter has not all of the original bytes."""
+    return _instead(runtime, "_original_bytes", lambda real: lambda *arguments: real(*arguments)[:-1])
+
+
+SEEDS_MAX = 1_000
+SIMULATED = ("acknowledge before commit", "offset apart", "retry applies twice")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "simulation.md"
+_BLOCK = re.compile(r"(<!-- generated: planted defects -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+_ALL = (
+    _acknowledge_before_commit,
+    _skip_on_retry,
+    _rollback_keeps_state,
+    _positions_keep_state,
+    _counters_not_rolled_back,
+    _late_at_the_end,
+    _late_lost,
+    _double_emit,
+    _lost_output,
+    _stale_slot,
+    _uncommitted_slot,
+    _offset_apart,
+    _known_forgotten,
+    _waiting_cancel_ignored,
+    _waiting_lost_at_restart,
+    _amend_takes_new_place,
+    _fee_dropped_in_a_flip,
+    _residue_when_flat,
+    _broadcast_after,
+    _changelog_without_deletes,
+    _poison_drops_neighbours,
+    _last_event_cut,
+    _conflict_taken_for_repeat,
+    _moved_stays,
+    _removed_fee_stays,
+    _moved_to_the_wrong_partition,
+    _failure_takes_a_neighbour,
+    _failure_blames_a_neighbour,
+    _failure_is_no_dead_letter,
+    _slots_stale_after_reopening,
+    _stopped_looks_live,
+    _slots_of_the_last_run,
+    _growth_loses_a_slot,
+    _offsets_without_changes,
+    _changes_without_offsets,
+    _redelivery_applied,
+    _retry_applies_twice,
+    _known_in_part,
+    _known_forgotten_in_a_rollback,
+    _broadcast_noted_too_early,
+    _broadcast_one_too_late,
+    _journal_chunk_lost_at_restart,
+    _late_trade_at_a_chunk_border,
+    _coalescing_loses_a_request,
+    _receipt_counts_the_past,
+    _dead_letter_cut,
+)
+PLANTED: dict[str, Callable[[], Any]] = {
+    defect.__name__.strip("_").replace("_", " "): defect for defect in _ALL
 }
-PLANTED: dict[str, tuple[Callable[[], Any], int]] = {
-    defect.__name__.strip("_").replace("_", " "): (defect, seed) for defect, seed in _CAUGHT_BY.items()
-}
+"""Each defect by its name."""
+
+
+def caught() -> dict[str, int]:
+    """The first seed that catches each defect, as the page has it."""
+    block = _BLOCK.search(PAGE.read_text())
+    assert block is not None, f"{PAGE} has no table of planted defects"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block[2].splitlines()[2:]]
+    return {name: int(seed) for name, _, seed, _ in rows}
+
+
+def first_seed(defect: Callable[[], Any]) -> tuple[int, str] | None:
+    """The first seed that catches a defect, and what it says."""
+    with defect():
+        for seed in range(SEEDS_MAX):
+            outcome = simulate(seed)
+            if outcome.violation:
+                return seed, _cell(outcome.violation)
+    return None
+
+
+def _cell(text: str) -> str:
+    """What the table keeps of a violation: the first 110 characters, without what would end a cell."""
+    return " ".join(text.replace("|", "/").split())[:110].strip()
+
+
+def main() -> int:
+    """Write the table anew; the names of defects that no seed catches are printed."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    rows, missed = [], []
+    for name, defect in PLANTED.items():
+        found = first_seed(defect)
+        if found is None:
+            missed.append(name)
+            continue
+        where = " (simulated)" if name in SIMULATED else ""
+        rows.append(f"| {name} | {' '.join(str(defect.__doc__).split())}{where} | {found[0]} | {found[1]} |")
+    table = "\n".join(
+        ["| defect | what it does | first seed | what the simulation said |", "|---|---|---|---|", *rows]
+    )
+    text = PAGE.read_text()
+    PAGE.write_text(_BLOCK.sub(lambda block: f"{block[1]}{table}\n{block[3]}", text))
+    for name in missed:
+        print(f"not caught within {SEEDS_MAX} seeds: {name}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,13 +3,14 @@
 Owns: records, tables and offsets, and how to take back every commit that is not durable yet.
 Assumes: one thread; the world decides the fate of each commit.
 Guarantees: a commit is there whole or not at all; what was synced survives a power cut, and after one the log
-is as it was after some earlier commit.
+is as it was after some earlier commit. After a write that failed it takes no other one until it is opened again,
+and may then be found to have it after all: whoever asked cannot know.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
 from connectors.embedded.errors import CommitError
 
@@ -18,7 +19,9 @@ class Fate(StrEnum):
     """What becomes of the next commit."""
 
     WRITTEN = "written"
+    CROSSED = "another commit came first"
     FAILS = "fails"
+    FAILS_AND_IS_FOUND = "fails, and is found when the log is opened again"
     KILLED_BEFORE = "killed before it is written"
     KILLED_AFTER = "killed after it is written"
 
@@ -40,6 +43,41 @@ class SimulatedRecord:
 
 Place = tuple[str, int]
 Undo = Callable[[], object]
+Appends = list[tuple[Place, bytes | None, bytes | None]]
+Changes = Mapping[Place, Mapping[bytes, bytes | None]]
+Offsets = Mapping[tuple[str, str, int], int]
+
+
+class _Table:
+    """Keys and values of a table partition, the keys in order as well."""
+
+    __slots__ = ("keys", "values")
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.values: dict[bytes, bytes] = {}
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        known = key in self.values
+        if value is not None:
+            self.values[key] = value
+            if not known:
+                insort(self.keys, key)
+        elif known:
+            del self.values[key]
+            del self.keys[bisect_left(self.keys, key)]
+
+    def set_all(self, changes: Mapping[bytes, bytes | None]) -> Undo:
+        """Returns what takes it back."""
+        before = {key: self.values.get(key) for key in changes}
+        for key, value in changes.items():
+            self.set(key, value)
+
+        def undo() -> None:
+            for key, value in before.items():
+                self.set(key, value)
+
+        return undo
 
 
 class SimulatedLog:
@@ -47,14 +85,17 @@ class SimulatedLog:
 
     def __init__(self) -> None:
         self.records: dict[Place, list[SimulatedRecord]] = {}
-        self.tables: dict[Place, dict[bytes, bytes]] = {}
         self.offsets: dict[tuple[str, str, int], int] = {}
         self.sequence = 0
-        self.durable = 0
+        self.durable_sequence = 0
         self.now = 0
         self.appended_at = 0
         self.fate: Fate = Fate.WRITTEN
+        self.failed: str | None = None
+        self.reopened = 0
+        self._tables: dict[Place, _Table] = {}
         self._undo: list[list[Undo]] = []
+        self._in_doubt: tuple[Appends, Changes, Offsets] | None = None
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
@@ -72,15 +113,25 @@ class SimulatedLog:
 
     def get(self, table: str, partition: int, key: bytes) -> bytes | None:
         """The value of a key of a table."""
-        return self.tables.get((table, partition), {}).get(key)
+        found = self._tables.get((table, partition))
+        return None if found is None else found.values.get(key)
 
     def scan(
         self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of a table partition."""
-        found = self.tables.get((table, partition), {})
-        keys = sorted((key for key in found if key >= start and (end is None or key < end)), reverse=reverse)
-        return iter([(key, found[key]) for key in keys])
+        found = self._tables.get((table, partition))
+        if found is None:
+            return iter(())
+        first = bisect_left(found.keys, start)
+        keys = found.keys[first : None if end is None else bisect_left(found.keys, end)]
+        if reverse:
+            keys.reverse()
+        return iter([(key, found.values[key]) for key in keys])
+
+    def tables(self) -> list[tuple[Place, list[tuple[bytes, bytes]]]]:
+        """Every table partition with what is in it, in order."""
+        return [(place, list(self.scan(*place, b""))) for place in sorted(self._tables)]
 
     def transaction(self) -> "SimulatedTransaction":
         """A new, empty transaction."""
@@ -88,14 +139,14 @@ class SimulatedLog:
 
     def sync(self) -> None:
         """Everything so far survives a power cut."""
-        self.durable = self.sequence
+        self.durable_sequence = self.sequence
         self._undo.clear()
 
     def sync_one(self) -> None:
         """A slow disk: only the oldest commit that was not durable yet is now."""
         if self._undo:
             self._undo.pop(0)
-            self.durable += 1
+            self.durable_sequence += 1
 
     def power_cut(self) -> int:
         """Take back what was not durable; returns how many commits that was."""
@@ -104,21 +155,43 @@ class SimulatedLog:
             for undo in reversed(commit):
                 undo()
         self._undo.clear()
-        self.sequence = self.durable
+        self._in_doubt = None
+        self.sequence = self.durable_sequence
         return lost
 
-    def write(
-        self,
-        appends: list[tuple[Place, bytes | None, bytes | None]],
-        changes: Mapping[Place, Mapping[bytes, bytes | None]],
-        offsets: Mapping[tuple[str, str, int], int],
-    ) -> int:
+    def reopen(self) -> bool:
+        """Open the log again, by this process or the next; whether a commit that failed is found after all."""
+        self.failed = None
+        self.reopened += 1
+        found, self._in_doubt = self._in_doubt, None
+        if found is None:
+            return False
+        self._apply(*found)
+        return True
+
+    def write(self, appends: Appends, changes: Changes, offsets: Offsets) -> int:
         """Apply a commit, as its fate wants it."""
+        if self.failed is not None:
+            raise CommitError(self.failed)
         fate, self.fate = self.fate, Fate.WRITTEN
-        if fate is Fate.FAILS:
-            raise CommitError("simulated: expected room on the disk, found none")
+        if fate is Fate.CROSSED:
+            raise CommitError(
+                "simulated: expected no commit since this transaction began, found one; begin again"
+            )
+        if fate in (Fate.FAILS, Fate.FAILS_AND_IS_FOUND):
+            self.failed = "simulated: expected room on the disk, found none"
+            if fate is Fate.FAILS_AND_IS_FOUND:
+                copied = {place: dict(changed) for place, changed in changes.items()}
+                self._in_doubt = (list(appends), copied, dict(offsets))
+            raise CommitError(self.failed)
         if fate is Fate.KILLED_BEFORE:
             raise Killed
+        self._apply(appends, changes, offsets)
+        if fate is Fate.KILLED_AFTER:
+            raise Killed
+        return self.sequence
+
+    def _apply(self, appends: Appends, changes: Changes, offsets: Offsets) -> None:
         undo: list[Undo] = []
         self.sequence += 1
         self.now += 1
@@ -128,20 +201,12 @@ class SimulatedLog:
             records.append(SimulatedRecord(len(records), key, value, self.appended_at, self.sequence))
             undo.append(records.pop)
         for place, changed in changes.items():
-            table = self.tables.setdefault(place, {})
-            undo.append(partial(self.tables.__setitem__, place, dict(table)))
-            for table_key, new in changed.items():
-                if new is None:
-                    table.pop(table_key, None)
-                else:
-                    table[table_key] = new
+            undo.append(self._tables.setdefault(place, _Table()).set_all(changed))
         if offsets:
-            undo.append(partial(setattr, self, "offsets", dict(self.offsets)))
+            before = dict(self.offsets)
+            undo.append(lambda: setattr(self, "offsets", before))
             self.offsets.update(offsets)
         self._undo.append(undo)
-        if fate is Fate.KILLED_AFTER:
-            raise Killed
-        return self.sequence
 
 
 class SimulatedTransaction:
@@ -149,7 +214,7 @@ class SimulatedTransaction:
 
     def __init__(self, log: SimulatedLog) -> None:
         self._log = log
-        self._appends: list[tuple[Place, bytes | None, bytes | None]] = []
+        self._appends: Appends = []
         self._added: dict[Place, int] = {}
         self._changes: dict[Place, dict[bytes, bytes | None]] = {}
         self._offsets: dict[tuple[str, str, int], int] = {}

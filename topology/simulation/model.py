@@ -4,7 +4,7 @@ Reads what stands in the log, in its order, with rules of its own: nothing is sh
 the definitions of events.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from domain.lots.position import Terms, Trade
@@ -14,112 +14,134 @@ from schemas.numbers import ZERO
 from schemas.topics import FILLS
 from schemas.units import Action, Side
 from topology.simulation.log import SimulatedRecord
-from topology.simulation.workload import BOOKS, INSTRUMENTS, ORIGIN, FillEvent
+from topology.simulation.workload import BOOKS, INSTRUMENTS, LATE_INSTRUMENT, ORIGIN, FillEvent
+
+UNREADABLE = "unreadable"
+COUNTED = ("read", "applied", "duplicates", "refused", "waiting")
 
 
-@dataclass(slots=True)
-class Expected:
-    """What should have become of the fills, and the last content of each live trade with its number."""
+class CaptureModel:
+    """One partition of fills: what should have become of them, and the last content of each live trade."""
 
-    read: int = 0
-    applied: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    waiting: int = 0
-    bookings: int = 0
-    live: dict[str, tuple[Any, int]] = field(default_factory=dict)
-
-    def add(self, other: "Expected") -> None:
-        """Take in another partition's."""
-        for name in ("read", "applied", "duplicates", "refused", "waiting", "bookings"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.live.update(other.live)
-
-
-class _Capture:
     def __init__(self, ticks_max: int) -> None:
-        self.expected = Expected()
-        self.contents: dict[str, Any] = {}
-        self.cancelled: set[str] = set()
-        self.numbers: dict[str, int] = {}
-        self.waits: list[tuple[int, Any]] = []
-        self.tick = 0
-        self.ticks_max = ticks_max
+        self.counts: dict[str, dict[str, int]] = {}
+        self.bookings = 0
+        self.arrived: set[str] = set()
+        self.live: dict[str, tuple[Any, int]] = {}
+        self._ticks_max = ticks_max
+        self._contents: dict[str, Any] = {}
+        self._cancelled: set[str] = set()
+        self._numbers: dict[str, int] = {}
+        self._waits: list[tuple[int, Any]] = []
+        self._tick = 0
+        self._late_defined = False
 
-    def event(self, event: Any) -> None:
-        expected = self.expected
-        if not isinstance(event, BadEvent) and not isinstance(event, FillEvent):
-            self.tick += 1
-            for since, fill in self.waits:
-                if self.tick - since >= self.ticks_max:
-                    expected.refused += 1
-                    del self.contents[fill.trade_id]
-            self.waits = [wait for wait in self.waits if self.tick - wait[0] < self.ticks_max]
-            expected.waiting = len(self.waits)
-            return
-        expected.read += 1
-        if isinstance(event, BadEvent) or event.executed_at < ORIGIN // 2:
-            expected.refused += 1
-        elif event.trade_id in self.contents:
-            if self.contents[event.trade_id] == event.event_id:
-                expected.duplicates += 1
-            else:
-                expected.refused += 1
-        elif event.action is Action.NEW:
-            self.accept(event, event.trade_id)
-            self.numbers[event.trade_id] = event.source_sequence
-            found = [wait for wait in self.waits if wait[1].original_trade_id == event.trade_id]
-            self.waits = [wait for wait in self.waits if wait not in found]
-            for _, fill in found:
-                self.correct(fill)
-        elif event.original_trade_id in self.numbers:
-            self.correct(event)
+    def take(self, records: Iterable[SimulatedRecord], defined_at: int | None) -> None:
+        """Go on with these records; `defined_at` is the sequence at which the late instrument was defined."""
+        for record in records:
+            self._late_defined = defined_at is not None and record.sequence > defined_at
+            for event in FILLS.codec.decode_each(record.value or b""):
+                self._event(event)
+
+    def _count(self, source: str, name: str, number: int = 1) -> None:
+        counts = self.counts.setdefault(source, dict.fromkeys(COUNTED, 0))
+        counts[name] += number
+
+    def _event(self, event: Any) -> None:
+        if isinstance(event, BadEvent):
+            self._count(UNREADABLE, "read")
+            self._count(UNREADABLE, "refused")
+        elif isinstance(event, FillEvent):
+            self.arrived.add(event.event_id)
+            self._count(event.source, "read")
+            self._fill(event)
         else:
-            self.waits.append((self.tick, event))
-            self.contents[event.trade_id] = event.event_id
-        expected.waiting = len(self.waits)
+            self._expire()
 
-    def accept(self, fill: Any, trade_id: str) -> None:
-        self.expected.applied += 1
-        self.expected.bookings += 1
-        self.contents[fill.trade_id] = fill.event_id
-        self.expected.live[trade_id] = (fill, self.numbers.get(trade_id, fill.source_sequence))
+    def _expire(self) -> None:
+        self._tick += 1
+        for since, fill in self._waits:
+            if self._tick - since >= self._ticks_max:
+                self._count(fill.source, "waiting", -1)
+                self._count(fill.source, "refused")
+                del self._contents[fill.trade_id]
+        self._waits = [wait for wait in self._waits if self._tick - wait[0] < self._ticks_max]
 
-    def correct(self, fill: Any) -> None:
-        trade_id = fill.original_trade_id
-        if trade_id in self.cancelled:
-            self.contents.pop(fill.trade_id, None)
-            self.expected.refused += 1
+    def _fill(self, fill: Any) -> None:
+        if fill.trader or fill.executed_at < ORIGIN // 2:
+            self._count(fill.source, "refused")
+        elif fill.trade_id in self._contents:
+            same = self._contents[fill.trade_id] == fill.event_id
+            self._count(fill.source, "duplicates" if same else "refused")
+        elif fill.action is Action.NEW:
+            self._new(fill)
+        elif fill.original_trade_id in self._numbers:
+            self._correct(fill)
+        else:
+            self._count(fill.source, "waiting")
+            self._waits.append((self._tick, fill))
+            self._contents[fill.trade_id] = fill.event_id
+
+    def _new(self, fill: Any) -> None:
+        if fill.instrument == LATE_INSTRUMENT and not self._late_defined:
+            self._count(fill.source, "refused")
             return
-        before = self.expected.live[trade_id][0]
-        self.accept(fill, trade_id)
+        self._numbers[fill.trade_id] = fill.source_sequence
+        self._accept(fill, fill.trade_id)
+        found = [wait for wait in self._waits if wait[1].original_trade_id == fill.trade_id]
+        self._waits = [wait for wait in self._waits if wait not in found]
+        for _, correction in found:
+            self._count(correction.source, "waiting", -1)
+            self._correct(correction)
+
+    def _accept(self, fill: Any, trade_id: str) -> None:
+        self._count(fill.source, "applied")
+        self.bookings += 1
+        self._contents[fill.trade_id] = fill.event_id
+        self.live[trade_id] = (fill, self._numbers[trade_id])
+
+    def _correct(self, fill: Any) -> None:
+        trade_id = fill.original_trade_id
+        if trade_id in self._cancelled:
+            self._contents.pop(fill.trade_id, None)
+            self._count(fill.source, "refused")
+            return
+        before = self.live[trade_id][0]
+        self._accept(fill, trade_id)
         if fill.action is Action.CANCEL:
-            self.cancelled.add(trade_id)
-            del self.expected.live[trade_id]
+            self._cancelled.add(trade_id)
+            del self.live[trade_id]
         elif fill.book != before.book:
-            self.expected.bookings += 1
+            self.bookings += 1
 
 
-def expect(records: list[SimulatedRecord], ticks_max: int) -> Expected:
-    """What one partition of fills should have led to."""
-    capture = _Capture(ticks_max)
-    for record in records:
-        for event in FILLS.codec.decode_each(record.value or b""):
-            capture.event(event)
-    return capture.expected
+class PositionModel:
+    """The positions of live trades by the slow reference, which is asked again only where trades changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[list[tuple[str, str, int]], Figures]] = {}
+
+    def positions(self, models: Iterable[CaptureModel]) -> dict[tuple[str, str], Figures]:
+        """By book and instrument."""
+        trades: dict[tuple[str, str], list[tuple[str, Any, int]]] = {}
+        for model in models:
+            for trade_id, (fill, number) in model.live.items():
+                trades.setdefault((fill.book, fill.instrument), []).append((trade_id, fill, number))
+        return {place: self._figures(place, found) for place, found in trades.items()}
+
+    def _figures(self, place: tuple[str, str], found: list[tuple[str, Any, int]]) -> Figures:
+        contents = sorted((trade_id, fill.event_id, number) for trade_id, fill, number in found)
+        known = self._known.get(place)
+        if known is not None and known[0] == contents:
+            return known[1]
+        book, instrument = place
+        terms = Terms(*BOOKS[book], *INSTRUMENTS[instrument], "USD")
+        figures = position([_trade(*trade) for trade in found], terms)
+        self._known[place] = contents, figures
+        return figures
 
 
-def expected_positions(expected: Expected) -> dict[tuple[str, str], Figures]:
-    """The positions of the live trades, by the slow reference."""
-    trades: dict[tuple[str, str], list[Trade]] = {}
-    for trade_id, (fill, number) in expected.live.items():
-        quantity = fill.quantity if fill.side is Side.BUY else -fill.quantity
-        fee = sum((fee.amount for fee in fill.fees), ZERO)
-        trade = Trade(trade_id, fill.executed_at, number, quantity, fill.price, fee)
-        trades.setdefault((fill.book, fill.instrument), []).append(trade)
-    found = {}
-    for (book, instrument), of_position in trades.items():
-        multiplier, inverse = INSTRUMENTS[instrument]
-        terms = Terms(*BOOKS[book], multiplier, inverse, "USD")
-        found[book, instrument] = position(of_position, terms)
-    return found
+def _trade(trade_id: str, fill: Any, number: int) -> Trade:
+    quantity = fill.quantity if fill.side is Side.BUY else -fill.quantity
+    fee = sum((fee.amount for fee in fill.fees), ZERO)
+    return Trade(trade_id, fill.executed_at, number, quantity, fill.price, fee)

@@ -18,25 +18,33 @@ Fee = wire(events.Fee)
 ORIGIN = 1_767_571_200_000_000_000
 SECOND = 1_000_000_000
 BOOKS = {
-    f"B{number}": (method, policy)
-    for number, (method, policy) in enumerate(
-        [
-            (LotMethod.FIFO, FeePolicy.EXCLUDED),
-            (LotMethod.LIFO, FeePolicy.CAPITALISED),
-            (LotMethod.AVERAGE, FeePolicy.EXPENSED),
-            (LotMethod.FIFO, FeePolicy.CAPITALISED),
-        ]
-    )
+    # Names that two and three partitions share out.
+    "B2": (LotMethod.FIFO, FeePolicy.EXCLUDED),
+    "B3": (LotMethod.LIFO, FeePolicy.CAPITALISED),
+    "B5": (LotMethod.AVERAGE, FeePolicy.EXPENSED),
+    "B9": (LotMethod.FIFO, FeePolicy.CAPITALISED),
 }
-INSTRUMENTS = {"X": (Decimal(1), False), "Y": (Decimal(10), False), "Z": (Decimal(100), True)}
+INSTRUMENTS = {
+    "X": (Decimal(1), False),
+    "Y": (Decimal(10), False),
+    "Z": (Decimal(100), True),
+    "W": (Decimal(2), False),
+}
+LATE_INSTRUMENT = "W"
+"""Fills name it by its symbol, so that they are refused until it is defined, which happens in the run."""
+
+FAILS_BEFORE, FAILS_AFTER = "fails before", "fails after"
+"""Traders whose fills meet a defect in capture's handler: before it has done anything, or after it has done all."""
+
 POISON = (b"garbage", b'[{"type":"FillEvent"}]', b"[1, 2", b"\xff\x00")
 
+_VENUE = "V"
 _ACTIONS = ("new", "amend", "cancel", "again", "conflict", "invalid")
 _WEIGHTS = (60, 15, 10, 8, 4, 3)
 
 
 def definitions() -> list[tuple[str, Any]]:
-    """Reference data, each with the name of its topic."""
+    """Reference data, each with the name of its topic; that of the late instrument is the last."""
     from schemas.topics import BOOKS as BOOKS_TOPIC
     from schemas.topics import INSTRUMENTS as INSTRUMENTS_TOPIC
 
@@ -57,6 +65,7 @@ def definitions() -> list[tuple[str, Any]]:
                 currency="USD",
                 multiplier=multiplier,
                 inverse=inverse,
+                identifiers={f"symbol:{_VENUE}": name},
             ),
         )
         for name, (multiplier, inverse) in INSTRUMENTS.items()
@@ -86,10 +95,14 @@ def make_fills(random: Random, number: int) -> list[Any]:
 
 def _trade(random: Random, trade_id: str, index: int) -> Any:
     # Few books and instruments, few prices, equal times: positions flip, go flat, and ties must be broken.
+    instrument = random.choice("XXXYYZZW")
     return _identified(
         None,
         trade_id=trade_id,
-        instrument=random.choice("XXYZ"),
+        instrument=instrument,
+        instrument_scheme="symbol" if instrument == LATE_INSTRUMENT else "id",
+        venue=_VENUE,
+        trader=random.choice((FAILS_BEFORE, FAILS_AFTER)) if random.random() < 0.02 else "",
         side=random.choice((Side.BUY, Side.SELL)),
         quantity=Decimal(random.choice((1, 2, 3, 5))),
         price=Decimal(random.choice((80, 90, 100, 125))),

@@ -1,108 +1,56 @@
-"""One simulated run: senders, a network, workers, a disk and a clock, and the seed that decides what happens next.
+"""One simulated run: senders, a network, a worker, a disk and a clock, in the order that a plan gives.
 
-Owns: the order of everything. The stages, the runners and `step_together` are the real ones.
-Assumes: the code under test draws no random numbers and reads no clock.
-Guarantees: the same seed gives the same run, byte for byte; `digest` shows it.
+Owns: the order of everything. The stages, the runners and `step_together`, the entry and the owner's answers, and
+the writer of shared memory are the real ones.
+Assumes: the code under test draws no random numbers and reads no clock for what it puts into the log.
+Guarantees: the same plan gives the same run, byte for byte; `digest` shows it.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from copy import copy
 from hashlib import blake2b
-from random import Random
-from typing import Any
 
-from agents import positions, trade_capture
-from agents.open_position import scan_positions
-from agents.stage import Stage
-from connectors.embedded.commits import whole_commits
 from connectors.embedded.errors import CommitError
-from domain.book_hash import position_digest
+from connectors.shm.writer import remove
 from schemas import events
 from schemas.frames import encode_event, encode_frames, wire
-from schemas.murmur2 import partition_of_key
-from schemas.numbers import exact_arithmetic
 from schemas.times import Nanoseconds
 from schemas.topics import FILLS
-from topology import runtime
-from topology.log_reading import table_partition
+from topology.entry import Entry
+from topology.simulation.books import CommittedBooks, SlotsReader, shared_memory_name
 from topology.simulation.log import Fate, Killed, SimulatedLog
-from topology.simulation.workload import ORIGIN, POISON, SECOND, definitions, make_fills
+from topology.simulation.oracle import Oracle
+from topology.simulation.plan import STUMBLES, Action, Plan
+from topology.simulation.senders import REFUSED, Senders, WaitingGate
+from topology.simulation.violation import Violation
+from topology.simulation.worker import TICKS_MAX, Handlers, PlannedDefect, Worker
+from topology.simulation.workload import ORIGIN, SECOND, definitions
 
-TICKS_MAX = 3
-_BATCH_MAX = 5
-_ACTIONS_MAX = 400
-
+_STEPS_MAX = 10_000
+_HOUR = 3600 * SECOND
 _ClockTick = wire(events.ClockTick)
-_ACTIONS = (
-    ("send", 30),
-    ("capture", 22),
-    ("positions", 22),
-    ("sync", 8),
-    ("sync one", 4),
-    ("fate", 5),
-    ("restart", 4),
-    ("power cut", 2),
-    ("tick", 3),
-    ("clock back", 1),
-)
 
 
-class Violation(Exception):
-    """A promise was broken; says which."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """Fills that a sender sends as one commit until it is acknowledged: once it is durable."""
-
-    number: int
-    payloads: list[tuple[int, bytes]]
-    sent_at: int | None = None
-    acknowledged: bool = False
-
-
-@dataclass(slots=True)
 class World:
     """The state of a run."""
 
-    seed: int
-    history: list[str] = field(default_factory=list)
-    log: SimulatedLog = field(default_factory=SimulatedLog)
-    slots: dict[tuple[str, str], int] = field(default_factory=dict)
-    random: Random = field(init=False)
-    partitions: int = field(init=False)
-    stages: tuple[Stage, ...] = field(init=False)
-    batches: list[Batch] = field(init=False)
-    runners: dict[str, list[runtime.PartitionRunner]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.random = Random(self.seed)  # noqa: S311 - it must be foreseeable
-        self.partitions = self.random.choice((1, 2, 3))
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.history: list[str] = []
+        self.log = SimulatedLog()
         self.log.now = ORIGIN
-        self.stages = (
-            trade_capture.stage(100, TICKS_MAX),
-            positions.stage(self.random.choice((2, 8, 2_000_000))),
-        )
-        self.batches = self._make_batches(make_fills(self.random, self.random.randint(30, 70)))
-        transaction = self.log.transaction()
-        for topic, definition in definitions():
-            transaction.append(topic, 0, None, b"[" + encode_event(definition) + b"]")
-        transaction.commit()
+        self.senders = Senders(plan)
+        self.handlers = Handlers(plan)
+        self.oracle = Oracle(self.log, self.handlers.stages, plan.partitions, self.senders)
+        self._books = CommittedBooks(self.log, plan.partitions)
+        self._slots: SlotsReader | None = None
+        self._slots_behind = False
+        *known, self._late = definitions()
+        self._publish(known)
         self.log.sync()
-        for stage in self.stages:
-            self.restart(stage.name)
-
-    def _make_batches(self, fills: list[Any]) -> list[Batch]:
-        batches: list[Batch] = []
-        while fills:
-            size = self.random.randint(1, _BATCH_MAX)
-            taken, fills = fills[:size], fills[size:]
-            payloads = []
-            for fill in taken:
-                key = fill.original_trade_id or fill.trade_id
-                partition = partition_of_key(key.encode(), self.partitions)
-                payloads.append((partition, encode_event(fill)))
-            batches.append(Batch(len(batches), payloads))
-        return batches
+        self._name = shared_memory_name()
+        remove(self._name)
+        self._start()
 
     def note(self, text: str) -> None:
         """Add a line to the history."""
@@ -116,175 +64,229 @@ class World:
             found.update(line.encode() + b"\n")
         for place, records in sorted(self.log.records.items()):
             found.update(repr((place, [(r.key, r.value, r.appended_at) for r in records])).encode())
-        for place, table in sorted(self.log.tables.items()):
-            found.update(repr((place, sorted(table.items()))).encode())
+        found.update(repr(self.log.tables()).encode())
+        found.update(repr(sorted(self.log.offsets.items())).encode())
         return found.hexdigest()
 
-    # -- what may happen ------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Leave no shared memory behind."""
+        self.worker.end()
+        remove(self._name)
+
+    # -- what happens ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Let things happen until every sender is done, then let the system come to rest."""
-        names, weights = zip(*_ACTIONS, strict=True)
-        for _ in range(_ACTIONS_MAX):
-            if all(batch.acknowledged for batch in self.batches):
-                break
-            self._act(self.random.choices(names, weights)[0])
+        """Everything in the plan; then every sender sends until it is acknowledged, and the system comes to rest.
+
+        Raises Violation where a promise is broken.
+        """
+        for number, action in self.plan.actions:
+            self.note(f"{number}: {action}")
+            self.act(action)
         self.log.fate = Fate.WRITTEN
-        for batch in self.batches:
-            if not batch.acknowledged:
-                self._send(batch)
+        self.note("the end: what is not acknowledged is sent again")
+        self._reopen()
+        self._define()
+        self.senders.lose()
+        for batch in self.senders.batches:
+            if not batch.done:
+                self.senders.send(batch.number, self.log.now)
+        self._arrive(len(self.senders.batches))
         self._sync()
-        self.settle()
-        if self.random.random() < 0.5:
+        self.quiet()
+        left = [batch.number for batch in self.senders.batches if not batch.done]
+        if left:
+            raise Violation("liveness", f"batches {left} are never acknowledged")
+        if self.plan.expires:
             for _ in range(TICKS_MAX):
                 self._tick()
-            self.settle()
+            self.quiet()
 
-    def _act(self, action: str) -> None:
-        if action == "send":
-            # Not the oldest, always: the network delays, reorders and doubles.
-            open_batches = [batch for batch in self.batches if not batch.acknowledged][:4]
-            again = self.random.random() < 0.1
-            self._send(self.random.choice(self.batches if again else open_batches))
-        elif action in ("capture", "positions"):
-            stage = self.stages[0 if action == "capture" else 1].name
-            self._step(stage, self.random.choice((1, 2, 5, 100)))
-        elif action == "sync":
-            self._sync()
-        elif action == "sync one":
-            self.log.sync_one()
-            self._acknowledge()
-        elif action == "fate":
-            self.log.fate = self.random.choice((Fate.FAILS, Fate.KILLED_BEFORE, Fate.KILLED_AFTER))
-            self.note(f"the next commit: {self.log.fate}")
-        elif action == "restart":
-            self.restart(self.random.choice(self.stages).name)
-        elif action == "power cut":
-            self._power_cut()
-        elif action == "tick":
-            self._tick()
-        else:
-            self.log.now -= 3600 * SECOND
-            self.note("the clock jumps back an hour")
-
-    def _commit(self, transaction: Any) -> bool:
+    def act(self, action: Action) -> None:
+        """One action of the plan."""
         try:
-            transaction.commit()
+            self._doing(action)()
         except CommitError:
             self.note("  the commit fails")
+            self._look()
         except Killed:
-            self.note("  the process is killed in the commit")
-            self._restart_all()
-        else:
-            return True
-        return False
+            self.note("  the process ends here")
+            self._die()
 
-    def _send(self, batch: Batch) -> None:
-        self.note(f"send batch {batch.number}")
+    def _doing(self, action: Action) -> Callable[[], object]:
+        name, target, number, count = action.name, action.target, action.number, action.count
+        return {
+            "send": lambda: self.senders.send(number, self.log.now),
+            "arrive": lambda: self._arrive(number, backwards=bool(target)),
+            "submit": lambda: self._submit(number, TICKS_MAX if count else 0),
+            "step": lambda: self._step(target, number, count),
+            "sync": self._sync,
+            "sync one": lambda: self._sync(one=True),
+            "fate": lambda: setattr(self.log, "fate", Fate(target)),
+            "reopen": self._reopen,
+            "restart": lambda: self.worker.open_partitions(target),
+            "kill": self._die,
+            "lose": self.senders.lose,
+            "power cut": self._power_cut,
+            "tick": self._tick,
+            "clock": lambda: setattr(self.log, "now", self.log.now + (_HOUR if target == "on" else -_HOUR)),
+            "define": self._define,
+            "stumble": lambda: self.handlers.stumble(target, STUMBLES[number], count),
+            "beat": self._beat,
+            "quiet": self.quiet,
+        }[name]
+
+    def _arrive(self, most: int, *, backwards: bool = False) -> None:
+        committed = self.senders.arrive(self.worker, most, backwards=backwards)
+        if committed:
+            self.note(f"  committed: batches {committed}")
+
+    def _submit(self, number: int, expire: int) -> None:
+        batch = self.senders.batches[number]
+        if not batch.fills:
+            return
+        if self.worker.stopped():
+            self._die()
+        gate = WaitingGate(self, self.oracle, self.plan.partitions)
+        entry = Entry(gate, owned=True, clock=lambda: self.log.now)
+        try:
+            receipt = entry.submit([copy(fill) for fill in batch.fills], expire_waiting_ticks=expire)
+        except REFUSED as error:
+            self.note(f"  submit fails: {error}")
+            return
+        batch.acknowledged = batch.acknowledged or not batch.poison
+        self.note(f"  {receipt}")
+        if gate.differing:
+            raise Violation("counts while submitting", gate.differing)
+        if not self.worker.stopped() and receipt != gate.expected():
+            raise Violation("receipt", f"expected {gate.expected()}, found {receipt}")
+
+    def _sync(self, *, one: bool = False) -> None:
+        if self.log.failed is None:
+            if one:
+                self.log.sync_one()
+            else:
+                self.log.sync()
+        for number in self.senders.acknowledge(self.log):
+            self.note(f"  acknowledged: batch {number}")
+
+    def _publish(self, found: list[tuple[str, object]]) -> None:
         transaction = self.log.transaction()
-        for partition in range(self.partitions):
-            encoded = [payload for place, payload in batch.payloads if place == partition]
-            if encoded:
-                bad = [self.random.choice(POISON)[1:-1]] if self.random.random() < 0.03 else []
-                transaction.append(FILLS.name, partition, None, b"[" + b",".join(encoded + bad) + b"]")
-        if self.random.random() < 0.02:
-            transaction.append(FILLS.name, 0, None, self.random.choice(POISON))
-        if self._commit(transaction):
-            batch.sent_at = self.log.sequence
+        for topic, definition in found:
+            transaction.append(topic, 0, None, b"[" + encode_event(definition) + b"]")
+        transaction.commit()
 
-    def _acknowledge(self) -> None:
-        for batch in self.batches:
-            if batch.sent_at is not None and batch.sent_at <= self.log.durable and not batch.acknowledged:
-                batch.acknowledged = True
-                self.note(f"acknowledged: batch {batch.number}")
-
-    def _sync(self) -> None:
-        self.log.sync()
-        self._acknowledge()
+    def _define(self) -> None:
+        # Fills that are in the log by now meet it undefined.
+        self._settle()
+        self._publish([self._late])
 
     def _tick(self) -> None:
         tick = _ClockTick(event_id=f"tick{self.log.sequence}", event_time=Nanoseconds(self.log.now))
-        self.note("tick")
         transaction = self.log.transaction()
-        for partition in range(self.partitions):
+        for partition in range(self.plan.partitions):
             transaction.append(FILLS.name, partition, None, encode_frames([tick])[0])
-        self._commit(transaction)
+        transaction.commit()
+
+    # -- the worker -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """A process begins from what is in the log."""
+        self.worker = Worker(self.plan, self.log, self.handlers.stages, self._name)
+        self._slots_behind = False
+        if self._slots is None:
+            self._slots = SlotsReader(self._name)
+        self._look(live=True)
+
+    def _die(self) -> None:
+        """The process is killed, and started again."""
+        self.worker.end()
+        self.senders.lose()
+        if self.log.reopen():
+            self.note("  the commit that failed is found")
+        self._start()
 
     def _power_cut(self) -> None:
-        self.note(f"power cut: {self.log.power_cut()} commits are lost")
-        for batch in self.batches:
-            if not batch.acknowledged:
-                batch.sent_at = None
-        self._restart_all()
+        self.note(f"  {self.log.power_cut()} commits are lost")
+        self.worker.end()
+        remove(self._name)
+        self._slots = None
+        self.senders.lose()
+        self.log.reopen()
+        self._start()
 
-    def _restart_all(self) -> None:
-        for stage in self.stages:
-            self.restart(stage.name)
+    def _reopen(self) -> None:
+        """What the worker does as soon as there is room on the disk."""
+        if self.log.failed is not None and self.log.reopen():
+            self.note("  the commit that failed is found")
+            # Until the next heartbeat.
+            self._slots_behind = True
 
-    # -- workers --------------------------------------------------------------------------------------------------
-
-    def restart(self, name: str) -> None:
-        """The worker of a stage begins anew from what is in the log."""
-        self.note(f"start {name}")
-        stage = next(stage for stage in self.stages if stage.name == name)
-        self.runners[name] = [
-            runtime.PartitionRunner(stage, partition, self.log, self.partitions, [self._observe])
-            for partition in range(self.partitions)
-        ]
-        if name == positions.NAME:
-            self.slots = self.committed_positions()
-
-    def _step(self, name: str, most: int) -> bool:
-        """One step of a stage; whether there was anything to do."""
-        found: dict[runtime.PartitionRunner, Any] = {}
-        ends: dict[runtime.PartitionRunner, int] = {}
-        for runner in self.runners[name]:
-            topic, partition = runner.stage.input.name, runner.partition
-            records = self.log.read(topic, partition, runner.next_offset, most, 1 << 20)
-            if records:
-                found[runner], ends[runner] = records, self.log.end_offset(topic, partition)
-        work = list(whole_commits(found, ends).items())
-        if not work:
-            return False
+    def _step(self, name: str, most: int, again: int = 0) -> bool:
+        """One step of a stage; whether it had anything to do."""
         try:
-            reports = runtime.step_together(work)
-        except CommitError:
-            self.note(f"  {name}: the commit fails")
-            return True
-        except Killed:
-            self.note(f"  {name}: killed in the commit")
-            self._restart_all()
-            return True
+            reports = self.worker.step(name, most, again)
+        except (MemoryError, PlannedDefect):
+            # A defect that comes when the search for the event to blame is over ends the process.
+            raise Killed from None
+        if reports is None:
+            return False
         for runner, report in reports:
-            self.note(f"{name}/{runner.partition}: {report.events} events, {report.outputs} out")
-        for runner in self.runners[name]:
-            if runner.stopped is not None:
-                raise Violation(f"{name}/{runner.partition} stopped: {runner.stopped}")
-        if self.slots != self.committed_positions():
-            raise Violation("the slots show other positions than are committed")
+            self.note(f"  {name}/{runner.partition}: {report.events} events, {report.outputs} out")
+        for runner in self.worker.stopped():
+            if runner.stopped != "a planned one":
+                raise Violation("stopped", f"{runner.stage.name}/{runner.partition}: {runner.stopped}")
+        self._look()
         return True
 
-    def _observe(self, runner: runtime.PartitionRunner, report: runtime.StepReport) -> None:
-        if runner.stage.name == positions.NAME:
-            with exact_arithmetic():
-                for (book, instrument), opened in report.touched.items():
-                    self.slots[book, instrument] = position_digest(book, instrument, opened.position)
+    def _look(self, *, live: bool = False) -> None:
+        """Slots show what is committed; where a heartbeat has just been, only what runs is live."""
+        if self._slots is None or self._slots_behind:
+            return
+        committed = self._books.positions()
+        found = self._slots.difference(committed, self.worker.silent(), live=live)
+        if live:
+            found = found or self._slots.surplus(committed)
+        if found:
+            raise Violation("slots", found)
 
-    def settle(self) -> None:
-        """Step until nothing is left."""
-        for _ in range(10_000):
-            busy = [self._step(stage.name, 100) for stage in self.stages]
+    def _beat(self) -> None:
+        self.worker.beat()
+        self._slots_behind = False
+        self._look(live=True)
+
+    # -- rest -----------------------------------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Step until no partition that runs has anything left. Raises Killed where the process ends meanwhile."""
+        for _ in range(_STEPS_MAX):
+            self._reopen()
+            try:
+                busy = [self._step(stage.name, 100) for stage in self.handlers.stages]
+            except CommitError:
+                self.note("  the commit fails")
+                self._look()
+                continue
             if not any(busy):
                 return
-        raise Violation("the system does not come to rest")
+        raise Violation("liveness", "the system does not come to rest")
 
-    def committed_positions(self) -> dict[tuple[str, str], int]:
-        """The digest of each committed position."""
-        with exact_arithmetic():
-            return {
-                (opened.book, opened.instrument): position_digest(
-                    opened.book, opened.instrument, opened.position
-                )
-                for partition in range(self.partitions)
-                for opened in scan_positions(table_partition(self.log, positions.NAME, partition))
-            }
+    def _settle(self) -> None:
+        """At rest, and every partition at work."""
+        while True:
+            try:
+                self.rest()
+            except Killed:
+                self.note("  the process ends here")
+            else:
+                if not self.worker.stopped():
+                    return
+                self._beat()
+                self.note("  partitions have stopped; the process is started again")
+            self._die()
+
+    def quiet(self) -> None:
+        """Come to rest, and hold everything against every promise."""
+        self._settle()
+        self._beat()
+        self.oracle.check()

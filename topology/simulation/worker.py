@@ -1,0 +1,172 @@
+"""The simulated worker: one process with the real runners, shared memory and control answers over a simulated log.
+
+What Faust and the event loop do in a real one is done here by the world, call by call: which stage steps, how far
+it has read, when the writer of shared memory beats. What goes wrong in a handler is planned (`stumble`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, cast
+
+from agents import positions, trade_capture
+from agents.stage import Frame, InvariantBroken, Stage
+from connectors.embedded.commits import whole_commits
+from connectors.embedded.log import EmbeddedLog
+from connectors.shm import writer
+from topology import runtime
+from topology.owner import OwnerAnswers
+from topology.settings import Settings
+from topology.shared_memory import PositionsPublisher
+from topology.simulation.log import SimulatedLog
+from topology.simulation.plan import CAPTURE, POSITIONS, Plan
+from topology.simulation.workload import FAILS_AFTER, FAILS_BEFORE
+
+TICKS_MAX = 3
+_READ_BYTES = 1 << 20
+
+
+class PlannedDefect(Exception):
+    """A defect of a handler, as planned."""
+
+
+class Handlers:
+    """The handlers of the stages, with what goes wrong in them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._stumbles: dict[str, tuple[str, int]] = {}
+        self._fails = any(fill.trader for fill in plan.fills)
+        self.stages = tuple(
+            replace(stage, handler=self._guarded(stage))
+            for stage in (
+                trade_capture.stage(100, TICKS_MAX),
+                positions.stage(plan.cached_lots_max),
+            )
+        )
+
+    def stumble(self, stage: str, kind: str, events: int) -> None:
+        """The handler of a stage goes wrong after so many events, once."""
+        self._stumbles[stage] = kind, events
+
+    def _guarded(self, stage: Stage) -> Callable[..., None]:
+        name, handler = stage.name, stage.handler
+        fails = self._fails and name == CAPTURE
+
+        def handle(state: Any, frames: Iterable[Frame], step: Any) -> None:
+            # Not in the search for events that always fail, which hands in lists of one.
+            if name in self._stumbles and not isinstance(frames, list):
+                frames = self._stumbling(name, frames)
+            handler(state, _failing(frames) if fails else frames, step)
+
+        return handle
+
+    def _stumbling(self, name: str, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            kind, left = self._stumbles.get(name, ("", 0))
+            if kind and left <= len(frame.events):
+                yield _cut(frame, left)
+                del self._stumbles[name]
+                if kind == "no memory":
+                    raise MemoryError
+                if kind == "broken invariant":
+                    raise InvariantBroken("a planned one")
+                raise PlannedDefect("once")
+            if kind:
+                self._stumbles[name] = kind, left - len(frame.events)
+            yield frame
+
+
+def _cut(frame: Frame, events: int) -> Frame:
+    return replace(frame, events=frame.events[:events], indexes=frame.indexes[:events])
+
+
+def _failing(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Frames up to a fill of a trader whose fills fail, without or with that fill."""
+    for frame in frames:
+        for place, event in enumerate(frame.events):
+            trader = getattr(event, "trader", "")
+            if trader in (FAILS_BEFORE, FAILS_AFTER):
+                yield _cut(frame, place + (trader == FAILS_AFTER))
+                raise PlannedDefect(event.trade_id)
+        yield frame
+
+
+@lru_cache
+def _settings(partitions: int) -> Settings:
+    return Settings(partitions=partitions)
+
+
+class Worker:
+    """A process at work."""
+
+    def __init__(self, plan: Plan, log: SimulatedLog, stages: tuple[Stage, ...], name: str) -> None:
+        self.log = log
+        self.stages = stages
+        self.partitions = plan.partitions
+        self.publisher = PositionsPublisher(name, plan.slots, plan.partitions)
+        self._runners: dict[str, list[runtime.PartitionRunner]] = {}
+        self._opened: dict[str, int] = {}
+        for stage in stages:
+            self.open_partitions(stage.name)
+        self.publisher.start(self.runners(), cast(EmbeddedLog, log))
+        self.answers = OwnerAnswers(cast(EmbeddedLog, log), _settings(plan.partitions), self.runners, {})
+
+    def runners(self) -> list[runtime.PartitionRunner]:
+        """All of them, upstream stages first."""
+        return [runner for stage in self.stages for runner in self._runners[stage.name]]
+
+    def stopped(self) -> list[runtime.PartitionRunner]:
+        """Those whose invariant broke."""
+        return [runner for runner in self.runners() if runner.stopped is not None]
+
+    def open_partitions(self, name: str) -> None:
+        """Runners of what the log holds now; a partition that stopped stays so."""
+        stage = next(stage for stage in self.stages if stage.name == name)
+        self._opened[name] = self.log.reopened
+        before = self._runners.get(name)
+        self._runners[name] = [
+            before[partition]
+            if before is not None and before[partition].stopped is not None
+            else runtime.PartitionRunner(stage, partition, self.log, self.partitions, [self.publisher])
+            for partition in range(self.partitions)
+        ]
+
+    def step(self, name: str, most: int, again: int = 0) -> list[tuple[Any, runtime.StepReport]] | None:
+        """One step of a stage; None where it has nothing to do. `again` records are delivered a second time.
+
+        Raises CommitError where the commit failed, Killed where the process ends in it.
+        """
+        if self._opened[name] != self.log.reopened:
+            self.open_partitions(name)
+        found: dict[runtime.PartitionRunner, Any] = {}
+        ends: dict[runtime.PartitionRunner, int] = {}
+        for runner in self._runners[name]:
+            topic, partition = runner.stage.input.name, runner.partition
+            end = self.log.end_offset(topic, partition)
+            if runner.stopped is None and runner.next_offset < end:
+                start = max(runner.next_offset - again, 0)
+                found[runner] = self.log.read(topic, partition, start, most + again, _READ_BYTES)
+                ends[runner] = end
+        if not found:
+            return None
+        return runtime.step_together(list(whole_commits(found, ends).items()))
+
+    def beat(self) -> None:
+        """What the real one does ten times a second for its shared memory."""
+        self.publisher.beat(self.runners(), cast(EmbeddedLog, self.log))
+
+    def silent(self) -> set[int]:
+        """The partitions of positions that have stopped."""
+        return {runner.partition for runner in self.stopped() if runner.stage.name == POSITIONS}
+
+    def end(self) -> None:
+        """The process is gone: its locks are free, and nothing is marked as closed."""
+        abandon(self.publisher.writer)
+
+
+def abandon(of: writer.PositionWriter) -> None:
+    """What the kernel does of a dead writer: unmap, and free its locks."""
+    if of._previous is not None:
+        of._previous.close()
+    of._segment.mapping.close()
+    of._directory.close()
