@@ -218,7 +218,7 @@ def replay_fills(
     books = [
         PartitionRunner(positions.stage(), partition, scratch, partitions) for partition in range(partitions)
     ]
-    changes = _reference_sequences(source, capture)
+    changes = reference_sequences(source, capture)
     outcome = Outcome()
     starts = {span.partition: min(span.start, span.end) for span in spans}
     _run_both(captures, books, scratch, starts, changes, progress)
@@ -230,7 +230,7 @@ def replay_fills(
     return outcome
 
 
-def _reference_sequences(source: ReadLog, capture: Stage) -> list[int]:
+def reference_sequences(source: ReadLog, capture: Stage) -> list[int]:
     """When reference data changed: the sequences of its records."""
     found: list[int] = []
     for topic in capture.broadcasts:

@@ -121,6 +121,10 @@ class LogContents:
         """The topics by name."""
         return dict(self._topics)
 
+    def tables(self) -> dict[str, int]:
+        """The tables by name, with the numbers that their keys have."""
+        return dict(self._tables)
+
     def _table_prefix(self, table: str, partition: int) -> bytes:
         prefix = self._prefixes.get((f"table {table}", partition))
         if prefix is None:

@@ -31,8 +31,8 @@ class Recovery(FaustRecovery):  # type: ignore[misc]
                 if restored is not None and restored >= end:
                     raise ConsistencyError(
                         f"expected table {store.table_name} to hold records of {tp.topic}/{tp.partition} up to "
-                        f"{end - 1} at most, found {restored} noted; the changelog lost records: restore a backup "
-                        "(docs/operating/damaged-state.md)"
+                        f"{end - 1} at most, found {restored} noted; the changelog lost records: run `pks rebuild` "
+                        "(docs/operating/rebuild.md)"
                     )
                 # Whatever compaction took away is superseded by what was read: the end counts as reached.
                 destination[tp] = end - 1

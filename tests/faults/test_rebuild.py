@@ -1,17 +1,18 @@
 """Tables gone, and kills while they are restored: the changelog makes them again, and the fills make both again."""
 
-import os
-import random
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from agents import positions, trade_capture
+from connectors.embedded.log import EmbeddedLog
+from schemas.changelog import RESTORED_KEY, decode_offset
 from schemas.topics import FILLS
-from tests.faults import stages_worker
+from tests.faults import marked_worker, stages_worker
+from tests.faults.marked import Worker
 from tests.faults.test_faust_kill import outcome, start
+from tests.faults.up_support import environment
 from tests.support import Books
 
 FILLS_NUMBER = 5_000
@@ -21,7 +22,7 @@ FILLS_NUMBER = 5_000
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the whole feed is applied."""
     folder = tmp_path_factory.mktemp("rebuild") / "data"
-    stages_worker.run(folder, 7, FILLS_NUMBER)
+    stages_worker.run(folder, 7, FILLS_NUMBER, ahead=1)
     return folder
 
 
@@ -54,22 +55,32 @@ def test_deleted_tables_are_restored_from_the_changelog_at_the_start(sound: Path
     assert outcome(folder) == expected
 
 
+def unrestored(folder: Path) -> int:
+    """Changelog records that the tables have not taken in yet."""
+    with EmbeddedLog.owner(folder) as log:
+        missing = 0
+        for stage in (trade_capture.stage(), positions.stage()):
+            restored = log.get(stage.table.name, 0, RESTORED_KEY)
+            end = log.end_offset(stage.changelog, 0)
+            missing += end - (0 if restored is None else decode_offset(restored) + 1)
+        return missing
+
+
 def test_kills_while_tables_are_restored(sound: Path, tmp_path: Path):
     expected = outcome(copy(sound, tmp_path / "whole"))
     folder = copy(sound, tmp_path / "data")
     delete_tables(folder)
-    choose = random.Random(3)
-    killed = 0
-    for _ in range(5):
-        with start(folder, 7, FILLS_NUMBER) as worker:
-            try:
-                worker.wait(choose.uniform(0.3, 0.9))
-            except subprocess.TimeoutExpired:
-                os.kill(worker.pid, signal.SIGKILL)
-                killed += 1
+    left = [unrestored(folder)]
+    for _ in range(4):
+        with Worker(tmp_path / "marks", marked_worker.restoring, folder, environment=environment()) as worker:
+            worker.until(lambda marks: marks.restoring >= 3, closely=True)
+            worker.kill()
+        left.append(unrestored(folder))
+    # Each kill fell into the restoring: some of it was done, and some was not.
+    assert left == sorted(set(left), reverse=True) and left[-1] > 0, left
     with start(folder, 7, FILLS_NUMBER) as worker:
         worker.stdout.read()
-    assert worker.returncode == 0 and killed > 0
+    assert worker.returncode == 0 and unrestored(folder) == 0
     assert outcome(folder) == expected
 
 

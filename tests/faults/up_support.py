@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas import topics
 from tests.faults import stages_worker
-from topology.control import ControlClient, Request
+from topology.control import ControlClient, ControlError, Request
 from topology.entry import fill_key, records_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +68,14 @@ def pks(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+def connect(folder: Path) -> ControlClient | None:
+    """A connection to the owner of a folder; None while it does not listen."""
+    try:
+        return ControlClient(folder)
+    except ControlError:
+        return None
 
 
 def request_of(batch: list[Any]) -> Request:

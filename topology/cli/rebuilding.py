@@ -1,0 +1,82 @@
+"""`pks rebuild`: tables and changelogs made anew from the fills and bookings of the log."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import EXIT_STATE, CommandError, messages, print_facts, print_json, progress
+
+if TYPE_CHECKING:
+    from topology.rebuild import Rebuilt
+
+
+class RebuiltStage(StrEnum):
+    """A stage whose state can be made anew."""
+
+    TRADE_CAPTURE = "trade_capture"
+    POSITIONS = "positions"
+
+
+def rebuild(
+    stage: Annotated[
+        RebuiltStage | None, typer.Option("--stage", help="This stage only; default all of them.")
+    ] = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make tables and changelogs anew from the fills and bookings of the log; print the book hash before and after.
+
+    Needs the folder for itself. Killed at any moment, the old state stands, and it is run again.
+    """
+    found = _rebuild(stage, data, transport)
+    document: dict[str, Any] = {
+        "book_hash_before": found.hash_before,
+        "book_hash": found.book_hash,
+        "positions": found.positions,
+        "stages": {
+            name: {
+                "events": counts.read,
+                "applied": counts.applied,
+                "duplicates": counts.duplicates,
+                "rejected": counts.refused,
+                "waiting": counts.waiting,
+            }
+            for name, counts in found.counts.items()
+        },
+        "sequence": found.sequence,
+        "seconds": round(found.seconds, 3),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        for name, counts in document.pop("stages").items():
+            document[f"stage {name}"] = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        print_facts(document)
+    if found.hash_before != found.book_hash:
+        messages().print("the positions that were there before were not those of the log", soft_wrap=True)
+
+
+def _rebuild(stage: RebuiltStage | None, data: Any, transport: Any) -> "Rebuilt":
+    from topology import rebuild as rebuilding
+    from topology.runtime import PartitionStopped
+    from topology.stages import build_stages
+
+    settings = load_settings(data, transport)
+    stages = [one for one in build_stages(settings) if stage is None or one.name == stage.value]
+    log = rebuilding.open_to_rebuild(settings.data, settings.sync)
+    try:
+        with progress() as bar:
+            task = bar.add_task("rebuilding", total=rebuilding.records_to_apply(log, stages))
+            return rebuilding.rebuild(log, stages, lambda records: bar.advance(task, records))
+    except (rebuilding.RebuildRefused, PartitionStopped) as refused:
+        raise CommandError(f"{settings.data}: {refused}", exit_code=EXIT_STATE) from refused
+    finally:
+        log.close()
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command()(rebuild)
