@@ -1,22 +1,23 @@
-"""kill -9 at random moments: nothing is lost, nothing is doubled, and the outputs are those of a clean run."""
+"""kill -9 at random moments, in and between commits: nothing lost, nothing doubled, the outputs those of a clean run."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from agents import positions, trade_capture
 from schemas import topics
-from tests.faults import stages_worker
-from tests.support import Books
+from schemas.frames import encode_frames
+from tests.faults import marked_worker, stages_worker
+from tests.faults.marked import Marks, Worker
+from tests.faults.up_support import connect, environment, request_of, settle
+from tests.support import Books, eventually, soak_kills
+from topology.control import ControlClient
 
-ROOT = Path(__file__).resolve().parents[2]
+FILLS, KILLS = 100_000, 30
 OUTPUTS = (
     topics.BOOKINGS,
     topics.POSITIONS,
@@ -24,80 +25,186 @@ OUTPUTS = (
     topics.FILL_DEAD_LETTERS,
     topics.BOOKING_DEAD_LETTERS,
 )
+AHEAD = 6
+"""Requests that a sender has on their way at a time."""
 
 
-def start(folder: Path, seed: int, fills: int) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-m", "tests.faults.stages_worker", str(folder), str(seed), str(fills)]
-    return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+class Identified(msgspec.Struct):
+    """The identity of any event."""
+
+    event_id: str
 
 
-def outcome(folder: Path) -> dict:
-    with Books(folder, partitions=stages_worker.PARTITIONS) as books:
-        streams = {topic.name: books.event_bytes(topic) for topic in OUTPUTS}
-        return {
-            "hash": books.hash(),
-            "capture": books.counts(trade_capture.NAME),
-            "positions": books.counts(positions.NAME),
-            "fills": len(books.event_bytes(topics.FILLS)),
-            "streams": {name: sorted(found) if "dlq" in name else found for name, found in streams.items()},
-        }
+_identified = msgspec.json.Decoder(Identified).decode
 
 
-def kill_and_compare(scratch: Path, *, seed: int, fills: int, kills: int) -> int:
-    """Run the worker, kill it `kills` times, and hold what it leaves against a clean run; returns the kills that hit."""
-    choose = random.Random(seed)
-    hit = 0
-    worker = start(scratch / "killed", seed, fills)
-    try:
-        for _ in range(kills):
-            # Most moments are counted in rounds, so that a fast machine is killed as often as a slow one; the
-            # others fall into loading and recovery.
-            assert worker.stdout is not None
-            for _ in range(choose.randint(0, 4) if choose.random() < 0.8 else 0):
-                worker.stdout.readline()
-            try:
-                worker.wait(choose.uniform(0.0, 0.05) if choose.random() < 0.8 else choose.uniform(0.1, 0.6))
-            except subprocess.TimeoutExpired:
-                os.kill(worker.pid, signal.SIGKILL)
-                worker.wait()
-                hit += 1
-            worker.stdout.close()
-            worker = start(scratch / "killed", seed, fills)
-        assert worker.wait(120) == 0
-    finally:
-        if worker.poll() is None:
-            worker.kill()
-            worker.wait()
-        if worker.stdout is not None:
-            worker.stdout.close()
-    stages_worker.run(scratch / "clean", seed, fills)
-    killed, clean = outcome(scratch / "killed"), outcome(scratch / "clean")
-    assert killed["fills"] == fills
-    assert killed["capture"].read == fills
-    for name in ("capture", "positions", "hash"):
-        assert killed[name] == clean[name], name
-    for name, found in killed["streams"].items():
-        identities = [msgspec.json.decode(event)["event_id"] for event in found]
-        assert len(set(identities)) == len(identities), f"{name}: an event twice"
-        assert found == clean["streams"][name], name
-    capture = killed["capture"]
-    assert capture.applied + capture.duplicates + capture.refused + capture.waiting == fills
-    assert capture.applied > fills * 0.9 and killed["positions"].refused == 0
-    return hit
+def identities(events: list[bytes]) -> list[str]:
+    return [_identified(event).event_id for event in events]
 
 
-def test_ten_kills_in_50_000_fills(tmp_path: Path):
-    hit = kill_and_compare(tmp_path, seed=20261125, fills=50_000, kills=10)
-    assert hit >= 8
+class Feed:
+    """A feed, as frames in a file for the workers, and what a run of it that nothing disturbs leaves."""
+
+    def __init__(self, scratch: Path, seed: int, fills: int) -> None:
+        self.batches = stages_worker.batches(seed, fills)
+        self.identities = {fill.event_id for batch in self.batches for fill in batch}
+        self.file = scratch / "feed"
+        frames = [frame for batch in self.batches for frame in encode_frames(batch)]
+        assert len(frames) == len(self.batches)
+        self.file.write_bytes(msgspec.msgpack.encode(frames))
+        with Worker(scratch / "marks", marked_worker.stages, scratch / "clean", self.file) as worker:
+            assert worker.wait() == 0
+        self.clean = Outcome(scratch / "clean")
+        assert self.clean.fills == self.identities
+        assert self.clean.capture.applied > fills * 0.9 and self.clean.positions.refused == 0
+
+
+class Outcome:
+    """What a folder holds: books, counts, the fills' identities, and each output stream."""
+
+    def __init__(self, folder: Path) -> None:
+        with Books(folder, partitions=stages_worker.PARTITIONS) as books:
+            self.hash = books.hash()
+            self.capture = books.counts(trade_capture.NAME)
+            self.positions = books.counts(positions.NAME)
+            fills = identities(books.event_bytes(topics.FILLS))
+            self.repeated = len(fills) - len(set(fills))
+            self.fills = set(fills)
+            self.streams = {topic.name: books.event_bytes(topic) for topic in OUTPUTS}
+
+
+class Kills:
+    """Where kills fell, and whether the commit that was being written then was found afterwards."""
+
+    def __init__(self) -> None:
+        self.places: Counter[str] = Counter()
+        self.found = self.absent = 0
+        self._writing: int | None = None
+
+    def begin(self, worker: Worker) -> None:
+        """The worker may have opened the log: what was being written is in it, whole, or is not there."""
+        opened = worker.marks.opened
+        if opened and self._writing is not None:
+            self.found += opened >= self._writing
+            self.absent += opened < self._writing
+            self._writing = None
+
+    def kill(self, worker: Worker, choose: random.Random) -> None:
+        """Wait a little, or until a commit is being written; then kill."""
+        if choose.random() < 0.5:
+            worker.until(Marks.committing, closely=True)
+        else:
+            worker.after(choose.uniform(0.0, 0.02))
+        place = worker.kill()
+        self.begin(worker)
+        self.places[place] += 1
+        if place.endswith("writing"):
+            self._writing = worker.marks.writing
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{number} {place}" for place, number in sorted(self.places.items()))
+        return f"{places}; of commits that were being written {self.found} found, {self.absent} not there"
+
+    def assert_in_and_between_commits(self, kills: int) -> None:
+        print(self)
+        assert self.places.total() == kills
+        inside = sum(number for place, number in self.places.items() if place.endswith("writing"))
+        assert 0 < inside < kills, str(self)
+
+
+def kill_points(choose: random.Random, appends: int, kills: int) -> list[int]:
+    """After how many appends of the feed each kill comes."""
+    return sorted(choose.randrange(appends - 2 * AHEAD) for _ in range(kills))
+
+
+def kill_stages(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
+    """Run the stages over a feed, kill them, and hold what they leave against a clean run."""
+    choose, told = random.Random(seed), Kills()
+    arguments = (scratch / "marks", marked_worker.stages, scratch / "killed", feed.file)
+    for point in kill_points(choose, len(feed.batches), kills):
+        with Worker(*arguments) as worker:
+            worker.until(lambda marks, point=point: marks.appended >= point)
+            told.kill(worker, choose)
+    with Worker(*arguments) as worker:
+        assert worker.wait() == 0
+    found, clean = Outcome(scratch / "killed"), feed.clean
+    assert found.fills == feed.identities and found.repeated == clean.repeated
+    assert (found.hash, found.capture, found.positions) == (clean.hash, clean.capture, clean.positions)
+    for name, events in found.streams.items():
+        assert len(set(identities(events))) == len(events), f"{name}: an event twice"
+        assert (
+            sorted(events) == sorted(clean.streams[name]) if "dlq" in name else events == clean.streams[name]
+        ), name
+    return told
+
+
+class Sender:
+    """Sends a feed through the control socket, and knows only what was acknowledged."""
+
+    def __init__(self, folder: Path, feed: Feed) -> None:
+        self._folder = folder
+        self._requests = [request_of(batch) for batch in feed.batches]
+        self.acknowledged = 0
+
+    def send(self, until: int, left: int = 0) -> ControlClient:
+        """Send until so many are acknowledged and `left` more are on their way."""
+        client: ControlClient = eventually(lambda: connect(self._folder), 30)
+        sent = self.acknowledged
+        while self.acknowledged < until or sent < min(until + left, len(self._requests)):
+            if sent < min(until + left, self.acknowledged + AHEAD, len(self._requests)):
+                client.send(self._requests[sent])
+                sent += 1
+            else:
+                client.receive()
+                self.acknowledged += 1
+        return client
+
+
+def kill_up(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
+    """Feed `pks up`, kill it, and hold what it leaves against a clean run; what was not acknowledged is sent again."""
+    choose, told = random.Random(seed), Kills()
+    sender = Sender(scratch / "killed", feed)
+    settings = {**environment(), "PKS_WAITING_CORRECTIONS_MAX": "100000"}
+    arguments = (scratch / "marks", marked_worker.command, "up", "--data", str(scratch / "killed"), "--json")
+    for point in kill_points(choose, len(feed.batches), kills):
+        with Worker(*arguments, environment=settings) as worker:
+            client = sender.send(max(point, sender.acknowledged), AHEAD)
+            told.kill(worker, choose)
+            client.close()
+    with Worker(*arguments, environment=settings) as worker:
+        client = sender.send(len(feed.batches))
+        settle(client)
+        client.close()
+        assert worker.terminate() == 0
+    found, clean = Outcome(scratch / "killed"), feed.clean
+    assert found.fills == feed.identities
+    assert found.hash == clean.hash and found.positions == clean.positions
+    assert found.capture.read == clean.capture.read + found.repeated - clean.repeated
+    assert found.capture.applied == clean.capture.applied and found.capture.waiting == clean.capture.waiting
+    for name in (topics.BOOKINGS.name, topics.POSITIONS.name):
+        assert found.streams[name] == clean.streams[name], name
+    refused = [set(identities(outcome.streams[topics.REJECTIONS.name])) for outcome in (found, clean)]
+    assert refused[0] == refused[1]
+    return told
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
+    return Feed(tmp_path_factory.mktemp("feed"), 20261125, FILLS)
+
+
+def test_thirty_kills_of_the_stages_in_100_000_fills(feed: Feed, tmp_path: Path):
+    kill_stages(tmp_path, feed, seed=1, kills=KILLS).assert_in_and_between_commits(KILLS)
+
+
+def test_thirty_kills_of_pks_up_in_100_000_fills(feed: Feed, tmp_path: Path):
+    kill_up(tmp_path, feed, seed=2, kills=KILLS).assert_in_and_between_commits(KILLS)
 
 
 @pytest.mark.soak
-def test_many_kills(tmp_path: Path):
-    kills = int(os.environ.get("PKS_SOAK_KILLS", "100"))
-    ends = time.monotonic() + 60 * float(os.environ.get("PKS_SOAK_MINUTES", "10"))
-    hit = number = 0
-    while hit < kills and time.monotonic() < ends:
-        number += 1
-        folder = tmp_path / str(number)
-        hit += kill_and_compare(folder, seed=number, fills=100_000, kills=min(30, kills))
-    assert hit > 0
+@pytest.mark.parametrize("killed", [kill_stages, kill_up])
+def test_many_kills(tmp_path: Path, killed: Any):
+    """`make soak KILLS=1000` makes them in a million fills, as far as its minutes go."""
+    kills, fills = soak_kills(1.0), min(1_000 * soak_kills(1.0), 1_000_000)
+    feed = Feed(tmp_path, kills, fills)
+    killed(tmp_path, feed, seed=kills, kills=kills).assert_in_and_between_commits(kills)

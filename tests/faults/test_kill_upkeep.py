@@ -1,53 +1,31 @@
 """Kills in retention and while shared memory grows, a clock that jumps back, and a sender that is ahead."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from clients.python.pks_client import PositionReader
 from connectors.embedded.log import EmbeddedLog
 from schemas import topics
-from tests.faults import stages_worker
-from tests.faults.up_support import ROOT, request_of, running, settle
+from tests.faults import marked_worker, stages_worker
+from tests.faults.marked import Worker
+from tests.faults.up_support import connect, environment, request_of, running, settle
 from tests.support import Books, eventually, fill
 from topology.control import ControlClient
-
-RETENTION = """
-import sys
-from pathlib import Path
-from connectors.embedded.log import EmbeddedLog
-from connectors.embedded.retention import Retention
-
-with EmbeddedLog.owner(Path(sys.argv[1]), sync="os") as log:
-    log.create_topic("sized", 1, retention_bytes=20_000)
-    log.create_topic("keyed", 1, compact=True)
-    retention = Retention(log)
-    while True:
-        for _ in range(20):
-            transaction = log.transaction()
-            base = log.end_offset("sized", 0)
-            for number in range(base, base + 50):
-                transaction.append("sized", 0, b"k", b"%d" % number)
-                transaction.append("keyed", 0, b"%d" % (number % 70), b"%d" % number)
-            transaction.commit()
-            print("on", flush=True)
-            retention.step()
-"""
 
 
 def test_kills_in_retention_leave_an_unbroken_log(tmp_path: Path):
     choose = random.Random(5)
     folder = tmp_path / "data"
-    for _ in range(5):
-        with subprocess.Popen(
-            [sys.executable, "-c", RETENTION, str(folder)], cwd=ROOT, stdout=subprocess.PIPE
-        ) as worker:
-            for _ in range(choose.randint(20, 120)):
-                worker.stdout.readline()
-            os.kill(worker.pid, signal.SIGKILL)
+    places = []
+    appended = 0
+    for _ in range(8):
+        with Worker(tmp_path / "marks", marked_worker.retention, folder) as worker:
+            more = appended + choose.randint(1_000, 6_000)
+            worker.until(lambda marks, more=more: marks.appended >= more)
+            worker.until(lambda marks: marks.inside("retaining"), closely=True)
+            places.append(worker.kill())
+            appended = worker.marks.appended
+    assert any(place.startswith("retaining") for place in places), places
     with EmbeddedLog.owner(folder, sync="os") as log:
         sized = log.read("sized", 0, 0, 1_000_000, 1 << 40)
         end = log.end_offset("sized", 0)
@@ -55,39 +33,56 @@ def test_kills_in_retention_leave_an_unbroken_log(tmp_path: Path):
         assert [(record.offset, record.value) for record in sized] == [
             (number, b"%d" % number) for number in range(sized[0].offset, end)
         ]
-        newest = {record.key: record.value for record in log.read("keyed", 0, 0, 1_000_000, 1 << 40)}
+        keyed = log.read("keyed", 0, 0, 1_000_000, 1 << 40)
+        assert len(keyed) < end / 2
+        newest = {record.key: record.value for record in keyed}
         assert log.end_offset("keyed", 0) == end
         assert newest == {b"%d" % (number % 70): b"%d" % number for number in range(end - 70, end)}
 
 
 def test_kills_while_shared_memory_grows(tmp_path: Path, shared_memory_name: str):
     folder = tmp_path / "data"
-    settings = {"PKS_SHARED_MEMORY": shared_memory_name, "PKS_SHARED_MEMORY_SLOTS": "16"}
+    settings = {
+        **environment(),
+        "PKS_SHARED_MEMORY": shared_memory_name,
+        "PKS_SHARED_MEMORY_SLOTS": "16",
+    }
+    arguments = (tmp_path / "marks", marked_worker.command, "up", "--data", str(folder), "--json")
     batches = [
         [
             fill(f"t{turn}.{n}", n + 1, 100, at=turn, book=f"B{n % 7}", instrument=f"X{turn}.{n}")
-            for n in range(60)
+            for n in range(200)
         ]
-        for turn in range(4)
+        for turn in range(6)
     ]
-    for batch in batches:
-        with running(folder, **settings) as process:
-            client = ControlClient(folder)
-            client.ask(request_of(batch))  # durable; its slots, and the segments for them, are being made now
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            client.close()
-    with running(folder, **settings):
-        client = ControlClient(folder)
+    places = []
+    for turn, batch in enumerate(batches):
+        with Worker(*arguments, environment=settings) as worker:
+            # Half of the kills fall while positions come, the others while a start shows the tables.
+            if turn % 2 == 0:
+                client = eventually(lambda: connect(folder))
+                settle(client)
+                client.send(request_of(batch))
+            grown = worker.marks.growing if turn % 2 == 0 else 0
+            worker.until(lambda marks, grown=grown: marks.growing > grown, closely=True)
+            places.append(worker.kill())
+            if turn % 2 == 0:
+                client.close()
+    assert any(place.startswith("growing") for place in places), places
+    with Worker(*arguments, environment=settings) as worker:
+        client = eventually(lambda: connect(folder))
+        for batch in batches:  # what was not acknowledged; the rest counts as duplicate
+            client.ask(request_of(batch))
         settle(client)
         client.close()
+        expected = {(one.book, one.instrument): one.quantity for batch in batches for one in batch}
         reader = PositionReader(shared_memory_name)
-        expected = {(f.book, f.instrument): f.quantity for batch in batches for f in batch}
 
         def shown() -> bool:
             return {(s.book, s.instrument): s.quantity for s in reader.positions() if s.live} == expected
 
         eventually(shown)
+        assert worker.terminate() == 0
     with Books(folder, partitions=stages_worker.PARTITIONS) as books:
         assert {key: opened.position.quantity for key, opened in books.positions().items()} == expected
 
