@@ -89,20 +89,25 @@ class Marks:
             self.set("phase", before)
 
 
-def _around(owner: Any, name: str, marks: Marks, phase: str) -> None:
-    """Mark a phase around a function of a module or class."""
+def _around(owner: Any, name: str, marks: Marks, phase: str, halt: tuple[str, int]) -> None:
+    """Mark a phase around a function of a module or class; stand still there where told to."""
     original = getattr(owner, name)
 
     def marked(*arguments: Any, **options: Any) -> Any:
         with marks.during(phase):
             marks.add(phase)
+            if halt == (phase, getattr(marks, phase)):
+                signal.pause()
             return original(*arguments, **options)
 
     setattr(owner, name, marked)
 
 
-def mark(marks: Marks) -> None:
-    """Let this process mark what it does; nothing of what it does is changed."""
+def mark(marks: Marks, halt: tuple[str, int]) -> None:
+    """Let this process mark what it does; nothing of what it does is changed, but that it stands still at `halt`.
+
+    `halt` is a phase, and the how-many-th entry into it.
+    """
     write, commit = embedded_log.EmbeddedLog.write, transaction.EmbeddedTransaction.commit
     load = embedded_log.EmbeddedLog._load
 
@@ -131,12 +136,15 @@ def mark(marks: Marks) -> None:
         (rebuilding.RebuildingTransaction, "commit", "rebuilding"),
         (rebuild, "exchange", "exchanging"),
     ):
-        _around(owner, name, marks, phase)
+        _around(owner, name, marks, phase, halt)
     marks.set("phase", PHASES.index("between"))
 
 
 class Worker:
-    """A forked process that runs `target(marks, *arguments)` with its marks on."""
+    """A forked process that runs `target(marks, *arguments)` with its marks on.
+
+    With `halt` it stands still as it enters a phase for the so many-th time: what comes next is the kill.
+    """
 
     def __init__(
         self,
@@ -144,13 +152,15 @@ class Worker:
         target: Callable[..., int],
         *arguments: Any,
         environment: dict[str, str] | None = None,
+        halt: tuple[str, int] = ("", 0),
     ) -> None:
         from tests.faults.marked_worker import run
 
         self.marks = Marks(marks)
         self._said = marks.with_name(marks.name + ".said")
         self.marks.clear()
-        self._process = _context.Process(target=run, args=(marks, target, arguments, environment or {}))
+        self._halt = halt
+        self._process = _context.Process(target=run, args=(marks, target, arguments, environment or {}, halt))
         self._process.start()
 
     @property
@@ -171,6 +181,11 @@ class Worker:
                 assert reached(self.marks), f"the worker ended with {self.wait()}: {self.said()}"
                 return
             assert time.monotonic() < ends, f"expected the mark within {timeout} s, found {self.marks.where}"
+
+    def until_halted(self) -> None:
+        """Wait until it stands still."""
+        phase, times = self._halt
+        self.until(lambda marks: getattr(marks, phase) >= times)
 
     def after(self, seconds: float) -> None:
         """Let some time pass; it fails where the worker ends before."""

@@ -24,14 +24,18 @@ for module in ("connectors.embedded.transport", "topology.cli.running", "topolog
 
 
 def run(
-    path: Path, target: Callable[..., int], arguments: tuple[Any, ...], environment: dict[str, str]
+    path: Path,
+    target: Callable[..., int],
+    arguments: tuple[Any, ...],
+    environment: dict[str, str],
+    halt: tuple[str, int],
 ) -> None:
     """In the child: mark, run, and end with the exit code."""
     os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(path.with_name(path.name + ".said"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     marks = Marks(path)
-    mark(marks)
+    mark(marks, halt)
     sys.exit(target(marks, *arguments))
 
 

@@ -72,8 +72,14 @@ def test_kills_while_tables_are_restored(sound: Path, tmp_path: Path):
     delete_tables(folder)
     left = [unrestored(folder)]
     for _ in range(4):
-        with Worker(tmp_path / "marks", marked_worker.restoring, folder, environment=environment()) as worker:
-            worker.until(lambda marks: marks.restoring >= 3, closely=True)
+        with Worker(
+            tmp_path / "marks",
+            marked_worker.restoring,
+            folder,
+            environment=environment(),
+            halt=("restoring", 4),
+        ) as worker:
+            worker.until_halted()
             worker.kill()
         left.append(unrestored(folder))
     # Each kill fell into the restoring: some of it was done, and some was not.

@@ -224,17 +224,23 @@ def test_a_folder_that_a_worker_owns_is_left_alone(
     assert not (tmp_path / "nothing").exists()
 
 
-def kill_rebuilds(folder: Path, marks: Path, *, kills: int) -> list[str]:
-    """Kill rebuilds ever later, the last of them in the exchange; returns where."""
-    places = []
-    for number in range(1, kills + 1):
-        with Worker(marks, marked_worker.command, "rebuild", "--data", str(folder)) as worker:
-            if number < kills:
-                worker.until(lambda marks, number=number: marks.rebuilding >= number, closely=True)
-            else:
-                worker.until(lambda marks: marks.exchanging > 0, closely=True)
-            places.append(worker.kill())
-    return places
+def kill_rebuild(folder: Path, marks: Path, phase: str, times: int) -> None:
+    with Worker(
+        marks, marked_worker.command, "rebuild", "--data", str(folder), halt=(phase, times)
+    ) as worker:
+        worker.until_halted()
+        worker.kill()
+
+
+def half_made(folder: Path) -> dict[str, int]:
+    """How many records the new changelogs have that are not exchanged yet."""
+    with books_of(folder) as books:
+        return {
+            stage.name: sum(
+                books.log.end_offset(new_name(stage.changelog), partition) for partition in range(PARTITIONS)
+            )
+            for stage in STAGES
+        }
 
 
 def test_kills_in_a_rebuild_leave_the_old_state_or_the_new_one(
@@ -242,24 +248,36 @@ def test_kills_in_a_rebuild_leave_the_old_state_or_the_new_one(
 ):
     expected, folder = State(sound), tmp_path / "data"
     shutil.copytree(sound, folder)
-    assert kill_rebuilds(folder, tmp_path / "marks", kills=4)
-    with Worker(tmp_path / "marks", marked_worker.command, "rebuild", "--data", str(folder)) as worker:
-        worker.until(lambda marks: marks.rebuilding >= 3, closely=True)
-        worker.kill()
-    with books_of(folder) as books:
-        half_made = sum(
-            books.log.end_offset(new_name(stage.changelog), partition)
-            for stage in STAGES
-            for partition in range(PARTITIONS)
-        )
-    assert half_made > 0  # it fell into the rebuild, and what that had made is there
-    assert State(folder) == expected
-    found = rebuild(folder, capsys)
-    assert found["book_hash_before"] == found["book_hash"] == expected.hash
+    for phase, times in (("rebuilding", 2), ("rebuilding", 3), ("exchanging", 1)):
+        kill_rebuild(folder, tmp_path / "marks", phase, times)
+        assert half_made(folder)["trade_capture"] > 0
+        assert State(folder) == expected
+    without_tables(folder)
+    kill_rebuild(folder, tmp_path / "marks", "exchanging", 2)
+    # Capture has its new state; positions have still none.
+    made = half_made(folder)
+    assert made["trade_capture"] == 0 and made["positions"] > 0
+    state = State(folder)
+    assert state.counts[0] == expected.counts[0] and state.counts[1].read == 0
+    assert rebuild(folder, capsys)["book_hash"] == expected.hash
     assert State(folder) == expected
     with books_of(folder) as books:
         names = [*books.log.topics(), *books.log.tables()]
     assert not [name for name in names if name.endswith(new_name(""))]
+
+
+def test_a_kill_in_the_exchange_is_before_or_after_it(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    expected, folder = State(sound), tmp_path / "data"
+    shutil.copytree(sound, folder)
+    without_changelogs(folder)
+    with Worker(tmp_path / "marks", marked_worker.command, "rebuild", "--data", str(folder)) as worker:
+        worker.until(lambda marks: marks.exchanging > 0, closely=True)
+        worker.kill()
+    assert State(folder) == expected
+    rebuild(folder, capsys)
+    assert State(folder) == expected
 
 
 @pytest.mark.soak
@@ -272,6 +290,7 @@ def test_a_million_fills_and_no_state(tmp_path: Path, capsys: pytest.CaptureFixt
             books.run()
     expected = State(folder)
     without_both(folder)
-    kill_rebuilds(folder, tmp_path / "marks", kills=min(20, soak_kills()))
+    for times in range(1, 1 + min(20, soak_kills())):
+        kill_rebuild(folder, tmp_path / "marks", "rebuilding", times)
     assert rebuild(folder, capsys)["book_hash"] == expected.hash
     assert State(folder) == expected
