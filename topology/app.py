@@ -4,7 +4,8 @@ Owns: how records reach the steps of a stage, and what happens when a step canno
 Assumes: an open log of this process, with the topics of the stage in it; one event loop.
 Guarantees: runners are built after the tables are restored and before the first record; a record is acknowledged
 after its step is committed, never before; a partition that stopped stays unacknowledged and holds up no other;
-a commit that fails is tried again until it succeeds, and `trouble` says so meanwhile.
+a commit that fails is tried again until it succeeds, and `trouble` says so meanwhile; a log that cannot be read
+for want of files or room is waited for likewise.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
 from agents.stage import Stage
-from connectors.embedded.errors import CommitError
+from connectors.embedded.errors import CommitError, ResourceError
 from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.shared import share_log
 from connectors.embedded.store import TABLE_OPTION
@@ -36,6 +37,7 @@ RETRY_SECONDS_MAX = 1.0
 
 _RESTORE_SECONDS_MAX = 3_600.0
 _UNUSED_PORT = 6066
+_TO_BE_OPENED = -1
 
 StepObserver = Callable[[Stage, Sequence[tuple[PartitionRunner, StepReport]], float], None]
 Batch = Mapping[Any, Sequence[Record]]
@@ -132,13 +134,13 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _open_partitions(self) -> None:
         """Runners of what the log holds now; a partition that stopped stays so until a restart."""
-        self._opened = self.embedded.reopened
         for partition in range(self.settings.partitions):
             runner = self.runners.get(partition)
             if runner is None or runner.stopped is None:
                 self.runners[partition] = PartitionRunner(
                     self.stage, partition, self.embedded, self.settings.partitions, self._observers
                 )
+        self._opened = self.embedded.reopened
 
     async def _run(self, stream: Any) -> None:
         source = stream.noack()
@@ -163,17 +165,20 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _step(self, records: Batch) -> bool:
         """Try the step; False where it could not be committed."""
-        if self._opened != self.embedded.reopened:
-            self._open_partitions()
-        work = [
-            (self.runners[tp.partition], part)
-            for tp, part in records.items()
-            if self.runners[tp.partition].stopped is None
-        ]
         started = time.perf_counter()
         try:
+            if self._opened != self.embedded.reopened:
+                self._open_partitions()
+            work = [
+                (self.runners[tp.partition], part)
+                for tp, part in records.items()
+                if self.runners[tp.partition].stopped is None
+            ]
             reports = step_together(work)
-        except CommitError as error:
+        except (CommitError, ResourceError) as error:
+            if isinstance(error, ResourceError):
+                # The log could not be read, maybe not even to go back to it: what is in memory is read anew.
+                self._opened = _TO_BE_OPENED
             if self.trouble is None:
                 _logger.error("commit failed, to be tried again", stage=self.stage.name, error=str(error))
             self.trouble = str(error)

@@ -7,6 +7,7 @@ is applied once (a redelivered one is skipped, a gap stops the partition); input
 the dead letters with its bytes, and the partition moves on; a broken invariant stops this partition only.
 """
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ import msgspec
 import structlog
 
 from agents.stage import Frame, InvariantBroken, Output, Refusal, Stage, StageState, Step
+from connectors.embedded.errors import EmbeddedLogError, ResourceError, remedy
 from schemas import events
 from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
 from schemas.frames import BadEvent, encode_event, join_frames, wire
@@ -38,6 +40,11 @@ UNREADABLE = "unreadable"
 
 REFUSED_DEFINITIONS = "refused definitions"
 """The source under which reference data is counted that cannot be taken in; what is taken in is no counted input."""
+
+_NO_FAULT_OF_AN_EVENT = (InvariantBroken, EmbeddedLogError, MemoryError)
+"""What ends a step, whichever event met it: above all a log that cannot be read now."""
+
+_MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO)
 
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
@@ -203,13 +210,12 @@ class PartitionRunner:
     def _broadcast_refusal(self, event: Any) -> Refusal | None:
         try:
             return None if self.stage.on_broadcast is None else self.stage.on_broadcast(self.state, event)
-        except (InvariantBroken, MemoryError):
-            raise
         except Exception as error:
             # As with any other event: a defect that one meets holds up no other.
+            refusal = _failure(error)
             _logger.error("definition failed", stage=self.stage.name, error=repr(error))
             self.state.rollback()
-            return Refusal(f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX], kind="failed")
+            return refusal
 
     def _reported_broadcasts(self) -> list[tuple[str, DeadEvent]]:
         """What this partition says of them: each partition reads them all, and the first one speaks for all."""
@@ -223,10 +229,9 @@ class PartitionRunner:
     def _handle(self, frames: "_Frames") -> tuple[Step, dict[str, int]]:
         try:
             return self._run(frames)
-        except (InvariantBroken, MemoryError):
-            raise
         except Exception as error:
             # A defect met by one event must not hold up the others: find it, then go on without it.
+            _failure(error)
             _logger.error(
                 "handler failed", stage=self.stage.name, partition=self.partition, error=repr(error)
             )
@@ -261,13 +266,11 @@ class PartitionRunner:
                 try:
                     self.stage.handler(self.state, [single], Step(self._partition_of))
                     self.state.before_commit()
-                except (InvariantBroken, MemoryError):
-                    raise
                 except Exception as error:
+                    refusal = _failure(error)
                     table.changes = kept
                     self.state.rollback()
-                    reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX]
-                    failed[frame.offset, index] = (event, Refusal(reason, kind="failed"))
+                    failed[frame.offset, index] = (event, refusal)
         frames.failed = failed
 
     def write(self, transaction: Transaction, prepared: "Prepared") -> None:
@@ -424,6 +427,16 @@ class _Frames:
                     good.append(event)
                     indexes.append(index)
             return Frame(topic.name, self._partition, record.offset, good, indexes)
+
+
+def _failure(error: Exception) -> Refusal:
+    """What is said of an event that the code failed on. Raises instead what is no fault of that event."""
+    if isinstance(error, _NO_FAULT_OF_AN_EVENT):
+        raise error
+    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+        text = f"expected to open {error.filename}, found: {error.strerror}; {remedy(str(error.strerror)) or 'free some'}"
+        raise ResourceError(text) from error
+    return Refusal(f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX], kind="failed")
 
 
 def _write_outputs(transaction: Transaction, prepared: Sequence[Prepared]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connectors.embedded.errors import CommitError
+from connectors.embedded.errors import CommitError, ResourceError
 from connectors.embedded.retention import Retention
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def keep_retention(worker: "Worker") -> None:
     while True:
         try:
             done = retention.step() is None
-        except CommitError as error:
+        except (CommitError, ResourceError) as error:
             _logger.warning("retention put off", error=str(error))
             done = True
         await asyncio.sleep(ROUND_SECONDS if done else SLICE_SECONDS)
@@ -43,7 +43,7 @@ async def keep_writable(worker: "Worker") -> None:
         if log.failed is not None:
             try:
                 log.reopen()
-            except CommitError as error:
+            except (CommitError, ResourceError) as error:
                 _logger.warning("still no room to write", error=str(error))
             else:
                 _logger.info("writing goes on", sequence=log.sequence)

@@ -20,13 +20,21 @@ from rocksdict import (
     Rdict,
 )
 
-from connectors.embedded.errors import CommitError, OwnedElsewhereError, StateError, translate
+from connectors.embedded.errors import (
+    CommitError,
+    OwnedElsewhereError,
+    ResourceError,
+    StateError,
+    remedy,
+    translate,
+)
 
 _MEBIBYTE = 1024 * 1024
 _DATABASE = "log"
 _OWNER = "owner"
 _PROBE = "room"
 _ROOM_BYTES = 16 * _MEBIBYTE
+_ROOM_FILES = 16
 
 
 def _options(create: bool) -> Options:
@@ -58,6 +66,11 @@ class OwnerLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = (folder / _OWNER).open("a+", encoding="ascii")
         except OSError as error:
+            advice = remedy(str(error.strerror))
+            if advice is not None:
+                raise ResourceError(
+                    f"{folder}: expected to open {_OWNER}, found: {error.strerror}; {advice}"
+                ) from error
             raise StateError(
                 f"{folder}: expected a folder to keep data in, found: {error.strerror}; make it one that this user "
                 "may write, or give another with --data"
@@ -117,14 +130,19 @@ def require_room(folder: Path) -> None:
     logs = (folder / _DATABASE).glob("*.log")
     needed = _ROOM_BYTES + sum(file.stat().st_size for file in logs)
     probe = folder / _PROBE
+    files: list[int] = []
     try:
         with probe.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, needed)
+            files.extend(os.dup(file.fileno()) for _ in range(_ROOM_FILES))
     except OSError as error:
+        advice = remedy(str(error.strerror)) or "make room on the disk"
         raise CommitError(
-            f"{folder}: expected room for {needed} bytes, found: {error.strerror}; make room on the disk"
+            f"{folder}: expected room for {needed} bytes and {_ROOM_FILES} files, found: {error.strerror}; {advice}"
         ) from error
     finally:
+        for descriptor in files:
+            os.close(descriptor)
         probe.unlink(missing_ok=True)
 
 

@@ -9,12 +9,31 @@ class StateError(EmbeddedLogError):
     """The folder is damaged, or of a newer format than this version reads."""
 
 
+class ResourceError(EmbeddedLogError):
+    """The machine gives this process no more room or files; what is in the folder is sound."""
+
+
 class OwnedElsewhereError(EmbeddedLogError):
     """Another process owns the folder."""
 
 
 class CommitError(EmbeddedLogError):
     """A commit could not be written; nothing of it is in the log."""
+
+
+_SHORT = (
+    (
+        "Too many open files",
+        "allow this process more of them: ulimit -n, LimitNOFILE (docs/operating/memory-and-files.md)",
+    ),
+    ("No space left on device", "make room on the disk (docs/operating/disk-full.md)"),
+    ("Disk quota exceeded", "make room in the quota (docs/operating/disk-full.md)"),
+)
+
+
+def remedy(text: str) -> str | None:
+    """What to do about an error that says that the machine gives no more; None for any other."""
+    return next((advice for words, advice in _SHORT if words in text), None)
 
 
 def translate(error: Exception, folder: str) -> EmbeddedLogError:
@@ -27,6 +46,9 @@ def translate(error: Exception, folder: str) -> EmbeddedLogError:
             f"{folder}: expected to own this data folder, found another process holding it; stop that one, "
             "or give another folder with --data"
         )
+    advice = remedy(text)
+    if advice is not None:
+        return ResourceError(f"{folder}: expected to open the log, found: {text}; {advice}")
     return StateError(
         f"{folder}: expected a sound log, found: {text}; keep a copy of the folder, then restore a backup, or "
         "rebuild it by replaying the fills from their sources into a new folder (docs/operating/damaged-state.md)"

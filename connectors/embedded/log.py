@@ -27,7 +27,7 @@ from connectors.embedded.database import (
     require_room,
 )
 from connectors.embedded.durability import GroupSync
-from connectors.embedded.errors import CommitError, StateError, translate
+from connectors.embedded.errors import CommitError, StateError, remedy, translate
 from connectors.embedded.transaction import EmbeddedTransaction
 from connectors.embedded.watermark import Watermark
 
@@ -173,9 +173,9 @@ class EmbeddedLog(LogContents):
         try:
             self._database.write(batch, self._write_options)
         except Exception as error:
+            advice = remedy(str(error)) or "make room on the disk (docs/operating/disk-full.md)"
             self.failed = (
-                f"{self.folder}: expected to write a commit, found: {error}; make room on the disk: writing goes on "
-                "then (docs/operating/disk-full.md)"
+                f"{self.folder}: expected to write a commit, found: {error}; {advice}: writing goes on then"
             )
             raise CommitError(self.failed) from error
 
@@ -213,14 +213,14 @@ class EmbeddedLog(LogContents):
 
         `reopened` counts these: whoever keeps in memory what the log holds must read it again, since the write
         that failed may be found there whole after all. Raises CommitError while there is no room to open it, and
-        leaves it as it is; StateError where it cannot be opened.
+        leaves it as it is; ResourceError where the room was gone again, and StateError where it cannot be opened.
         """
         require_room(self.folder)
         if self._group is not None:
             self._group.close()
         self._close_database()
-        self.reopened += 1
         self._database = open_owned(self.folder)
+        self.reopened += 1
         self._load()
         self._group = self._start_group()
         self.failed = None

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import typer
 
-from connectors.embedded.errors import CommitError, EmbeddedLogError
+from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceError, remedy
 from connectors.files.faults import InputFaults
 from topology.cli import (
     dead_letters,
@@ -96,7 +96,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except EmbeddedLogError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_FAILURE if isinstance(error, CommitError) else EXIT_STATE
+        return EXIT_FAILURE if isinstance(error, (CommitError, ResourceError)) else EXIT_STATE
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILURE
@@ -112,4 +112,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader went away (`pks trades | head`): nothing more to say to it.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        advice = remedy(str(error.strerror))
+        if advice is None:
+            raise
+        sys.stderr.write(
+            f"{error.filename or 'pks'}: expected to open it, found: {error.strerror}; {advice}\n"
+        )
+        return EXIT_FAILURE
     return result if isinstance(result, int) else 0

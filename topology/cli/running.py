@@ -9,6 +9,10 @@ import typer
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, messages, print_facts, print_json
 
+OPEN_FILES_MIN = 256
+OPEN_FILES_WANTED = 65_536
+"""Of the files that a worker opens most are RocksDB's, one for each 64 MiB, and connections."""
+
 _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
@@ -31,6 +35,7 @@ def up(
     as_json: JsonOption = False,
 ) -> int:
     """Start the topology, print its addresses, and run until SIGTERM."""
+    _allow_open_files()
     from connectors.shm.errors import SharedMemoryError, SharedMemoryInUse
     from topology.logging import configure_logging
     from topology.up import run
@@ -75,6 +80,22 @@ def up(
             f"web: expected to listen on {settings.web_host}:{settings.web_port}, found: {error.strerror}; choose "
             "another port with --web-port or PKS_WEB_PORT (0 takes a free one)"
         ) from error
+
+
+def _allow_open_files() -> None:
+    """As many as this process may allow itself; fewer than a worker needs are refused before it fails on them."""
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_WANTED if most == resource.RLIM_INFINITY else min(OPEN_FILES_WANTED, most)
+    if resource.RLIM_INFINITY != allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        allowed = wanted
+    if resource.RLIM_INFINITY != allowed < OPEN_FILES_MIN:
+        raise CommandError(
+            f"open files: expected that this process may open {OPEN_FILES_MIN}, found {allowed}; start it with "
+            "ulimit -n 20000, or LimitNOFILE=20000 of its unit (docs/operating/memory-and-files.md)"
+        )
 
 
 def register(application: typer.Typer) -> None:

@@ -1,5 +1,6 @@
 """The stage runtime: one commit a step, poison aside, a broken invariant alone, nothing twice and nothing skipped."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from agents import positions, trade_capture
 from agents.stage import Frame, InvariantBroken, Stage, Step
-from connectors.embedded.errors import CommitError
+from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceError, StateError
 from domain.book_hash import position_digest
 from schemas import topics
 from schemas.frames import encode_event
@@ -173,6 +174,29 @@ def test_an_event_that_a_handler_fails_on_is_put_aside_alone(tmp_path: Path, sta
         before = everything(books)
         books.reopen()
         assert everything(books) == before and books.hash() == clean.hash()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files", "/usr/share/zoneinfo/UTC"),
+        ResourceError("expected to open the log, found: Too many open files"),
+        StateError("expected a sound log, found: Corruption"),
+    ],
+)
+def test_what_is_no_fault_of_an_event_ends_the_step_and_makes_no_dead_letter(
+    tmp_path: Path, error: Exception
+):
+    short = [True]
+    capture = lambda event: error if short[0] and event.trade_id == "t2" else None  # noqa: E731
+    with books_with(tmp_path / "data", capture=capture) as books:
+        books.fills(fill("t1"), fill("t2", at=1), fill("t3", at=2))
+        with pytest.raises(EmbeddedLogError):
+            books.run()
+        assert books.log.end_offset(topics.BOOKINGS.name, 0) == 0
+        short[0] = False
+        books.run()
+        assert books.dead_letters() == [] and books.position().quantity == 30
 
 
 def test_observers_see_what_is_committed_also_after_a_defect(tmp_path: Path):
