@@ -12,8 +12,7 @@ import pytest
 from clients.python.pks_client import PositionReader
 from schemas import topics
 from tests.faults import stages_worker
-from tests.faults.test_flood import Watch
-from tests.faults.up_support import pks, request_of, running, settle
+from tests.faults.up_support import Watch, pks, request_of, running, settle
 from tests.integration.c_programs import compile_c
 from tests.support import Books, ClockTick, eventually, fill
 from topology.control import ControlClient

@@ -1,11 +1,8 @@
 """More than the stages can take: senders are slowed by rule, memory and lag keep to their bounds, and it passes."""
 
-import json
 import statistics
 import threading
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ import pytest
 
 from tests.faults import stages_worker
 from tests.faults.planted_up import HOLD
-from tests.faults.up_support import planted, request_of, running, settle
+from tests.faults.up_support import Watch, planted, request_of, running, settle
 from tests.support import MONDAY, SECOND, Books, eventually, fill, soak_minutes
 from topology.control import LENGTH, ControlClient, ControlError, Request, encode
 from topology.control_server import AHEAD_BYTES_MAX
@@ -86,30 +83,6 @@ class Flood:
         self._ending.set()
         for thread in self._threads:
             thread.join()
-
-
-class Watch:
-    """Looks at a worker from outside."""
-
-    def __init__(self, process: int, folder: Path) -> None:
-        self._process = process
-        client = ControlClient(folder)
-        self._web = client.ask(Request("status")).document["web"]
-        client.close()
-
-    def lags(self) -> dict[str, int]:
-        """By stage, as the health view says."""
-        try:
-            with urllib.request.urlopen(f"{self._web}/health/ready", timeout=60) as found:
-                document = json.loads(found.read())
-        except urllib.error.HTTPError as unready:
-            document = json.loads(unready.read())
-        return {stage["stage"]: stage["partitions"][0]["lag"] for stage in document["stages"]}
-
-    def resident_kilobytes(self) -> int:
-        """What the worker has in memory."""
-        lines = Path(f"/proc/{self._process}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 @contextmanager

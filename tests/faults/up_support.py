@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,3 +90,40 @@ def settle(client: ControlClient) -> None:
     """Wait until the stages have applied what is appended."""
     while not client.ask(Request("settle")).document:
         pass
+
+
+class Watch:
+    """Looks at a worker from outside."""
+
+    def __init__(self, process: int, folder: Path) -> None:
+        self._process = process
+        client = ControlClient(folder)
+        self._web = client.ask(Request("status")).document["web"]
+        client.close()
+
+    def health(self) -> tuple[int, Any]:
+        """Status and document of the health view."""
+        try:
+            with urllib.request.urlopen(f"{self._web}/health/ready", timeout=60) as found:
+                return found.status, json.loads(found.read())
+        except urllib.error.HTTPError as unready:
+            return unready.code, json.loads(unready.read())
+
+    def lags(self) -> dict[str, int]:
+        """Of the first partition, by stage, as the health view says."""
+        _, document = self.health()
+        return {stage["stage"]: stage["partitions"][0]["lag"] for stage in document["stages"]}
+
+    def metrics(self) -> dict[str, float]:
+        """What a scrape gets, by name and labels."""
+        with urllib.request.urlopen(f"{self._web}/metrics", timeout=60) as found:
+            lines = found.read().decode().splitlines()
+        return {
+            name: float(value)
+            for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")
+        }
+
+    def resident_kilobytes(self) -> int:
+        """What the worker has in memory."""
+        lines = Path(f"/proc/{self._process}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
