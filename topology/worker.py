@@ -3,7 +3,8 @@
 Owns: start and stop of the Apps, their services and their log.
 Assumes: the log is open and owned by this process.
 Guarantees: services start when every stage is ready, and are cancelled before the stages stop; SIGTERM and SIGINT
-end with 0 after what was applied is committed; a fault that no partition can be blamed for ends with 1.
+end with 0 after what stands in the log is applied and committed, as far as that goes within `DRAIN_SECONDS`; a fault
+that no partition can be blamed for ends with 1, and a damaged state with the error that says what to do.
 """
 
 import asyncio
@@ -11,13 +12,16 @@ import contextlib
 import gc
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
 import uvloop
+from faust.exceptions import ConsistencyError
 
 from agents.stage import Stage
+from connectors.embedded.errors import StateError
 from connectors.embedded.log import EmbeddedLog
 from topology.app import StageApp, build_app, stop_apps
 from topology.clock import tick_clock
@@ -33,9 +37,13 @@ from topology.web_server import listen
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 
+DRAIN_SECONDS = 5.0
+"""How long a worker that is told to stop goes on applying; the rest is applied after the next start."""
+
 WEB_STAGE = "positions"
 """The stage whose App serves the web views: their figures are in its table."""
 
+_DRAIN_POLL_SECONDS = 0.002
 _GC_THRESHOLDS = (50_000, 20, 100)
 _logger = structlog.get_logger(__name__)
 
@@ -85,7 +93,10 @@ def run_worker(
     on_ready: Ready | None = None,
     services: Sequence[Service] = (),
 ) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code. Raises OSError where the web address is taken."""
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    Raises OSError where the web address is taken, and StateError where the state turned out to be damaged.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(
             serve(settings, stages, log=log, observers=observers, on_ready=on_ready, services=services)
@@ -126,7 +137,10 @@ async def serve(
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-        return await _serve(worker, on_ready, (*services, tick_clock, keep_retention, keep_writable))
+        code = await _serve(worker, on_ready, (*services, tick_clock, keep_retention, keep_writable))
+        if code == EXIT_FAILED:
+            _raise_damage(apps)
+        return code
 
 
 async def _serve(worker: Worker, on_ready: Ready | None, services: Sequence[Service]) -> int:
@@ -139,12 +153,43 @@ async def _serve(worker: Worker, on_ready: Ready | None, services: Sequence[Serv
             on_ready(worker)
         _tune_collector()
         failed = await _wait_for_end(worker, running)
+        if not failed:
+            await _cancel(running)
+            failed = await _drain(worker)
         return EXIT_FAILED if failed else EXIT_STOPPED
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await _cancel(running)
         await stop_apps(worker.apps)
+
+
+async def _cancel(running: Sequence[asyncio.Task[None]]) -> None:
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _drain(worker: Worker) -> bool:
+    """Let the stages apply what stands in the log, now that nothing more comes; returns whether one failed."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < deadline and any(
+        worker.log.end_offset(runner.stage.input.name, runner.partition) > runner.next_offset
+        for runner in worker.runners()
+        if runner.stopped is None
+    ):
+        if any(app.crashed for app in worker.apps):
+            break
+        await asyncio.sleep(_DRAIN_POLL_SECONDS)
+    return any(_fault(app) for app in worker.apps)
+
+
+def _raise_damage(apps: Sequence[StageApp]) -> None:
+    """Raise what is wrong with the state, where that ended a stage."""
+    for app in apps:
+        reason = app.crash_reason
+        if isinstance(reason, StateError):
+            raise reason
+        if isinstance(reason, ConsistencyError):
+            raise StateError(str(reason)) from reason
 
 
 async def _start(worker: Worker) -> bool:

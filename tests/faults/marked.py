@@ -33,14 +33,14 @@ PHASES = (
     "rebuilding",
     "exchanging",
 )
-WORDS = ("phase", "writes_begun", "writes_done", "writing", "opened", "appended", *PHASES)
+WORDS = ("phase", "writes_begun", "writes_done", "writing", "opened", "appended", "released", *PHASES)
 
 
 class Marks:
     """Where a worker is: words in a mapped file.
 
     `writing` is the sequence that the running commit will have, `opened` that of the log when it was opened,
-    `appended` the end of what a worker feeds itself, and under the name of a phase how often it was entered.
+    `appended` the end of what a worker feeds itself, `released` lets go what waits for the test, and under the name of a phase how often it was entered.
     """
 
     def __init__(self, path: Path) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from connectors.embedded import store
+from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.retention import Retention
 from schemas.topics import FILLS
 from tests.faults.marked import Marks, mark
 from tests.faults.stages_worker import PARTITIONS
 from tests.support import Books
+from topology import app
 from topology.cli import application
 from topology.drive import run_until_idle
 
@@ -42,6 +44,19 @@ def run(
 def command(_: Marks, *arguments: str) -> int:
     """One `pks` command."""
     return application.run(list(arguments))
+
+
+def held_up(marks: Marks, *arguments: str) -> int:
+    """`pks up` whose stages commit nothing until the test releases them."""
+    step_together = app.step_together
+
+    def held(work: Any) -> Any:
+        if not marks.released:
+            raise CommitError("expected to be released, found a test that waits")
+        return step_together(work)
+
+    app.step_together = held
+    return command(marks, "up", *arguments)
 
 
 def stages(marks: Marks, folder: Path, feed: Path, ahead: int = 4) -> int:
