@@ -4,17 +4,19 @@ Each changes its own positions only, from the point of change on. Positions are 
 written when all of it went well: a correction is applied whole or refused whole.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from agents.journal import NOTHING_BEFORE
 from agents.open_position import OpenPosition
 from agents.position_state import EVENT, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_rematched
+from agents.rematching import rematch_position
 from agents.stage import Refusal, Step
 from agents.trade_index import TradeIndex
 from domain.lots.position import OrderKey, Terms, Trade
-from domain.lots.rematch import Rematched, TermsConflict, rematch, standing
+from domain.lots.rematch import TermsConflict
 from schemas.identity import position_key
 
 _DUPLICATE = Refusal("known already, with the same content", kind="duplicate")
@@ -28,9 +30,8 @@ class _Change:
     removed: OrderKey | None = None
     added: Trade | None = None
     terms: Terms | None = None
-    start: OrderKey = NOTHING_BEFORE
     before: Figures | None = None
-    outcome: Rematched | None = None
+    realised_pnl: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def correct(state: PositionsState, event: Any, step: Step) -> Refusal | None:
@@ -102,36 +103,15 @@ def _plan(state: PositionsState, event: Any, live: TradeIndex | None) -> list[_C
 
 
 def _rematch(state: PositionsState, change: _Change) -> None:
-    opened, removed, added = change.opened, change.removed, change.added
-    places = [order for order in (removed, None if added is None else added.order) if order is not None]
-    change.start = min(places)
-    undone = state.journal_from(opened, change.start)
-    kept = [(trade, terms) for trade, terms in standing(opened.position, undone) if trade.order != removed]
-    if added is not None:
-        kept.append((added, change.terms))
-        kept.sort(key=lambda item: item[0].order)
-        if change.terms != opened.position.terms:
-            # The trades after it stand under the terms that they have, not under those of the corrected trade.
-            kept = [(trade, terms or opened.position.terms) for trade, terms in kept]
-    change.before = Figures(opened.position)
-    opened.before_rematch()
-    change.outcome = rematch(opened.position, undone, kept)
+    change.before = Figures(change.opened.position)
+    change.realised_pnl = rematch_position(state, change.opened, change.removed, change.added, change.terms)
 
 
 def _write(state: PositionsState, event: Any, change: _Change, step: Step, number: int) -> None:
-    opened, outcome, before = change.opened, change.outcome, change.before
-    assert outcome is not None and before is not None, "the change was matched"
+    opened, before = change.opened, change.before
+    assert before is not None, "the change was matched"
     state.touch(opened)
-    keep(state, opened, change.start, outcome)
-    opened.last = state.last_order(opened)
-    emit_rematched(opened, event, event.original_trade_id, before, outcome, step, number)
-
-
-def keep(state: PositionsState, opened: OpenPosition, start: OrderKey, outcome: Rematched) -> None:
-    """Note what a re-match from `start` on did to lots, and to the journal."""
-    assert opened.lot_changes is not None, "before_rematch() was called"
-    opened.lot_changes.update(outcome.lots)
-    state.replace_journal(opened, start, outcome.entries)
+    emit_rematched(opened, event, event.original_trade_id, before, change.realised_pnl, step, number)
 
 
 def _corrected_index(event: Any, index: TradeIndex | None) -> TradeIndex:

@@ -1,97 +1,42 @@
 """The journal of positions: every trade with what it did, in the order of matching, in chunks.
 
 Owns: the layout of the journal family. A key is `j P 0 O`, where `O` is the place of the first entry of the
-chunk; a chunk holds the entries up to the next chunk's first. What a step adds to a position is one chunk for
-each `CHUNK_ENTRIES_MAX` entries; nothing stored is touched by a trade that is not late.
+chunk (`agents.journal_chunks` has its form); a chunk holds the entries up to the next chunk's first. What a step
+adds to a position is one chunk for each `CHUNK_ENTRIES_MAX` entries; nothing stored is touched by a trade that is
+not late.
 Guarantees: a late trade reads and rewrites the entries from its place on (and the rest of one chunk).
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
-from struct import Struct
 
-import msgspec
-
+from agents.journal_chunks import (
+    CHUNK_ENTRIES_MAX,
+    NOTHING_BEFORE,
+    Chunk,
+    chunk_of,
+    decode_chunk,
+    level,
+    order_bytes,
+)
 from agents.stage import InvariantBroken
 from domain.lots.matching import Applied
-from domain.lots.position import Lot, OrderKey, Terms, Trade
+from domain.lots.outcomes import Outcome, outcome
+from domain.lots.position import OrderKey, Terms, Trade
 from domain.lots.rematch import JournalEntry
-from schemas.numbers import ZERO
 from tables.partition import TablePartition
 from tables.store import Store
 
+__all__ = [
+    "CHUNK_ENTRIES_MAX",
+    "JOURNAL",
+    "NOTHING_BEFORE",
+    "Chunk",
+    "chunk_of",
+    "decode_chunk",
+    "order_bytes",
+]
+
 JOURNAL = b"j"
-CHUNK_ENTRIES_MAX = 64
-
-_BIAS = 1 << 63
-_PLACE = Struct(">QQ").pack
-NOTHING_BEFORE: OrderKey = (-_BIAS, 0, "")
-
-
-class _Opened(msgspec.Struct, array_like=True, gc=False, tag=0):
-    """A trade that did nothing but open a lot of its own: the lot follows from it."""
-
-    trade: Trade
-    net_realised_pnl: Decimal
-    value: Decimal
-    held_fees: Decimal
-
-
-class _Matched(msgspec.Struct, array_like=True, gc=False, tag=1):
-    """Any other trade."""
-
-    trade: Trade
-    applied: Applied
-    terms: Terms | None
-    terms_before: Terms | None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[_Opened | _Matched]).decode
-
-
-def order_bytes(order: OrderKey) -> bytes:
-    """A place in the order of matching as bytes that sort alike."""
-    return _PLACE(order[0] + _BIAS, order[1] + _BIAS) + order[2].encode()
-
-
-def encode_entry(
-    trade: Trade, applied: Applied, terms: Terms | None = None, terms_before: Terms | None = None
-) -> bytes:
-    """The stored form of one entry."""
-    if applied.opened is None or applied.consumed or terms is not None:
-        return _encode(_Matched(trade, applied, terms, terms_before))
-    return _encode(_Opened(trade, applied.net_realised_pnl, applied.value, applied.held_fees))
-
-
-def _chunk(encoded: Sequence[bytes]) -> bytes:
-    # A msgpack array of up to 65,535 items.
-    return b"\xdc" + len(encoded).to_bytes(2, "big") + b"".join(encoded)
-
-
-def decode_chunk(stored: bytes) -> list[JournalEntry]:
-    """The entries of a chunk."""
-    return [_entry(item) for item in _decode(stored)]
-
-
-def _entry(item: _Opened | _Matched) -> JournalEntry:
-    trade = item.trade
-    if type(item) is _Matched:
-        return JournalEntry(trade, item.applied, item.terms, item.terms_before)
-    assert type(item) is _Opened
-    lot = Lot(
-        trade.trade_id,
-        trade.executed_at,
-        trade.source_sequence,
-        trade.quantity,
-        trade.price,
-        item.value,
-        item.held_fees,
-    )
-    return JournalEntry(
-        trade, Applied(ZERO, item.net_realised_pnl, item.value, item.held_fees, (), None, lot)
-    )
 
 
 def scan_journal(
@@ -121,13 +66,9 @@ def last_before(table: TablePartition | Store, key: bytes, order: OrderKey | Non
     prefix = JOURNAL + key + b"\x00"
     end = JOURNAL + key + b"\x01" if order is None else prefix + order_bytes(order)
     for _, stored in table.scan(prefix, end, reverse=True):
-        found = None
-        for entry in decode_chunk(stored):
-            place = entry.trade.order
-            if order is not None and place >= order:
-                break
-            found = place
-        return found
+        chunk = Chunk.read(stored)
+        place = len(chunk) if order is None else chunk.place(order)
+        return chunk.trades[place - 1].order if place else None
     return None
 
 
@@ -135,119 +76,126 @@ def entry_at(
     table: TablePartition | Store,
     key: bytes,
     order: OrderKey,
-    decode: Callable[[bytes], Sequence[JournalEntry]] = decode_chunk,
+    read: Callable[[bytes], Chunk] = Chunk.read,
 ) -> JournalEntry:
     """The entry at a place of a position (by its key), which must have one there.
 
-    Who looks up many hands in a `decode` that remembers chunks.
+    Who looks up many hands in a `read` that remembers chunks.
     """
     prefix = JOURNAL + key + b"\x00"
     for _, stored in table.scan(prefix, prefix + order_bytes(order) + b"\x00", reverse=True):
-        for entry in decode(stored):
-            if entry.trade.order == order:
-                return entry
+        found = _entry_in(read(stored), order)
+        if found is not None:
+            return found
         break
     raise InvariantBroken(f"{key!r}: expected a journal entry at {order}, found none")
+
+
+def _entry_in(chunk: Chunk, order: OrderKey) -> JournalEntry | None:
+    place = chunk.place(order)
+    if place == len(chunk) or chunk.trades[place].order != order:
+        return None
+    return chunk.part(place, place + 1).entries()[0]
 
 
 class Journal:
     """The journal of one position while it is cached.
 
-    What a step adds is *pending*, encoded at once, and all after what is stored; `flush` writes it, and removes
-    the chunks that it replaces. So a step that touches one position many times stores what it came to once.
+    What a step changes is *pending*: chunks that come after all that is stored and stays. `flush` writes them, and
+    removes the stored ones that they replace. So a step that touches one position many times stores what it came
+    to once.
     """
 
-    __slots__ = ("_dropped", "_encoded", "_end", "_key", "_orders")
+    __slots__ = ("_chunks", "_dropped", "_end", "_key", "_outcomes", "_trades")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._orders: list[OrderKey] = []
-        self._encoded: list[bytes] = []
+        self._chunks: list[Chunk] = []
+        self._trades: list[Trade] = []
+        self._outcomes: list[Outcome] = []
         self._dropped: list[bytes] = []
         self._end: bytes | None = None
 
-    def add(self, order: OrderKey, trade: Trade, applied: Applied) -> None:
-        """Append a trade that is the position's latest."""
-        self._orders.append(order)
-        self._encoded.append(encode_entry(trade, applied))
+    def add(self, trade: Trade, applied: Applied, under: Terms) -> None:
+        """Append a trade that is the position's latest, applied `under` its terms."""
+        self._trades.append(trade)
+        self._outcomes.append(outcome(applied, under))
 
-    def entries_from(self, table: TablePartition | Store, start: OrderKey) -> list[JournalEntry]:
-        """The entries from a place on."""
-        place = bisect_left(self._orders, start)
-        return self._stored_from(table, start)[1] + self._pending(place, len(self._orders))
+    def _pending(self) -> list[Chunk]:
+        """The pending chunks, with what was added."""
+        trades, outcomes = self._trades, self._outcomes
+        if trades:
+            for start in range(0, len(trades), CHUNK_ENTRIES_MAX):
+                end = start + CHUNK_ENTRIES_MAX
+                self._chunks.append(Chunk(trades[start:end], outcomes[start:end]))
+            self._trades, self._outcomes = [], []
+        return self._chunks
 
-    def _pending(self, start: int, end: int) -> list[JournalEntry]:
-        return decode_chunk(_chunk(self._encoded[start:end])) if start < end else []
+    def _stored(self, table: TablePartition | Store) -> Iterator[tuple[bytes, bytes]]:
+        """Stored chunks that stay, the last one first."""
+        end = JOURNAL + self._key + b"\x01" if self._end is None else self._end
+        return table.scan(JOURNAL + self._key + b"\x00", end, reverse=True)
 
-    def _stored_end(self) -> bytes:
-        return JOURNAL + self._key + b"\x01" if self._end is None else self._end
+    def take_from(self, table: TablePartition | Store, start: OrderKey) -> tuple[Chunk | None, list[Chunk]]:
+        """Take out the entries from a place on, and what is before them in their first chunk; `put` what shall be.
 
-    def _stored_from(
-        self, table: TablePartition | Store, start: OrderKey
-    ) -> tuple[list[JournalEntry], list[JournalEntry], list[bytes]]:
-        """Stored entries of the chunk that holds `start` before it, those from it on, and the chunks' keys."""
-        before: list[JournalEntry] = []
-        after: list[JournalEntry] = []
-        keys: list[bytes] = []
-        if self._orders and self._orders[0] <= start:
-            return before, after, keys
-        chunks: list[list[JournalEntry]] = []
-        for key, stored in table.scan(JOURNAL + self._key + b"\x00", self._stored_end(), reverse=True):
-            chunk = decode_chunk(stored)
-            if chunk[-1].trade.order < start:
-                break
-            keys.append(key)
-            chunks.append(chunk)
-            if chunk[0].trade.order < start:
-                break
-        for chunk in reversed(chunks):
-            for entry in chunk:
-                (before if entry.trade.order < start else after).append(entry)
-        return before, after, keys
+        Returns the two apart: what is before, and the chunks from `start` on.
+        """
+        pending = self._pending()
+        keep = len(pending)
+        while keep and (not pending[keep - 1] or pending[keep - 1].last >= start):
+            keep -= 1
+        taken = pending[keep:]
+        del pending[keep:]
+        if not keep:
+            earlier = []
+            for key, stored in self._stored(table):
+                chunk = Chunk.read(stored)
+                # The first trade of a chunk is in its key: what lies between need not be decoded now.
+                inside = key > JOURNAL + self._key + b"\x00" + order_bytes(start)
+                if not inside and chunk.last < start:
+                    break
+                self._dropped.append(key)
+                self._end = key
+                earlier.append(chunk)
+                if not inside:
+                    break
+            taken = earlier[::-1] + taken
+        if not taken:
+            return None, []
+        place = taken[0].place(start)
+        if not place:
+            return None, taken
+        return taken[0].part(0, place), [taken[0].part(place), *taken[1:]]
+
+    def put(self, chunks: Sequence[Chunk]) -> None:
+        """Let chunks follow all that there is."""
+        self._chunks += level(chunks)
 
     def entry_at(self, table: TablePartition | Store, order: OrderKey) -> JournalEntry:
         """The entry at a place, which must have one."""
-        if self._orders and self._orders[0] <= order:
-            place = bisect_left(self._orders, order)
-            return self._pending(place, place + 1)[0]
+        for chunk in reversed(self._pending()):
+            if len(chunk) and chunk.first <= order:
+                found = _entry_in(chunk, order)
+                if found is None:
+                    break
+                return found
         return entry_at(table, self._key, order)
-
-    def replace_from(
-        self, table: TablePartition | Store, start: OrderKey, entries: Sequence[JournalEntry]
-    ) -> None:
-        """Let `entries` stand in the place of all entries from `start` on."""
-        before, _, keys = self._stored_from(table, start)
-        place = bisect_left(self._orders, start)
-        del self._orders[place:], self._encoded[place:]
-        if keys:
-            self._dropped += keys
-            self._end = keys[-1]
-        for entry in (*before, *entries):
-            trade = entry.trade
-            self._orders.append(trade.order)
-            self._encoded.append(encode_entry(trade, entry.applied, entry.terms, entry.terms_before))
 
     def last_order(self, table: TablePartition | Store) -> OrderKey:
         """The place of the last entry; `NOTHING_BEFORE` where there is none."""
-        if self._orders:
-            return self._orders[-1]
-        for _, stored in table.scan(JOURNAL + self._key + b"\x00", self._stored_end(), reverse=True):
-            return decode_chunk(stored)[-1].trade.order
+        for chunk in reversed(self._pending()):
+            return chunk.last
+        for _, stored in self._stored(table):
+            return Chunk.read(stored).last
         return NOTHING_BEFORE
 
     def flush(self, changes: dict[bytes, bytes | None]) -> None:
         """Put what is pending into a step's changes."""
-        if self._dropped:
-            for key in self._dropped:
-                changes[key] = None
-            self._dropped = []
-            self._end = None
-        orders = self._orders
-        if orders:
-            encoded = self._encoded
-            prefix = JOURNAL + self._key + b"\x00"
-            for start in range(0, len(orders), CHUNK_ENTRIES_MAX):
-                chunk = encoded[start : start + CHUNK_ENTRIES_MAX]
-                changes[prefix + order_bytes(orders[start])] = _chunk(chunk)
-            orders.clear()
-            encoded.clear()
+        for key in self._dropped:
+            changes[key] = None
+        self._dropped, self._end = [], None
+        prefix = JOURNAL + self._key + b"\x00"
+        for chunk in self._pending():
+            changes[prefix + order_bytes(chunk.first)] = chunk.encoded()
+        self._chunks = []

@@ -131,9 +131,9 @@ class OpenPosition:
     def before_rematch(self) -> None:
         """Lots may change anywhere: from now on, and up to `flush`, each is noted by itself."""
         if self.lot_changes is None:
-            lots = list(self.position.lots)
+            lots = self.position.lots
             changes: dict[OrderKey, Lot | None] = {lot.order: None for lot in self.gone}
-            changes.update((lot.order, lot) for lot in lots[self.stored_lots :])
+            changes.update((lot.order, lot) for lot in islice(lots, self.stored_lots, None))
             if self.part:
                 changes[lots[0].order] = lots[0]
             self.lot_changes = changes

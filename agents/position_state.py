@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from agents.counters import Counters
-from agents.journal import entry_at
+from agents.journal import Chunk, entry_at
 from agents.open_position import OpenPosition, check_position, load_position
 from agents.trade_index import TRADE, TradeIndex, decode_index, encode_index, index_key
 from domain.lots.position import OrderKey, Terms
@@ -111,13 +111,9 @@ class PositionsState:
         self.known_trades.seen(key)
         self.table.put(key, encode_index(index))
 
-    def journal_from(self, opened: OpenPosition, start: OrderKey) -> list[JournalEntry]:
-        """The journal of a position from a place on, in the order of matching."""
-        return opened.journal.entries_from(self._contents_of(opened.key), start)
-
-    def replace_journal(self, opened: OpenPosition, start: OrderKey, entries: list[JournalEntry]) -> None:
-        """Let `entries` stand in the place of all entries from `start` on."""
-        opened.journal.replace_from(self._contents_of(opened.key), start, entries)
+    def take_journal(self, opened: OpenPosition, start: OrderKey) -> tuple[Chunk | None, list[Chunk]]:
+        """Take the journal of a position out from a place on (`Journal.take_from`)."""
+        return opened.journal.take_from(self._contents_of(opened.key), start)
 
     def last_order(self, opened: OpenPosition) -> OrderKey:
         """The place of the last trade in a position's journal."""

@@ -1,5 +1,6 @@
 """What changed: the `PositionUpdated` of an applied event, totals exact, earlier trades named."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,6 @@ from agents.open_position import OpenPosition
 from agents.stage import Step
 from domain.lots.matching import Applied
 from domain.lots.position import Position, Trade
-from domain.lots.rematch import Rematched
 from schemas import events, topics
 from schemas.frames import positional, wire
 from schemas.identity import derived_id
@@ -51,14 +51,14 @@ def emit_rematched(
     event: Any,
     trade_id: str,
     before: Figures,
-    outcome: Rematched,
+    realised_pnl: Mapping[str, Decimal],
     step: Step,
     index: int,
 ) -> None:
     """A re-match: the changes against `before`, and which earlier trades now realise something else."""
     position = opened.position
     step.touched[opened.book, opened.instrument] = opened
-    earlier = [(other, delta) for other, delta in outcome.realised_pnl.items() if other != trade_id]
+    earlier = [(other, delta) for other, delta in realised_pnl.items() if other != trade_id]
     rematched = tuple(
         _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in earlier[:REMATCHED_MAX]
     )

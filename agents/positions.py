@@ -9,15 +9,16 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from agents.corrections import correct, keep, terms_of, terms_refusal
+from agents.corrections import correct, terms_of, terms_refusal
 from agents.open_position import OpenPosition
 from agents.position_state import DAY, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_in_order, emit_rematched
+from agents.rematching import rematch_position
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from agents.trade_index import FIRST, TradeIndex, index_key, pack_place
 from domain.lots.matching import apply
 from domain.lots.position import Terms, Trade
-from domain.lots.rematch import TermsConflict, rematch, standing
+from domain.lots.rematch import TermsConflict
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.numbers import ZERO
@@ -87,7 +88,7 @@ def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
         applied = apply(position, trade)
         opened.note_lots(applied)
         opened.last = order
-        opened.journal.add(order, trade, applied)
+        opened.journal.add(trade, applied, terms)
         emit_in_order(opened, event, trade, applied, step)
     else:
         refusal = _insert(state, opened, event, trade, terms_of(event), step)
@@ -123,25 +124,14 @@ def _insert(
     late = trade.order < opened.last
     if late and terms != opened.position.terms:
         return terms_refusal(event, "a late trade of the terms that the position has now")
-    undone = state.journal_from(opened, trade.order) if late else []
-    kept = standing(opened.position, undone)
-    if opened.dirty and (not late or any(under is not None for _, under in kept)):
-        # Only where terms change can a re-match be refused: what it began is then taken from the table again.
-        state.flush(opened)
     before = Figures(opened.position)
-    opened.before_rematch()
-    state.touch(opened)
     try:
-        if late:
-            outcome = rematch(opened.position, undone, [(trade, terms), *kept])
-        else:
-            outcome = rematch(opened.position, [], [(trade, terms)])
-            opened.last = trade.order
+        realised_pnl = rematch_position(state, opened, None, trade, terms)
     except TermsConflict as conflict:
         state.reload(opened)
         return terms_refusal(event, str(conflict))
-    keep(state, opened, trade.order, outcome)
-    emit_rematched(opened, event, trade.trade_id, before, outcome, step, 0)
+    state.touch(opened)
+    emit_rematched(opened, event, trade.trade_id, before, realised_pnl, step, 0)
     return None
 
 

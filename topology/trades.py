@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from agents.counters import read_counts
-from agents.journal import decode_chunk, entry_at
+from agents.journal import Chunk, entry_at
 from agents.position_state import EVENT
 from agents.trade_index import TradeIndex, decode_index, index_key
 from domain.lots.documents import Document
@@ -94,7 +94,7 @@ class _Trades:
         self._repeated: set[tuple[str, str]] | None = set() if any(c.duplicates for c in counts) else None
         # Trades that came one after the other are in the same chunks of the journal.
         self._last: tuple[tuple[str, str, OrderKey], JournalEntry] | None = None
-        self._chunks = lru_cache(maxsize=CHUNKS_MAX)(decode_chunk)
+        self._chunks = lru_cache(maxsize=CHUNKS_MAX)(Chunk.read)
 
     def _applied_corrections(self) -> dict[tuple[str, str], Any]:
         """The last applied correction of each trade, by book and trade id."""

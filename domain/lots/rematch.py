@@ -3,6 +3,8 @@
 The caller hands over the journal from the point of change on (everything at or after it, in the order of
 matching) and the trades that shall stand there instead. The undo images in the journal take the position back;
 the trades are then matched afresh. The result equals the in-order run, digit for digit.
+
+This is the whole way, terms that change included; `domain.lots.rerun` is the fast one where they do not.
 """
 
 from collections.abc import Iterable, Sequence

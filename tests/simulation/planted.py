@@ -18,9 +18,18 @@ from unittest.mock import patch
 
 import structlog
 
-from agents import capture_state, corrections, counters, journal, position_state, positions, trade_capture
+from agents import (
+    capture_state,
+    counters,
+    journal,
+    position_state,
+    positions,
+    rematching,
+    trade_capture,
+)
 from connectors.shm import segment as shm_segment
 from domain.capture.lifecycle import Verdict
+from domain.lots import rerun
 from schemas.topics import INSTRUMENTS
 from schemas.units import Action
 from tables import known_keys
@@ -89,18 +98,19 @@ def _late_at_the_end():
     """A late trade is matched as if it were the latest."""
 
     def make(real):
-        return lambda opened_position, undone, kept: real(opened_position, undone, [*kept[1:], kept[0]])
+        def in_the_end(running, chunks, removed, added):
+            yield from real(running, chunks, removed, None)
+            if added is not None:
+                yield journal.Chunk([added], [running.enter(added)])
 
-    return _instead(positions, "rematch", make)
+        return in_the_end
+
+    return _instead(rematching, "_rerun", make)
 
 
 def _late_lost():
     """A late trade is noted, and not matched."""
-
-    def make(real):
-        return lambda position, undone, kept: real(position, undone, kept[1:] if len(kept) > 1 else kept)
-
-    return _instead(positions, "rematch", make)
+    return _instead(rerun.Rerun, "enter", lambda real: lambda self, trade: None)
 
 
 def _double_emit():
@@ -329,15 +339,14 @@ def _removed_fee_stays():
     """The fee of a trade that is cancelled or amended stays in its position."""
 
     def make(real):
-        def rematch(position, undone, kept):
-            fees = position.fees
-            outcome = real(position, undone, kept)
-            position.fees = max(position.fees, fees)
-            return outcome
+        def leave(self, trade, figure):
+            fees = self._fees
+            real(self, trade, figure)
+            self._fees = max(self._fees, fees)
 
-        return rematch
+        return leave
 
-    return _instead(corrections, "rematch", make)
+    return _instead(rerun.Rerun, "leave", make)
 
 
 def _moved_to_the_wrong_partition():
@@ -589,13 +598,15 @@ def _late_trade_at_a_chunk_border():
     """A late trade whose place is between two chunks of the journal drops the entry behind it."""
 
     def make(real):
-        def stored(self, table, start):
-            before, after, keys = real(self, table, start)
-            return (before, after[1:] if after and not before else after, keys)
+        def take_from(self, table, start):
+            before, chunks = real(self, table, start)
+            if before is None and chunks and chunks[0].first > start:
+                chunks = [chunks[0].part(1), *chunks[1:]]
+            return before, chunks
 
-        return stored
+        return take_from
 
-    return _instead(journal.Journal, "_stored_from", make)
+    return _instead(journal.Journal, "take_from", make)
 
 
 def _coalescing_loses_a_request():

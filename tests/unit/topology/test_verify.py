@@ -12,11 +12,11 @@ import pytest
 from agents import positions, trade_capture
 from agents.capture_state import WAITING
 from agents.counters import FAMILY, read_counts
-from agents.journal import JOURNAL, decode_chunk, encode_entry
+from agents.journal import JOURNAL, chunk_of, decode_chunk
 from agents.open_position import LOT, SUMMARY, Summary
 from agents.trade_index import TRADE
 from connectors.embedded import layout
-from domain.lots.position import Lot
+from domain.lots.position import Lot, Terms
 from schemas.frames import encode_frames
 from schemas.topics import BOOKINGS, FILL_DEAD_LETTERS, POSITIONS, Topic
 from schemas.units import Action, FeePolicy, LotMethod
@@ -136,12 +136,7 @@ def _drop_journal_chunk(books: Books) -> None:
 
 def _chunk_of(books: Books, change: Callable[[list], list]) -> None:
     key, value = next(item for item in _entries(books, JOURNAL) if len(decode_chunk(item[1])) > 2)
-    encoded = [encode_entry(*astuple_entry) for astuple_entry in map(_parts, change(decode_chunk(value)))]
-    _write(books, HELD, key, b"\xdc" + len(encoded).to_bytes(2, "big") + b"".join(encoded))
-
-
-def _parts(entry: Any) -> tuple[Any, ...]:
-    return (entry.trade, entry.applied, entry.terms, entry.terms_before)
+    _write(books, HELD, key, chunk_of(change(decode_chunk(value)), Terms()).encoded())
 
 
 def _drop_journal_entry(books: Books) -> None:
