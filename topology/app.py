@@ -16,6 +16,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.types.tuples import TP
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
@@ -39,13 +40,18 @@ _RESTORE_SECONDS_MAX = 3_600.0
 _UNUSED_PORT = 6066
 _TO_BE_OPENED = -1
 
-StepObserver = Callable[[Stage, Sequence[tuple[PartitionRunner, StepReport]], float], None]
+Reports = Sequence[tuple[PartitionRunner, StepReport]]
+StepObserver = Callable[[Stage, Reports, float], None]
 Batch = Mapping[Any, Sequence[Record]]
 _logger = structlog.get_logger(__name__)
 
 
 class StageApp(faust.App):  # type: ignore[misc]
-    """The App of one stage; `runners` by partition, once it is ready."""
+    """The App of one stage; `runners` by partition, once it is ready.
+
+    `following` is the App of this process whose stage reads what this one emits: it steps in the same commit
+    wherever it has caught up.
+    """
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.settings = settings
         self.runners: dict[int, PartitionRunner] = {}
         self.trouble: str | None = None
+        self.following: StageApp | None = None
         # What the embedded consumer hands on as one message a step.
         self.batched_topics = frozenset({stage.input.name})
         self.batch_records_max, self.batch_bytes_max = settings.step_events_max, settings.step_bytes_max
@@ -165,6 +172,7 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _step(self, records: Batch) -> bool:
         """Try the step; False where it could not be committed."""
+        following = self.following
         started = time.perf_counter()
         try:
             if self._opened != self.embedded.reopened:
@@ -174,11 +182,13 @@ class StageApp(faust.App):  # type: ignore[misc]
                 for tp, part in records.items()
                 if self.runners[tp.partition].stopped is None
             ]
-            reports = step_together(work)
+            reports = step_together(work, () if following is None else following.caught_up_runners())
         except (CommitError, ResourceError) as error:
             if isinstance(error, ResourceError):
                 # The log could not be read, maybe not even to go back to it: what is in memory is read anew.
-                self._opened = _TO_BE_OPENED
+                for app in (self, following):
+                    if app is not None:
+                        app._opened = _TO_BE_OPENED
             if self.trouble is None:
                 _logger.error("commit failed, to be tried again", stage=self.stage.name, error=str(error))
             self.trouble = str(error)
@@ -186,9 +196,39 @@ class StageApp(faust.App):  # type: ignore[misc]
         if self.trouble is not None:
             _logger.info("commits succeed again", stage=self.stage.name)
             self.trouble = None
-        if self._on_step is not None and reports:
-            self._on_step(self.stage, reports, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        own = [found for found in reports if found[0].stage is self.stage]
+        self._note_step(own, seconds)
+        if following is not None and len(own) < len(reports):
+            following.took([found for found in reports if found[0].stage is not self.stage], seconds)
         return True
+
+    def _note_step(self, reports: Reports, seconds: float) -> None:
+        if self._on_step is not None and reports:
+            self._on_step(self.stage, reports, seconds)
+
+    def caught_up_runners(self) -> Sequence[PartitionRunner]:
+        """The runners that may take what comes next in the commit that appends it.
+
+        Those of an App that runs and has no trouble; whether one of them has read all that stands before is to be
+        seen from its next offset. What this App does not take so, it reads from the log.
+        """
+        if (
+            self.rebalancing
+            or self.should_stop
+            or self.crashed
+            or self.trouble is not None
+            or self._opened != self.embedded.reopened
+        ):
+            return ()
+        return [runner for runner in self.runners.values() if runner.stopped is None]
+
+    def took(self, reports: Reports, seconds: float) -> None:
+        """The runners of these reports stepped in a commit of the stage before."""
+        for runner, report in reports:
+            tp = TP(self.stage.input.name, runner.partition)
+            self.consumer.pass_over(tp, runner.next_offset - report.records, runner.next_offset)
+        self._note_step(reports, seconds)
 
     def _leave(self, tp: Any) -> None:
         """Read no more of a partition that stopped."""
@@ -206,6 +246,13 @@ def build_app(
 ) -> StageApp:
     """The App of a stage over an open log; `listener` is the socket of its web views, if it has any."""
     return StageApp(stage, log, settings, observers=observers, on_step=on_step, listener=listener)
+
+
+def chain_apps(apps: Sequence[StageApp]) -> None:
+    """Let each App be followed by the one that reads what it emits."""
+    for app in apps:
+        outputs = {topic.name for topic in app.stage.outputs}
+        app.following = next((other for other in apps if other.stage.input.name in outputs), None)
 
 
 async def stop_apps(apps: Sequence[StageApp]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -333,6 +333,13 @@ class PartitionRunner:
             transaction.append(name, to_partition, identity.encode(), b"[" + encode_event(letter) + b"]")
 
 
+class Appended(NamedTuple):
+    """A record that a running step emits: the next stage may take it before it is committed, with it."""
+
+    offset: int
+    value: bytes
+
+
 @dataclass(slots=True)
 class Prepared:
     """What one partition's part of a step will commit."""
@@ -347,34 +354,46 @@ class Prepared:
 
 
 def step_together(
-    work: Sequence[tuple[PartitionRunner, Sequence[Record]]],
+    work: Sequence[tuple[PartitionRunner, Sequence[Record]]], following: Sequence[PartitionRunner] = ()
 ) -> list[tuple[PartitionRunner, StepReport]]:
     """One step of several partitions of a stage, in one commit; returns the reports of those that went on.
 
     Outputs of several partitions to one are merged by time of execution, so that trades which were spread over
     partitions by their ids meet their book in the order of matching, as far as it is known here. A partition
-    whose invariant breaks is stopped and left out. Raises `CommitError` of the log where the write failed: then
-    nothing is applied and the step may be tried again.
+    whose invariant breaks is stopped and left out. Those of the stages `following` that have read all there was
+    before take what these emit at once, in the same commit. Raises `CommitError` of the log where the write
+    failed: then nothing is applied and the step may be tried again.
     """
-    prepared: list[Prepared] = []
+    begun = [runner for runner, _ in work]
     try:
         with exact_arithmetic():
-            for runner, records in work:
-                part = runner.prepare(records)
-                if part is not None:
-                    prepared.append(part)
+            prepared = [part for runner, records in work if (part := runner.prepare(records)) is not None]
             if not prepared:
                 return []
             transaction = prepared[0].runner.begin()
-            for part in prepared:
-                part.runner.write(transaction, part)
-            _write_outputs(transaction, prepared)
+            emitted = _write(transaction, prepared)
+            after: list[Prepared] = []
+            for runner in following:
+                appended = emitted.get((runner.stage.input.name, runner.partition))
+                if appended and appended[0].offset == runner.next_offset:
+                    begun.append(runner)
+                    part = runner.prepare(appended)
+                    if part is not None:
+                        after.append(part)
+            _write(transaction, after)
             sequence = transaction.commit()
     except BaseException:
-        for runner, _ in work:
+        for runner in begun:
             runner.rollback()
         raise
-    return [(part.runner, part.runner.committed(part, sequence)) for part in prepared]
+    return [(part.runner, part.runner.committed(part, sequence)) for part in (*prepared, *after)]
+
+
+def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> dict[tuple[str, int], list[Appended]]:
+    """All that a stage's part of a step commits; returns what it emits."""
+    for part in prepared:
+        part.runner.write(transaction, part)
+    return _write_outputs(transaction, prepared)
 
 
 class _Frames:
@@ -439,15 +458,21 @@ def _failure(error: Exception) -> Refusal:
     return Refusal(f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX], kind="failed")
 
 
-def _write_outputs(transaction: Transaction, prepared: Sequence[Prepared]) -> None:
+def _write_outputs(
+    transaction: Transaction, prepared: Sequence[Prepared]
+) -> dict[tuple[str, int], list[Appended]]:
     outputs: dict[tuple[str, int], list[Output]] = {}
     for part in prepared:
         for place, output in part.step.outputs.items():
             part.report.outputs += len(output.encoded)
             outputs.setdefault(place, []).append(output)
-    for (topic, partition), found in outputs.items():
-        for frame in join_frames(merged(found)):
-            transaction.append(topic, partition, None, frame)
+    return {
+        (topic, partition): [
+            Appended(transaction.append(topic, partition, None, frame), frame)
+            for frame in join_frames(merged(found))
+        ]
+        for (topic, partition), found in outputs.items()
+    }
 
 
 def merged(outputs: Sequence[Output]) -> Sequence[bytes]:

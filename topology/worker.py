@@ -23,7 +23,7 @@ from faust.exceptions import ConsistencyError
 from agents.stage import Stage
 from connectors.embedded.errors import StateError
 from connectors.embedded.log import EmbeddedLog
-from topology.app import StageApp, build_app, stop_apps
+from topology.app import StageApp, build_app, chain_apps, stop_apps
 from topology.clock import tick_clock
 from topology.health import Health
 from topology.metrics import Metrics
@@ -128,6 +128,7 @@ async def serve(
             )
             for stage in stages
         ]
+        chain_apps(apps)
         health = Health(settings, log, apps)
         metrics.watch(log, apps, health, observers)
         for app in apps:

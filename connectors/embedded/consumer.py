@@ -339,6 +339,11 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             self._acked[tp].append(offset)
             self._n_acked += 1
 
+    def pass_over(self, tp: Any, first: int, following: int) -> None:
+        """What stands from `first` to before `following` is applied already, by other means: do not read it."""
+        if self._positions.get(tp) == first:
+            self._positions[tp] = following
+
     def _step_over(self, tp: Any, record: LogRecord, acknowledged: bool) -> None:
         self._check_position(tp, record, record.offset)
         # Before the callback: a seek while it waits must win.

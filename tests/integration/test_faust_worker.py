@@ -20,7 +20,7 @@ from agents.stage import InvariantBroken
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.log import EmbeddedLog
 from schemas.murmur2 import partition_of_key
-from schemas.topics import BOOKINGS, FILLS, TOPICS
+from schemas.topics import BOOKINGS, FILLS, POSITIONS, TOPICS
 from tests.integration.faust_support import quick_settings, until, worker_over
 from tests.support import Book, Books, fill
 from topology.app import RETRY_SECONDS_FIRST
@@ -79,6 +79,31 @@ def test_fills_become_positions_and_a_restart_goes_on(tmp_path: Path):
         for partition in range(2):
             end = books.log.end_offset(FILLS.name, partition)
             assert books.log.committed(trade_capture.NAME, FILLS.name, partition) == end
+
+
+def test_both_stages_step_in_one_commit_where_the_second_has_caught_up(tmp_path: Path):
+    settings = quick_settings(tmp_path)
+
+    async def run(books):
+        async with worker_over(books.log, settings) as running:
+            for place in range(40):
+                books.fills(fill(f"t{place}", book=f"B{place}"))
+                if place % 4 == 3:
+                    await running.idle()
+
+    with Books(tmp_path / "data", partitions=2) as books:
+        asyncio.run(run(books))
+        commits = {
+            topic: {
+                record.appended_at
+                for partition in range(2)
+                for record in books.log.read(topic, partition, 0, 99, 1 << 20)
+            }
+            for topic in (BOOKINGS.name, POSITIONS.name)
+        }
+        assert len(commits[BOOKINGS.name]) >= 10
+        assert commits[BOOKINGS.name] == commits[POSITIONS.name]
+        assert books.counts(positions.NAME).applied == 40
 
 
 def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):

@@ -119,7 +119,7 @@ def _double_emit():
     def make(real):
         def write(transaction, prepared):
             real(transaction, prepared)
-            real(transaction, prepared)
+            return real(transaction, prepared)
 
         return write
 

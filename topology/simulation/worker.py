@@ -103,6 +103,7 @@ class Worker:
         self.log = log
         self.stages = stages
         self.partitions = plan.partitions
+        self._chained = bool(plan.seed % 2)
         self.publisher = PositionsPublisher(name, plan.slots, plan.partitions)
         self._runners: dict[str, list[runtime.PartitionRunner]] = {}
         self._opened: dict[str, int] = {}
@@ -149,7 +150,13 @@ class Worker:
                 ends[runner] = end
         if not found:
             return None
-        return runtime.step_together(list(whole_commits(found, ends).items()))
+        return runtime.step_together(list(whole_commits(found, ends).items()), self._following(name))
+
+    def _following(self, name: str) -> list[runtime.PartitionRunner]:
+        """Those that may step in the same commit; in every other run each stage commits by itself."""
+        if name != CAPTURE or not self._chained or self._opened[POSITIONS] != self.log.reopened:
+            return []
+        return [runner for runner in self._runners[POSITIONS] if runner.stopped is None]
 
     def beat(self) -> None:
         """What the real one does ten times a second for its shared memory."""

@@ -232,7 +232,9 @@ class World:
         if reports is None:
             return False
         for runner, report in reports:
-            self.note(f"  {name}/{runner.partition}: {report.events} events, {report.outputs} out")
+            self.note(
+                f"  {runner.stage.name}/{runner.partition}: {report.events} events, {report.outputs} out"
+            )
         for runner in self.worker.stopped():
             if runner.stopped != "a planned one":
                 raise Violation("stopped", f"{runner.stage.name}/{runner.partition}: {runner.stopped}")
