@@ -97,6 +97,8 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         names = frozenset(topics)
         for name in names - self._embedded.topics().keys():
             self._embedded.create_topic(name, self.app.conf.topic_partitions)
+        for name in names & self._batched:
+            self._embedded.keep_tail(name)
         self._subscription = names
         # P4: Faust's part of an assignment waits until this call has returned.
         self.add_future(self._rebalance(names))

@@ -15,6 +15,7 @@ from rocksdict import Rdict
 from connectors.embedded import layout
 from connectors.embedded.errors import StateError, translate
 from connectors.embedded.layout import LogRecord
+from connectors.embedded.tails import Tails
 
 TopicPartition = tuple[str, int]
 
@@ -49,6 +50,7 @@ class LogContents:
         self._tables: dict[str, int] = {}
         self._ends: dict[TopicPartition, End] = {}
         self._prefixes: dict[tuple[str, int], bytes] = {}
+        self.tails = Tails()
         self.sequence = 0
         self.appended_at = 0
 
@@ -68,6 +70,7 @@ class LogContents:
             self._tables[key[len(layout.TABLE_PREFIX) :].decode()] = int(value)
         self._ends.clear()
         self._prefixes.clear()
+        self.tails.clear()
         for topic in self._topics.values():
             for partition in range(topic.partitions):
                 self._find_end(topic, partition)
@@ -117,6 +120,10 @@ class LogContents:
             self._find_end(topic, partition)
         return topic
 
+    def keep_tail(self, topic: str) -> None:
+        """Keep the latest records of a topic in memory, for a reader that keeps up."""
+        self.tails.keep(topic, self._topics[topic].partitions)
+
     def topics(self) -> dict[str, TopicDefinition]:
         """The topics by name."""
         return dict(self._topics)
@@ -149,6 +156,9 @@ class LogContents:
         end = self._ends.get((topic, partition))
         if prefix is None or end is None or offset >= end.offset:
             return []
+        latest = self.tails.read((topic, partition), offset, max_records, max_bytes)
+        if latest is not None:
+            return latest
         records: list[LogRecord] = []
         size = 0
         iterator = self._database.iter()

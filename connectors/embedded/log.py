@@ -165,7 +165,7 @@ class EmbeddedLog(LogContents):
                 _logger.error("listener %s of the log failed: %r", name, error, exc_info=error)
 
     def write(self, batch: WriteBatch) -> None:
-        """Write a batch, for `EmbeddedTransaction` and `retention`. Raises CommitError."""
+        """Write a batch, for `EmbeddedTransaction`. Raises CommitError."""
         if self._lock is None:
             raise CommitError(f"{self.folder}: expected to own the folder, found it opened to read")
         if self.failed is not None:
@@ -178,6 +178,11 @@ class EmbeddedLog(LogContents):
                 f"{self.folder}: expected to write a commit, found: {error}; {advice}: writing goes on then"
             )
             raise CommitError(self.failed) from error
+
+    def remove(self, batch: WriteBatch) -> None:
+        """Write a batch that removes records, for `retention`. Raises CommitError."""
+        self.write(batch)
+        self.tails.clear()
 
     def _flush(self) -> None:
         sequence = self.sequence

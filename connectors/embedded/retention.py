@@ -93,7 +93,7 @@ class Retention:
         prefix = layout.log_prefix(topic.number, partition)
         batch = WriteBatch(raw_mode=True)
         batch.delete_range(prefix + start.to_bytes(8, "big"), prefix + cut.to_bytes(8, "big"))
-        self._log.write(batch)
+        self._log.remove(batch)
         return cut - start
 
     def _first(
@@ -171,7 +171,7 @@ class Retention:
         if clean is not None:
             batch.put(layout.offset_key(_GROUP, topic.name, partition), clean.to_bytes(8, "big"))
         if gone or clean is not None:
-            self._log.write(batch)
+            self._log.remove(batch)
         return len(gone)
 
 

@@ -12,7 +12,7 @@ from rocksdict import WriteBatch
 from connectors.embedded import layout
 from connectors.embedded.contents import End, TopicPartition
 from connectors.embedded.errors import CommitError
-from connectors.embedded.layout import Headers
+from connectors.embedded.layout import Headers, LogRecord
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 class EmbeddedTransaction:
     """What one step writes: records, table entries and offsets, in one atomic batch."""
 
-    __slots__ = ("_batch", "_ends", "_log", "_now", "_sequence")
+    __slots__ = ("_batch", "_ends", "_log", "_now", "_sequence", "_tails")
 
     def __init__(self, log: "EmbeddedLog") -> None:
         self._log = log
         self._batch = WriteBatch(raw_mode=True)
         self._ends: dict[TopicPartition, tuple[int, End]] = {}
+        self._tails: dict[TopicPartition, list[LogRecord]] = {}
         self._sequence = log.sequence
         self._now = max(log._clock(), log.appended_at)
 
@@ -49,15 +50,14 @@ class EmbeddedTransaction:
             ends = self._ends[place] = (known.offset, End(known.offset, known.bytes))
         end = ends[1]
         self._sequence += 1
-        stored = layout.encode_record(
-            self._sequence,
-            self._now if appended_at is None else appended_at,
-            end.bytes,
-            key,
-            value,
-            headers,
-        )
+        at = self._now if appended_at is None else appended_at
+        stored = layout.encode_record(self._sequence, at, end.bytes, key, value, headers)
         offset = end.offset
+        if place in self._log.tails:
+            record = LogRecord(
+                topic, partition, offset, self._sequence, at, end.bytes, key, value, tuple(headers)
+            )
+            self._tails.setdefault(place, []).append(record)
         self._batch.put(self._log._prefixes[place] + offset.to_bytes(8, "big"), stored)
         end.offset = offset + 1
         end.bytes += len(stored)
@@ -100,5 +100,7 @@ class EmbeddedTransaction:
         if self._sequence != log.sequence + sum(end.offset - base for base, end in self._ends.values()):
             raise CommitError("expected no commit since this transaction began, found one; begin again")
         log.write(self._batch)
+        for place, records in self._tails.items():
+            log.tails.add(place, records)
         log.committed_to({place: end for place, (_, end) in self._ends.items()}, self._sequence, self._now)
         return self._sequence
