@@ -37,6 +37,7 @@ _._commit
 _.verify_recovery_event_path
 _.supports_headers
 _.driver_version
+_.tracked
 _._new_web
 _._new_transport_tcp
 _.default_blueprints
