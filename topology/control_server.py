@@ -220,7 +220,7 @@ class _Connection(asyncio.Protocol):
     def _take(self, message: bytes) -> None:
         try:
             request = decode_request(message)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._pending.append(_Pending(Request(""), Reply(f"expected a request, found: {error}")))
             return
         pending = _Pending(request, size=len(message))

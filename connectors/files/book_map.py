@@ -28,7 +28,7 @@ def read_book_map(source: Source) -> Mapping[str, str]:
         if expected is not None:
             faults.add(place, "book", expected, describe(book))
         elif books.setdefault(key, book) != book:
-            faults.add(place, "book", f"one book for {key}", book)
+            faults.add(place, "book", f"one book for {key!r:.80}", book)
     faults.raise_if_any()
     return books
 

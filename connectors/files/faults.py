@@ -5,7 +5,7 @@ from typing import NoReturn
 
 FOUND_CHARACTERS_MAX = 80
 PATH_CHARACTERS_MAX = 4_096
-FAULTS_MAX = 10_000
+FAULTS_MAX = 100_000
 """Most faults that are kept word by word; the others are counted."""
 
 
