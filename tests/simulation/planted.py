@@ -20,6 +20,7 @@ import structlog
 
 from agents import (
     capture_state,
+    corrections,
     counters,
     journal,
     position_state,
@@ -27,6 +28,7 @@ from agents import (
     rematching,
     trade_capture,
 )
+from connectors.embedded.errors import EmbeddedLogError
 from connectors.shm import segment as shm_segment
 from domain.capture.lifecycle import Verdict
 from domain.lots import rerun
@@ -634,8 +636,59 @@ def _dead_letter_cut():
     return _instead(runtime, "_original_bytes", lambda real: lambda *arguments: real(*arguments)[:-1])
 
 
+def _hash_forgotten():
+    """A fill of a new id is taken though its client's hash is known."""
+    return _instead(capture_state.CaptureState, "hash_known", lambda real: lambda self, name, when: False)
+
+
+def _hash_of_a_refused_one_kept():
+    """The hash of a correction that is refused after all counts as known."""
+    return _instead(capture_state.CaptureState, "forget_hash", lambda real: lambda self, name, when: None)
+
+
+def _hash_known_for_ever():
+    """A hash is known for longer than a day."""
+
+    def make(real):
+        return lambda self, name, when: self.table.get(capture_state.HASH + name.encode()) is not None
+
+    return _instead(capture_state.CaptureState, "hash_known", make)
+
+
+def _other_instrument_keeps_the_trade():
+    """An amend that moves a trade to another instrument leaves it in the first one as well."""
+
+    def make(real):
+        def plan(state, event, live):
+            changes = real(state, event, live)
+            return changes[1:] if len(changes) > 1 else changes
+
+        return plan
+
+    return _instead(corrections, "_plan", make)
+
+
+def _memory_kept_after_a_failed_read():
+    """A step that could not read the log is tried again with what the attempt left in memory."""
+    return _instead(simulated_worker, "_TO_BE_OPENED", lambda real: 0)
+
+
+def _failed_read_blames_an_event():
+    """An event in whose handling the log could not be read becomes a dead letter."""
+    return _instead(
+        runtime,
+        "_NO_FAULT_OF_AN_EVENT",
+        lambda real: tuple(kind for kind in real if kind is not EmbeddedLogError),
+    )
+
+
 SEEDS_MAX = 1_000
-SIMULATED = ("acknowledge before commit", "offset apart", "retry applies twice")
+SIMULATED = (
+    "acknowledge before commit",
+    "offset apart",
+    "retry applies twice",
+    "memory kept after a failed read",
+)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "simulation.md"
 _BLOCK = re.compile(r"(<!-- generated: planted defects -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -686,6 +739,12 @@ _ALL = (
     _coalescing_loses_a_request,
     _receipt_counts_the_past,
     _dead_letter_cut,
+    _hash_forgotten,
+    _hash_of_a_refused_one_kept,
+    _hash_known_for_ever,
+    _other_instrument_keeps_the_trade,
+    _memory_kept_after_a_failed_read,
+    _failed_read_blames_an_event,
 )
 PLANTED: dict[str, Callable[[], Any]] = {
     defect.__name__.strip("_").replace("_", " "): defect for defect in _ALL

@@ -87,6 +87,7 @@ def test_seeds_meet_every_kind_of_event():
     for event in (
         "  2 commits are lost",
         "  the commit fails",
+        "  the log cannot be read",
         "  the process ends here",
         "  the commit that failed is found",
         "  partitions have stopped; the process is started again",

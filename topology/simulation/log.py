@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.embedded.errors import CommitError
+from connectors.embedded.errors import CommitError, ResourceError
 
 
 class Fate(StrEnum):
@@ -93,6 +93,8 @@ class SimulatedLog:
         self.fate: Fate = Fate.WRITTEN
         self.failed: str | None = None
         self.reopened = 0
+        self.read_fault: list[int] | None = None
+        """Reads until they fail, and how many fail then; None while none is to fail."""
         self._tables: dict[Place, _Table] = {}
         self._undo: list[list[Undo]] = []
         self._in_doubt: tuple[Appends, Changes, Offsets] | None = None
@@ -101,7 +103,18 @@ class SimulatedLog:
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
     ) -> list[SimulatedRecord]:
         """Records from `offset` on."""
+        self._may_read()
         return self.records.get((topic, partition), [])[offset : offset + max_records]
+
+    def _may_read(self) -> None:
+        fault = self.read_fault
+        if fault is None:
+            return
+        if fault[0]:
+            fault[0] -= 1
+        elif fault[1]:
+            fault[1] -= 1
+            raise ResourceError("simulated: expected to open a file, found too many open")
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset that the next record will have."""
@@ -113,6 +126,7 @@ class SimulatedLog:
 
     def get(self, table: str, partition: int, key: bytes) -> bytes | None:
         """The value of a key of a table."""
+        self._may_read()
         found = self._tables.get((table, partition))
         return None if found is None else found.values.get(key)
 
@@ -120,6 +134,7 @@ class SimulatedLog:
         self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of a table partition."""
+        self._may_read()
         found = self._tables.get((table, partition))
         if found is None:
             return iter(())

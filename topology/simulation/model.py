@@ -14,9 +14,10 @@ from schemas.numbers import ZERO
 from schemas.topics import FILLS
 from schemas.units import Action, Side
 from topology.simulation.log import SimulatedRecord
-from topology.simulation.workload import BOOKS, INSTRUMENTS, LATE_INSTRUMENT, ORIGIN, FillEvent
+from topology.simulation.workload import BOOKS, INSTRUMENTS, LATE_INSTRUMENT, ORIGIN, SECOND, FillEvent
 
 UNREADABLE = "unreadable"
+_DAY = 24 * 3600 * SECOND
 COUNTED = ("read", "applied", "duplicates", "refused", "waiting")
 
 
@@ -26,6 +27,7 @@ class CaptureModel:
     def __init__(self, ticks_max: int) -> None:
         self.counts: dict[str, dict[str, int]] = {}
         self.bookings = 0
+        self.updates = 0
         self.arrived: set[str] = set()
         self.live: dict[str, tuple[Any, int]] = {}
         self._ticks_max = ticks_max
@@ -33,6 +35,7 @@ class CaptureModel:
         self._cancelled: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._waits: list[tuple[int, Any]] = []
+        self._hashes: dict[str, int] = {}
         self._tick = 0
         self._late_defined = False
 
@@ -56,23 +59,26 @@ class CaptureModel:
             self._count(event.source, "read")
             self._fill(event)
         else:
-            self._expire()
+            self._expire(event.event_time)
 
-    def _expire(self) -> None:
+    def _expire(self, now: int) -> None:
         self._tick += 1
+        self._hashes = {name: when for name, when in self._hashes.items() if when >= now - _DAY}
         for since, fill in self._waits:
             if self._tick - since >= self._ticks_max:
                 self._count(fill.source, "waiting", -1)
-                self._count(fill.source, "refused")
-                del self._contents[fill.trade_id]
+                self._refuse_after_all(fill)
         self._waits = [wait for wait in self._waits if self._tick - wait[0] < self._ticks_max]
 
     def _fill(self, fill: Any) -> None:
+        known = self._contents.get(fill.trade_id)
+        when = self._hashes.get(fill.idempotency_hash or "")
         if fill.trader or fill.executed_at < ORIGIN // 2:
             self._count(fill.source, "refused")
-        elif fill.trade_id in self._contents:
-            same = self._contents[fill.trade_id] == fill.event_id
-            self._count(fill.source, "duplicates" if same else "refused")
+        elif known == fill.event_id or (when is not None and abs(fill.recorded_at - when) < _DAY):
+            self._count(fill.source, "duplicates")
+        elif known is not None:
+            self._count(fill.source, "refused")
         elif fill.action is Action.NEW:
             self._new(fill)
         elif fill.original_trade_id in self._numbers:
@@ -80,10 +86,26 @@ class CaptureModel:
         else:
             self._count(fill.source, "waiting")
             self._waits.append((self._tick, fill))
-            self._contents[fill.trade_id] = fill.event_id
+            self._keep(fill)
+
+    def _keep(self, fill: Any) -> None:
+        self._contents[fill.trade_id] = fill.event_id
+        if fill.idempotency_hash:
+            self._hashes[fill.idempotency_hash] = fill.recorded_at
+
+    def _refuse_after_all(self, fill: Any) -> None:
+        """What is refused may come again, also if it was kept while it waited."""
+        self._count(fill.source, "refused")
+        if self._contents.pop(fill.trade_id, None) and fill.recorded_at == self._hashes.get(
+            fill.idempotency_hash or ""
+        ):
+            del self._hashes[fill.idempotency_hash]
+
+    def _undefined(self, fill: Any) -> bool:
+        return bool(fill.instrument == LATE_INSTRUMENT and not self._late_defined)
 
     def _new(self, fill: Any) -> None:
-        if fill.instrument == LATE_INSTRUMENT and not self._late_defined:
+        if self._undefined(fill):
             self._count(fill.source, "refused")
             return
         self._numbers[fill.trade_id] = fill.source_sequence
@@ -97,22 +119,27 @@ class CaptureModel:
     def _accept(self, fill: Any, trade_id: str) -> None:
         self._count(fill.source, "applied")
         self.bookings += 1
-        self._contents[fill.trade_id] = fill.event_id
+        self.updates += 1
+        self._keep(fill)
         self.live[trade_id] = (fill, self._numbers[trade_id])
 
     def _correct(self, fill: Any) -> None:
         trade_id = fill.original_trade_id
-        if trade_id in self._cancelled:
-            self._contents.pop(fill.trade_id, None)
-            self._count(fill.source, "refused")
+        cancels = fill.action is Action.CANCEL
+        if trade_id in self._cancelled or (self._undefined(fill) and not cancels):
+            self._refuse_after_all(fill)
             return
         before = self.live[trade_id][0]
         self._accept(fill, trade_id)
-        if fill.action is Action.CANCEL:
+        if cancels:
             self._cancelled.add(trade_id)
             del self.live[trade_id]
         elif fill.book != before.book:
+            # Taken out of one book, put into the other.
             self.bookings += 1
+            self.updates += 1
+        elif fill.instrument != before.instrument:
+            self.updates += 1
 
 
 class PositionModel:

@@ -109,11 +109,13 @@ class Oracle:
         models = self._models()
         self._acknowledged(models)
         self._counted(models)
-        bookings = sum(model.bookings for model in models)
         with exact_arithmetic():
             self._positions(models)
         refused = sum(counts["refused"] for model in models for counts in model.counts.values())
-        self._said(bookings, refused)
+        bookings, updates = (
+            sum(getattr(model, name) for model in models) for name in ("bookings", "updates")
+        )
+        self._said(bookings, updates, refused)
         self._restored()
         self._replayed()
 
@@ -193,7 +195,7 @@ class Oracle:
 
     # -- what went out --------------------------------------------------------------------------------------------
 
-    def _said(self, bookings: int, refused: int) -> None:
+    def _said(self, bookings: int, updates: int, refused: int) -> None:
         numbers: dict[Topic, int] = {}
         for topic, partitions in self._outputs.items():
             for number, followed in enumerate(partitions):
@@ -208,8 +210,8 @@ class Oracle:
         _equal(f"events of {BOOKINGS.name}", bookings, numbers[BOOKINGS])
         _equal(f"events of {FILL_DEAD_LETTERS.name}", refused, numbers[FILL_DEAD_LETTERS])
         _equal(f"events of {BOOKING_DEAD_LETTERS.name}", 0, numbers[BOOKING_DEAD_LETTERS])
-        # One for each booking: none of these moves a trade between instruments.
-        _equal(f"events of {POSITIONS.name}", bookings, numbers[POSITIONS])
+        # One for each booking, and two where it moves a trade between instruments of a book.
+        _equal(f"events of {POSITIONS.name}", updates, numbers[POSITIONS])
 
     def _take(self, topic: Topic, number: int, records: Iterable[SimulatedRecord], said: _Said) -> None:
         for record in records:

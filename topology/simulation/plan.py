@@ -38,6 +38,7 @@ _WEIGHTS = {
     "clock": 1,
     "define": 1,
     "stumble": 2,
+    "no files": 1,
     "beat": 3,
     "quiet": 2,
 }
@@ -65,6 +66,7 @@ class Plan:
     partitions: int
     cached_lots_max: int
     slots: int
+    chunk_entries_max: int
     expires: bool
     fills: tuple[Any, ...]
     poison: dict[int, bytes]
@@ -89,6 +91,7 @@ def make_plan(seed: int) -> Plan:
     random = Random(seed)  # noqa: S311 - it must be foreseeable
     partitions = random.choice((1, 2, 3))
     cached_lots_max, slots = random.choice((2, 8, 2_000_000)), random.choice((2, 4, 32))
+    chunk_entries_max = random.choice((1, 2, 64))
     expires = random.random() < 0.5
     fills = make_fills(random, random.randint(30, 70))
     left, batches = list(range(len(fills))), []
@@ -103,6 +106,7 @@ def make_plan(seed: int) -> Plan:
         partitions,
         cached_lots_max,
         slots,
+        chunk_entries_max,
         expires,
         tuple(fills),
         poison,
@@ -143,8 +147,10 @@ def _action(random: Random, name: str, batches: int, partitions: int, waiting: l
     if name == "stumble":
         kind = random.choice(STUMBLES)
         return Action(name, random.choice((CAPTURE, POSITIONS)), STUMBLES.index(kind), random.randint(1, 8))
+    if name == "no files":
+        return Action(name, number=random.choice((0, 1, 3, 10, 30)), count=random.choice((1, 1, 2, 3)))
     if name == "clock":
-        return Action(name, random.choice(("back", "on")))
+        return Action(name, random.choice(("an hour back", "an hour on", "a day on")))
     if name == "beat":
         return Action(name)
     return Action(name, number=random.randrange(partitions) if name == "tick" else 0)

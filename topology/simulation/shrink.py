@@ -110,8 +110,8 @@ def _parse_numbers(text: str) -> set[int]:
 def describe(plan: Plan) -> list[str]:
     """The settings and the fills of a run, for its history."""
     lines = [
-        f"partitions {plan.partitions}, cached lots {plan.cached_lots_max}, slots {plan.slots}"
-        + (", corrections expire at the end" if plan.expires else "")
+        f"partitions {plan.partitions}, cached lots {plan.cached_lots_max}, slots {plan.slots}, "
+        f"chunks of {plan.chunk_entries_max}" + (", corrections expire at the end" if plan.expires else "")
     ]
     for batch, places in enumerate(plan.batches):
         for place in places:

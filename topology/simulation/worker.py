@@ -12,6 +12,7 @@ from typing import Any, cast
 from agents import positions, trade_capture
 from agents.stage import Frame, InvariantBroken, Stage
 from connectors.embedded.commits import whole_commits
+from connectors.embedded.errors import ResourceError
 from connectors.embedded.log import EmbeddedLog
 from connectors.shm import writer
 from topology import runtime
@@ -24,6 +25,7 @@ from topology.simulation.workload import FAILS_AFTER, FAILS_BEFORE
 
 TICKS_MAX = 3
 _READ_BYTES = 1 << 20
+_TO_BE_OPENED = -1
 
 
 class PlannedDefect(Exception):
@@ -103,8 +105,9 @@ class Worker:
         self.log = log
         self.stages = stages
         self.partitions = plan.partitions
-        self._chained = bool(plan.seed % 2)
         self.publisher = PositionsPublisher(name, plan.slots, plan.partitions)
+        self.read_fault: list[int] | None = None
+        """What goes wrong with reads inside of steps, as `SimulatedLog.read_fault`."""
         self._runners: dict[str, list[runtime.PartitionRunner]] = {}
         self._opened: dict[str, int] = {}
         for stage in stages:
@@ -123,7 +126,6 @@ class Worker:
     def open_partitions(self, name: str) -> None:
         """Runners of what the log holds now; a partition that stopped stays so."""
         stage = next(stage for stage in self.stages if stage.name == name)
-        self._opened[name] = self.log.reopened
         before = self._runners.get(name)
         self._runners[name] = [
             before[partition]
@@ -131,12 +133,25 @@ class Worker:
             else runtime.PartitionRunner(stage, partition, self.log, self.partitions, [self.publisher])
             for partition in range(self.partitions)
         ]
+        self._opened[name] = self.log.reopened
 
     def step(self, name: str, most: int, again: int = 0) -> list[tuple[Any, runtime.StepReport]] | None:
         """One step of a stage; None where it has nothing to do. `again` records are delivered a second time.
 
-        Raises CommitError where the commit failed, Killed where the process ends in it.
+        Raises CommitError where the commit failed, ResourceError where the log could not be read, and Killed where
+        the process ends in it.
         """
+        self.log.read_fault = self.read_fault
+        try:
+            return self._step(name, most, again)
+        except ResourceError:
+            # What is in memory may not have been set back.
+            self._opened[name] = _TO_BE_OPENED
+            raise
+        finally:
+            self.log.read_fault = None
+
+    def _step(self, name: str, most: int, again: int) -> list[tuple[Any, runtime.StepReport]] | None:
         if self._opened[name] != self.log.reopened:
             self.open_partitions(name)
         found: dict[runtime.PartitionRunner, Any] = {}
@@ -150,13 +165,7 @@ class Worker:
                 ends[runner] = end
         if not found:
             return None
-        return runtime.step_together(list(whole_commits(found, ends).items()), self._following(name))
-
-    def _following(self, name: str) -> list[runtime.PartitionRunner]:
-        """Those that may step in the same commit; in every other run each stage commits by itself."""
-        if name != CAPTURE or not self._chained or self._opened[POSITIONS] != self.log.reopened:
-            return []
-        return [runner for runner in self._runners[POSITIONS] if runner.stopped is None]
+        return runtime.step_together(list(whole_commits(found, ends).items()))
 
     def beat(self) -> None:
         """What the real one does ten times a second for its shared memory."""

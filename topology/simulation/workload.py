@@ -95,12 +95,10 @@ def make_fills(random: Random, number: int) -> list[Any]:
 
 def _trade(random: Random, trade_id: str, index: int) -> Any:
     # Few books and instruments, few prices, equal times: positions flip, go flat, and ties must be broken.
-    instrument = random.choice("XXXYYZZW")
     return _identified(
         None,
         trade_id=trade_id,
-        instrument=instrument,
-        instrument_scheme="symbol" if instrument == LATE_INSTRUMENT else "id",
+        **_instrument(random.choice("XXXYYZZW")),
         venue=_VENUE,
         trader=random.choice((FAILS_BEFORE, FAILS_AFTER)) if random.random() < 0.02 else "",
         side=random.choice((Side.BUY, Side.SELL)),
@@ -110,8 +108,13 @@ def _trade(random: Random, trade_id: str, index: int) -> Any:
         source_sequence=index if random.random() < 0.5 else 0,
         book=random.choice(list(BOOKS)),
         fees=(Fee(amount=Decimal(random.choice((1, 3)))),) if random.random() < 0.6 else (),
+        idempotency_hash=random.choice("hijk") if random.random() < 0.1 else None,
         source=f"sender{index % 2}",
     )
+
+
+def _instrument(name: str) -> dict[str, str]:
+    return {"instrument": name, "instrument_scheme": "symbol" if name == LATE_INSTRUMENT else "id"}
 
 
 def _identified(base: Any, **fields: Any) -> Any:
@@ -129,11 +132,17 @@ def _correction(random: Random, index: int, action: str, trade: Any) -> Any:
         return _identified(trade, price=trade.price + 1)
     if action == "cancel":
         return _identified(
-            trade, trade_id=f"c{index}", action=Action.CANCEL, original_trade_id=trade.trade_id
+            trade,
+            trade_id=f"c{index}",
+            action=Action.CANCEL,
+            original_trade_id=trade.trade_id,
+            idempotency_hash=None,
         )
     changed: dict[str, Any] = {"quantity": trade.quantity + random.choice((0, 1, 2))}
     if random.random() < 0.3:
         changed["book"] = random.choice(list(BOOKS))
+    if random.random() < 0.15:
+        changed.update(_instrument(random.choice("XYZW")))
     if random.random() < 0.3:
         changed["executed_at"] = trade.executed_at - random.choice((0, 5)) * SECOND
     if random.random() < 0.2:
@@ -145,5 +154,6 @@ def _correction(random: Random, index: int, action: str, trade: Any) -> Any:
         original_trade_id=trade.trade_id,
         # A correction's own number must not give its trade another place.
         source_sequence=1_000 + index,
+        idempotency_hash=random.choice("hijk") if random.random() < 0.1 else None,
         **changed,
     )

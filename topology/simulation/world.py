@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import copy
 from hashlib import blake2b
 
-from connectors.embedded.errors import CommitError
+from connectors.embedded.errors import CommitError, ResourceError
 from connectors.shm.writer import remove
 from schemas import events
 from schemas.frames import encode_event, encode_frames, wire
@@ -28,6 +28,7 @@ from topology.simulation.workload import ORIGIN, SECOND, definitions
 
 _STEPS_MAX = 10_000
 _HOUR = 3600 * SECOND
+_JUMPS = {"an hour back": -_HOUR, "an hour on": _HOUR, "a day on": 24 * _HOUR}
 _ClockTick = wire(events.ClockTick)
 
 
@@ -106,12 +107,15 @@ class World:
         """One action of the plan."""
         try:
             self._doing(action)()
-        except CommitError:
-            self.note("  the commit fails")
-            self._look()
+        except (CommitError, ResourceError) as error:
+            self._failed(error)
         except Killed:
             self.note("  the process ends here")
             self._die()
+
+    def _failed(self, error: Exception) -> None:
+        self.note("  the commit fails" if isinstance(error, CommitError) else "  the log cannot be read")
+        self._look()
 
     def _doing(self, action: Action) -> Callable[[], object]:
         name, target, number, count = action.name, action.target, action.number, action.count
@@ -129,9 +133,10 @@ class World:
             "lose": self.senders.lose,
             "power cut": self._power_cut,
             "tick": self._tick,
-            "clock": lambda: setattr(self.log, "now", self.log.now + (_HOUR if target == "on" else -_HOUR)),
+            "clock": lambda: setattr(self.log, "now", self.log.now + _JUMPS[target]),
             "define": self._define,
             "stumble": lambda: self.handlers.stumble(target, STUMBLES[number], count),
+            "no files": lambda: setattr(self.worker, "read_fault", [number, count]),
             "beat": self._beat,
             "quiet": self.quiet,
         }[name]
@@ -247,8 +252,6 @@ class World:
             return
         committed = self._books.positions()
         found = self._slots.difference(committed, self.worker.silent(), live=live)
-        if live:
-            found = found or self._slots.surplus(committed)
         if found:
             raise Violation("slots", found)
 
@@ -265,9 +268,8 @@ class World:
             self._reopen()
             try:
                 busy = [self._step(stage.name, 100) for stage in self.handlers.stages]
-            except CommitError:
-                self.note("  the commit fails")
-                self._look()
+            except (CommitError, ResourceError) as error:
+                self._failed(error)
                 continue
             if not any(busy):
                 return
@@ -291,4 +293,7 @@ class World:
         """Come to rest, and hold everything against every promise."""
         self._settle()
         self._beat()
+        surplus = "" if self._slots is None else self._slots.surplus(self._books.positions())
+        if surplus:
+            raise Violation("slots", surplus)
         self.oracle.check()
