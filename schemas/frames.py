@@ -189,6 +189,9 @@ def encode_frames(events: Iterable[Any]) -> list[bytes]:
 
 def join_frames(encoded: Sequence[bytes]) -> list[bytes]:
     """Frames of events that are encoded already, as `encode_frames` makes them."""
+    number = len(encoded)
+    if 0 < number <= FRAME_EVENTS_MAX and sum(map(len, encoded)) + number < FRAME_BYTES_MAX:
+        return [b"[%b]" % b",".join(encoded)]
     # Each event takes its bytes and the comma or bracket before it; the last bracket is one more.
     ends = list(accumulate((len(event) + 1 for event in encoded), initial=1))
     frames: list[bytes] = []

@@ -7,8 +7,8 @@ Guarantees: inside it no result is ever rounded silently: an operation that woul
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import (
     ROUND_05UP,
     ROUND_HALF_EVEN,
@@ -59,11 +59,9 @@ _VALUE_QUANTUM = Decimal(1).scaleb(-VALUE_DECIMALS)
 _PRICE_QUANTUM = Decimal(1).scaleb(-PRICE_DECIMALS)
 
 
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
+def exact_arithmetic() -> AbstractContextManager[object]:
     """Make `+`, `-` and `*` on decimals exact, however many digits there are, in this thread or task."""
-    with localcontext(_EXACT):
-        yield
+    return localcontext(_EXACT)
 
 
 def parse_decimal(text: str) -> Decimal:

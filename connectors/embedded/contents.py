@@ -50,6 +50,7 @@ class LogContents:
         self._tables: dict[str, int] = {}
         self._ends: dict[TopicPartition, End] = {}
         self._prefixes: dict[tuple[str, int], bytes] = {}
+        self._table_prefixes: dict[tuple[str, int], bytes] = {}
         self.tails = Tails()
         self.sequence = 0
         self.appended_at = 0
@@ -70,6 +71,7 @@ class LogContents:
             self._tables[key[len(layout.TABLE_PREFIX) :].decode()] = int(value)
         self._ends.clear()
         self._prefixes.clear()
+        self._table_prefixes.clear()
         self.tails.clear()
         for topic in self._topics.values():
             for partition in range(topic.partitions):
@@ -133,7 +135,7 @@ class LogContents:
         return dict(self._tables)
 
     def _table_prefix(self, table: str, partition: int) -> bytes:
-        prefix = self._prefixes.get((f"table {table}", partition))
+        prefix = self._table_prefixes.get((table, partition))
         if prefix is None:
             number = self._tables.get(table)
             if number is None:
@@ -143,7 +145,7 @@ class LogContents:
                     self._tables[table] = number
             prefix = layout.table_prefix(number, partition)
             if table in self._tables:
-                self._prefixes[f"table {table}", partition] = prefix
+                self._table_prefixes[table, partition] = prefix
         return prefix
 
     # -- reading ----------------------------------------------------------------------------------------------

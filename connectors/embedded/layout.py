@@ -12,6 +12,7 @@ key and value. `sequence` counts appends over the whole log, `bytes_before` thos
 """
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -59,6 +60,7 @@ def table_prefix(table_number: int, partition: int) -> bytes:
     return _LOG_PREFIX.pack(b"t", table_number, partition)
 
 
+@lru_cache(maxsize=10_000)
 def offset_key(group: str, topic: str, partition: int) -> bytes:
     """The key of a group's place in a topic partition."""
     return b"o" + group.encode() + b"\x00" + topic.encode() + b"\x00" + partition.to_bytes(4, "big")
