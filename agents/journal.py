@@ -40,10 +40,19 @@ JOURNAL = b"j"
 
 
 def scan_journal(
-    table: TablePartition | Store, key: bytes, start: OrderKey = NOTHING_BEFORE, *, reverse: bool = False
+    table: TablePartition | Store,
+    key: bytes,
+    start: OrderKey = NOTHING_BEFORE,
+    *,
+    reverse: bool = False,
+    last: OrderKey | None = None,
 ) -> Iterator[JournalEntry]:
-    """The journal of a position (by its key) from a place on, in the order of matching; `reverse`: last first."""
-    prefix, end = JOURNAL + key + b"\x00", JOURNAL + key + b"\x01"
+    """The journal of a position (by its key) from a place on, in the order of matching; `reverse`: last first.
+
+    `last` is the place of the last entry, where that is known: what a table once held behind it is not looked for.
+    """
+    prefix = JOURNAL + key + b"\x00"
+    end = JOURNAL + key + b"\x01" if last is None else prefix + order_bytes(last) + b"\x00"
     first = prefix + order_bytes(start)
     if reverse:
         for _, stored in table.scan(prefix, end, reverse=True):

@@ -31,7 +31,9 @@ from tables.store import Store
 EVENT, DAY = b"e", b"d"
 
 _CHECKED_LOTS_MAX = 2
-_KNOWN_AT_START = 20_000
+KNOWN_AT_START = 20_000
+"""Known trade ids that are taken in before the first step; who steps little takes none."""
+
 _KNOWN_A_STEP = 4_000
 
 
@@ -50,11 +52,13 @@ def load_index(table: TablePartition, book: str, trade_id: str) -> TradeIndex | 
 class PositionsState:
     """The positions of one partition."""
 
-    def __init__(self, table: TablePartition, cached_lots_max: int = 2_000_000) -> None:
+    def __init__(
+        self, table: TablePartition, cached_lots_max: int = 2_000_000, known_at_start: int = KNOWN_AT_START
+    ) -> None:
         self.table = table
         self.counters = Counters(table)
         self.known_trades = KnownKeys(table.store, TRADE)
-        self.known_trades.load(_KNOWN_AT_START)
+        self.known_trades.load(known_at_start)
         self._cached_lots_max = cached_lots_max
         self.cache: dict[tuple[str, str], OpenPosition] = {}
         self._dirty: list[OpenPosition] = []

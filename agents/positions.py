@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.corrections import correct, terms_of, terms_refusal
 from agents.open_position import OpenPosition
-from agents.position_state import DAY, PositionsState, settlement_fee
+from agents.position_state import DAY, KNOWN_AT_START, PositionsState, settlement_fee
 from agents.position_updates import Figures, emit_in_order, emit_rematched
 from agents.rematching import rematch_position
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
@@ -135,14 +135,14 @@ def _insert(
     return None
 
 
-def stage(cached_lots_max: int = 2_000_000) -> Stage:
+def stage(cached_lots_max: int = 2_000_000, known_at_start: int = KNOWN_AT_START) -> Stage:
     """The declaration of this stage."""
     return Stage(
         name=NAME,
         input=topics.BOOKINGS,
         outputs=(topics.POSITIONS,),
         table=TableDeclaration(NAME),
-        open_state=lambda table: PositionsState(table, cached_lots_max),
+        open_state=lambda table: PositionsState(table, cached_lots_max, known_at_start),
         handler=handle,
         description="matches lots, keeps positions, publishes what changed",
     )

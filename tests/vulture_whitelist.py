@@ -72,3 +72,6 @@ _.eof_received
 _.data_received
 _.pause_writing
 _.resume_writing
+
+# What RocksDB reads of its options.
+_.disable_wal

@@ -59,9 +59,8 @@ def partitions_to_read(partitions: int, book: str | None) -> Sequence[int]:
     return range(partitions) if book is None else (partition_of_key(book.encode(), partitions),)
 
 
-def read_records(log: ReadLog, topic: str, partition: int) -> Iterator[StoredRecord]:
-    """Every record of a topic partition that is still there, in order."""
-    offset = 0
+def read_records(log: ReadLog, topic: str, partition: int, offset: int = 0) -> Iterator[StoredRecord]:
+    """Every record of a topic partition from an offset on that is still there, in order."""
     while found := log.read(topic, partition, offset, READ_RECORDS_MAX, READ_BYTES_MAX):
         yield from found
         offset = found[-1].offset + 1

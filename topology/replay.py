@@ -7,10 +7,11 @@ Guarantees: nothing of the source changes; events = applied + duplicates + rejec
 every machine and for every number of processes.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,19 @@ from typing import Any
 from agents import positions, trade_capture
 from agents.counters import Counts
 from agents.open_position import scan_positions
-from agents.stage import Stage
+from agents.stage import Frame, Stage
 from connectors.embedded.commits import first_commits, whole_commits
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
 from schemas import topics
 from schemas.numbers import exact_arithmetic
+from tables.store import Store
+from topology.checkpoints import Checkpoints, opened_checkpoints
 from topology.log import Log
 from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
 from topology.runtime import PartitionRunner, PartitionStopped, step_together
 from topology.scratch import ScratchLog
-from topology.scratch_tables import ScratchTables, tables_for
+from topology.scratch_tables import LayeredTables, ScratchTables, tables_for
 
 STEP_RECORDS_MAX = 2_000
 STEP_BYTES_MAX = 4 * 1024 * 1024
@@ -76,6 +79,42 @@ class Span:
     empty: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a replay begins: the state in `tables` (None: nothing, in memory), which holds the bookings before
+    `offsets` (0 where none is given)."""
+
+    tables: ScratchTables | None = None
+    offsets: Mapping[int, int] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def origin_of(
+    log: EmbeddedLog, spans: Sequence[Span], checkpoints: Checkpoints | None = None
+) -> Iterator[Origin]:
+    """Where a replay of spans of bookings begins best: each at the last checkpoint before its start."""
+    offsets = {
+        span.partition: checkpoints.before(span.partition, min(span.start, span.end))
+        for span in spans
+        if checkpoints is not None and not span.empty
+    }
+    ranges = [
+        (span.partition, span.start if span.empty else offsets.get(span.partition, 0), span.end)
+        for span in spans
+    ]
+    with tables_for(log, topics.BOOKINGS.name, ranges) as tables:
+        if checkpoints is None or not any(offsets.values()):
+            yield Origin(tables)
+            return
+        kept = checkpoints
+
+        def base(table: str, partition: int) -> Store | None:
+            offset = offsets.get(partition, 0)
+            return kept.table(partition, offset) if offset and table == POSITIONS_TABLE else None
+
+        yield Origin(LayeredTables(tables, base), offsets)
+
+
 def books_of(log: Log, partitions: Iterable[int]) -> tuple[BookHash, int]:
     """The book hash of what the tables hold, flat positions included, and how many positions there are."""
     total, count = BookHash(), 0
@@ -92,21 +131,55 @@ def replay_bookings(
     partitions: int,
     spans: Sequence[Span],
     progress: Progress | None = None,
-    tables: ScratchTables | None = None,
+    origin: Origin | None = None,
+    book: str | None = None,
 ) -> tuple[Outcome, ScratchLog]:
     """Replay spans of bookings through the positions stage; returns what came of it and the scratch state.
 
-    Raises PartitionStopped where an invariant breaks.
+    With a `book`, bookings of others are passed over: they change nothing of it. Raises PartitionStopped where an
+    invariant breaks.
     """
     began = time.perf_counter()
+    outcome, scratch = _replay(source, partitions, spans, progress, origin or Origin(), book)
+    outcome.book_hash, outcome.positions = books_of(scratch, [span.partition for span in spans])
+    outcome.seconds = time.perf_counter() - began
+    return outcome, scratch
+
+
+def state_at(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None,
+    origin: Origin,
+    book: str | None = None,
+) -> ScratchLog:
+    """The scratch state at the end of spans of bookings, to look at; as `replay_bookings`."""
+    return _replay(source, partitions, spans, progress, origin, book)[1]
+
+
+def _replay(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None,
+    origin: Origin,
+    book: str | None,
+) -> tuple[Outcome, ScratchLog]:
     topic = topics.BOOKINGS.name
     scratch = ScratchLog(
         source,
         {(topic, span.partition): span.end for span in spans},
-        starts={(topic, span.partition): span.start for span in spans if span.empty},
-        tables=tables,
+        starts={
+            (topic, span.partition): span.start if span.empty else origin.offsets.get(span.partition, 0)
+            for span in spans
+        },
+        tables=origin.tables,
     )
-    stage = positions.stage()
+    # From a checkpoint there is little to go: to read all the ids that are known there would cost more.
+    stage = positions.stage(known_at_start=0) if origin.offsets else positions.stage()
+    if book is not None:
+        stage = replace(stage, handler=_only(book, stage.handler))
     outcome = Outcome()
     for span in spans:
         runner = PartitionRunner(stage, span.partition, scratch, partitions)
@@ -114,9 +187,24 @@ def replay_bookings(
         before = _counts_of([runner])
         _run_to(runner, scratch, span.end, progress)
         _count(outcome, before, _counts_of([runner]))
-    outcome.book_hash, outcome.positions = books_of(scratch, [span.partition for span in spans])
-    outcome.seconds = time.perf_counter() - began
     return outcome, scratch
+
+
+def _only(book: str, handler: Callable[[Any, Iterable[Frame], Any], None]) -> Callable[..., None]:
+    """A handler of one book's events."""
+
+    def handle(state: Any, frames: Iterable[Frame], step: Any) -> None:
+        handler(state, map(of_book, frames), step)
+
+    def of_book(frame: Frame) -> Frame:
+        places = [place for place, event in enumerate(frame.events) if getattr(event, "book", None) == book]
+        return replace(
+            frame,
+            events=[frame.events[place] for place in places],
+            indexes=[frame.indexes[place] for place in places],
+        )
+
+    return handle
 
 
 def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Progress | None) -> None:
@@ -158,18 +246,41 @@ def _count(outcome: Outcome, before: Mapping[str, Counts], after: Mapping[str, C
     outcome.applied = outcome.events - outcome.duplicates - outcome.rejected
 
 
+def replay_whole(
+    log: EmbeddedLog,
+    partitions: int,
+    spans: Sequence[Span],
+    processes: int = 1,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Outcome:
+    """Replay spans of bookings in one process or several; past the checkpoints where none are given."""
+    if processes > 1 and partitions > 1:
+        with_checkpoints = checkpoints is not None
+        return replay_in_processes(
+            log.folder, partitions, spans, min(processes, partitions), progress, with_checkpoints
+        )
+    with origin_of(log, spans, checkpoints) as origin:
+        return replay_bookings(log, partitions, spans, progress, origin)[0]
+
+
 # -- several processes ------------------------------------------------------------------------------------------
 
 
 def replay_in_processes(
-    folder: Path, partitions: int, spans: Sequence[Span], processes: int, progress: Progress | None = None
+    folder: Path,
+    partitions: int,
+    spans: Sequence[Span],
+    processes: int,
+    progress: Progress | None = None,
+    with_checkpoints: bool = True,
 ) -> Outcome:
     """Replay spans of bookings of a data folder, its partitions shared between processes."""
     began = time.perf_counter()
     outcome = Outcome()
     with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
         waiting = {
-            pool.submit(_replay_one, folder, partitions, span): span
+            pool.submit(_replay_one, folder, partitions, span, with_checkpoints): span
             for span in sorted(spans, key=lambda span: span.start - span.end)
         }
         for done in as_completed(waiting):
@@ -180,11 +291,13 @@ def replay_in_processes(
     return outcome
 
 
-def _replay_one(folder: Path, partitions: int, span: Span) -> Outcome:
+def _replay_one(folder: Path, partitions: int, span: Span, with_checkpoints: bool) -> Outcome:
     log = EmbeddedLog.reader(folder)
     try:
-        with tables_for(log, topics.BOOKINGS.name) as tables:
-            return replay_bookings(log, partitions, [span], tables=tables)[0]
+        if not with_checkpoints:
+            return replay_whole(log, partitions, [span])
+        with opened_checkpoints(log) as checkpoints:
+            return replay_whole(log, partitions, [span], checkpoints=checkpoints)
     finally:
         log.close()
 

@@ -54,6 +54,21 @@ class Settings(BaseSettings):
         ge=1_000,
         description="most open lots kept in memory, each partition; the rest is read again",
     )
+    checkpoint_spacing_bytes: int = Field(
+        1024 * 1024,
+        ge=0,
+        description="bytes of table changes of a partition between two checkpoints for looking back; 0 takes none",
+    )
+    checkpoints_max: int = Field(
+        2_000,
+        ge=16,
+        description="most checkpoints of a partition; where more would be, they stand farther apart",
+    )
+    checkpoint_bytes_max: int = Field(
+        64 * 1024**3,
+        ge=1024 * 1024,
+        description="most bytes of all checkpoints on the disk, beyond which they stand farther apart",
+    )
     shared_memory: str = Field(
         "/pks-positions-v1", description="name of the shared-memory directory; empty for none"
     )

@@ -29,7 +29,7 @@ def rewind(table: TablePartition, opened: OpenPosition, instant: int) -> bool:
     boundary = first_order_after(instant)
     position = opened.position
     undone = False
-    for entry in scan_journal(table, opened.key, boundary, reverse=True):
+    for entry in scan_journal(table, opened.key, boundary, reverse=True, last=opened.last):
         undo(position, entry.trade, entry.applied)
         if entry.terms_before is not None:
             position.terms = entry.terms_before

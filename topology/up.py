@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from connectors.embedded.log import EmbeddedLog
+from topology.checkpoint_upkeep import keep_checkpoints
 from topology.control_server import listen_control, serve_control
 from topology.owner import OwnerAnswers
 from topology.settings import Settings
@@ -41,7 +42,11 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
                 log=log,
                 observers=() if publisher is None else (publisher,),
                 on_ready=lambda worker: on_ready(_start(worker, publisher, started)),
-                services=(_control(listener), *(() if publisher is None else (_beats(publisher),))),
+                services=(
+                    _control(listener),
+                    keep_checkpoints,
+                    *(() if publisher is None else (_beats(publisher),)),
+                ),
             )
         finally:
             listener.close()

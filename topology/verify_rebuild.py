@@ -12,7 +12,7 @@ from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import changes_of
 from topology.checks import Check, Step
 from topology.log_reading import read_records, table_partition
-from topology.replay import books_of, replay_bookings
+from topology.replay import Origin, books_of, replay_bookings
 from topology.runtime import PartitionStopped
 from topology.scratch_tables import DiskTables
 from topology.verify_log import declared_stages, stage_counts
@@ -73,7 +73,9 @@ def check_replay(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
     spans = spans_until(log, None, partitions)
     with DiskTables() as tables:
         try:
-            outcome, _ = replay_bookings(log, partitions, spans, lambda done: step("replay", done), tables)
+            outcome, _ = replay_bookings(
+                log, partitions, spans, lambda done: step("replay", done), Origin(tables)
+            )
         except PartitionStopped as stopped:
             books.broken("replay", str(stopped))
             return [books, counts]

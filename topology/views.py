@@ -2,12 +2,14 @@
 
 Owns: how `--as-of` and `--known-at` become a state to look at, and what is said about it.
 Assumes: a reader of the log, which does not catch up while it is used.
-Guarantees: a view shows one moment; known-at is a replay of the log's prefix through the stage itself, as-of
+Guarantees: a view shows one moment; known-at is a replay of the log's prefix through the stage itself, from the last
+checkpoint before it, as-of
 takes each position back by its journal; both may be combined.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from agents.journal import scan_journal
@@ -19,6 +21,7 @@ from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.times import format_time
+from topology.checkpoints import Checkpoints
 from topology.log_reading import (
     POSITIONS_TABLE,
     ReadLog,
@@ -30,8 +33,7 @@ from topology.log_reading import (
 )
 from topology.points import Point, offsets_at
 from topology.queries import find_positions, matches_fields, position_fields
-from topology.replay import Progress, Span, replay_bookings
-from topology.scratch_tables import ScratchTables
+from topology.replay import Progress, Span, origin_of, state_at
 from topology.time_travel import first_order_after, rewind
 from topology.trades import trades_documents
 
@@ -122,6 +124,7 @@ class View:
         return total, count
 
 
+@contextlib.contextmanager
 def view_of(
     log: EmbeddedLog,
     *,
@@ -129,9 +132,9 @@ def view_of(
     known_at: Point | None = None,
     book: str | None = None,
     progress: Progress | None = None,
-    tables: ScratchTables | None = None,
-) -> View:
-    """A view of a log; with a book it need not show others. `tables` are those of a replay, while it is viewed.
+    checkpoints: Checkpoints | None = None,
+) -> Iterator[View]:
+    """A view of a log; with a book it need not show others.
 
     Raises PointFault where the log does not reach `known_at`, PartitionStopped where a replay meets a broken
     invariant.
@@ -139,15 +142,17 @@ def view_of(
     partitions = partition_count(log)
     if known_at is None:
         offsets = applied_offsets(log, partitions)
-        return View(log, partitions, log.sequence, offsets, records_behind(log, partitions), as_of)
-    spans = spans_until(log, known_at, partitions, book)
-    _, scratch = replay_bookings(log, partitions, spans, progress, tables)
+        yield View(log, partitions, log.sequence, offsets, records_behind(log, partitions), as_of)
+        return
+    spans = [replace(span, start=span.end) for span in spans_until(log, known_at, partitions, book)]
     sequence = log.sequence if known_at.sequence is None else known_at.sequence
     if known_at.time_ns is not None:
         sequence = _sequence_at(log, known_at.time_ns)
     name = topics.BOOKINGS.name
     shown = {name: {str(span.partition): span.end for span in spans}}
-    return View(scratch, partitions, sequence, shown, 0, as_of, known_at)
+    with origin_of(log, spans, checkpoints) as origin:
+        scratch = state_at(log, partitions, spans, progress, origin, book)
+        yield View(scratch, partitions, sequence, shown, 0, as_of, known_at)
 
 
 def spans_until(

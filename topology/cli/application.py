@@ -14,6 +14,7 @@ import typer
 from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceError, remedy
 from connectors.files.faults import InputFaults
 from topology.cli import (
+    checkpointing,
     dead_letters,
     defining,
     doctor,
@@ -48,6 +49,7 @@ _MODULES: tuple[Any, ...] = (
     reading,
     rebuilding,
     replaying,
+    checkpointing,
     verifying,
     dead_letters,
     shm,

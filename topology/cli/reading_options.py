@@ -57,34 +57,40 @@ def opened_view(
     data: Path | None, transport: str | None, as_of: str | None, known_at: str | None, book: str | None = None
 ) -> Iterator["View"]:
     """The state that the options name."""
-    from schemas.topics import BOOKINGS
+    from topology.checkpoints import opened_checkpoints
     from topology.points import PointFault
     from topology.runtime import PartitionStopped
-    from topology.scratch_tables import tables_for
     from topology.views import view_of
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     with opened_log(data, transport) as log, contextlib.ExitStack() as stack:
         try:
             if point is None:
-                view = view_of(log, as_of=instant, book=book)
+                view = stack.enter_context(view_of(log, as_of=instant, book=book))
             else:
-                tables = stack.enter_context(tables_for(log, BOOKINGS.name))
+                checkpoints = stack.enter_context(opened_checkpoints(log, left_out))
                 with progress() as bar:
                     task = bar.add_task("replaying", total=None)
-                    view = view_of(
-                        log,
-                        as_of=instant,
-                        known_at=point,
-                        book=book,
-                        progress=lambda records: bar.advance(task, records),
-                        tables=tables,
+                    view = stack.enter_context(
+                        view_of(
+                            log,
+                            as_of=instant,
+                            known_at=point,
+                            book=book,
+                            progress=lambda records: bar.advance(task, records),
+                            checkpoints=checkpoints,
+                        )
                     )
         except PointFault as fault:
             bad_input([f"--known-at: {fault}"])
         except PartitionStopped as stopped:
             stopped_replay(stopped)
         yield view
+
+
+def left_out(reason: str) -> None:
+    """Checkpoints cannot be used: what is shown is the same, and takes longer."""
+    messages().print(f"checkpoints left out: {reason}", markup=False, soft_wrap=True)
 
 
 def stopped_replay(stopped: Exception) -> NoReturn:

@@ -1,13 +1,14 @@
 """`pks replay`: the log, or canonical files, through the stages; ends with the book hash."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, print_facts, print_json, progress
-from topology.cli.reading_options import opened_log, parse_option_point, stopped_replay
+from topology.cli.output import CommandError, bad_input, print_facts, print_json, progress
+from topology.cli.reading_options import left_out, opened_log, parse_option_point, stopped_replay
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
@@ -51,6 +52,15 @@ def replay(
     processes: Annotated[
         int, typer.Option("--processes", min=1, max=1024, help="Processes that share the partitions.")
     ] = 1,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="Write what was replayed into which books, for `pks verify --certificate`.",
+            show_default=False,
+        ),
+    ] = None,
     input_format: Annotated[
         str | None,
         typer.Option("--input-format", help="csv, json or jsonl, where the extension does not say."),
@@ -64,11 +74,11 @@ def replay(
     Run again after a kill, a replay of files goes on: rows already in the state are duplicates.
     """
     if files:
-        _refuse_log_options(start, end, stage, empty, processes)
+        _refuse_log_options(start, end, stage, empty, processes, certificate)
         document = _replay_files(files, input_format, scratch, data, transport)
     else:
         document = _replay_log(
-            start, end, stage or ReplayedStage.POSITIONS, empty, processes, data, transport
+            start, end, stage or ReplayedStage.POSITIONS, empty, processes, certificate, data, transport
         )
     if as_json:
         print_json(document)
@@ -81,13 +91,16 @@ def replay(
         print_facts(document)
 
 
-def _refuse_log_options(start: Any, end: Any, stage: Any, empty: bool, processes: int) -> None:
+def _refuse_log_options(
+    start: Any, end: Any, stage: Any, empty: bool, processes: int, certificate: Any
+) -> None:
     given = {
         "--from": start is not None,
         "--to": end is not None,
         "--stage": stage is not None,
         "--empty": empty,
         "--processes": processes != 1,
+        "--certificate": certificate is not None,
     }
     found = [name for name, is_given in given.items() if is_given]
     if found:
@@ -128,6 +141,7 @@ def _replay_log(
     stage: ReplayedStage,
     empty: bool,
     processes: int,
+    certificate: Path | None,
     data: Any,
     transport: Any,
 ) -> dict[str, Any]:
@@ -137,6 +151,8 @@ def _replay_log(
 
     if processes > 1 and stage is ReplayedStage.TRADE_CAPTURE:
         bad_input([f"--processes: expected 1 with --stage {stage}, found {processes}"])
+    if certificate is not None and (start is not None or empty or stage is ReplayedStage.TRADE_CAPTURE):
+        bad_input(["--certificate: expected a replay of all bookings (no --from, no --stage trade_capture)"])
     topic = topics.FILLS if stage is ReplayedStage.TRADE_CAPTURE else topics.BOOKINGS
     with opened_log(data, transport) as log:
         partitions = partition_count(log)
@@ -145,7 +161,7 @@ def _replay_log(
             outcome = _run(log, partitions, spans, stage, processes)
         except PartitionStopped as stopped:
             stopped_replay(stopped)
-        return {
+        document = {
             "events": outcome.events,
             "applied": outcome.applied,
             "duplicates": outcome.duplicates,
@@ -157,6 +173,22 @@ def _replay_log(
             "stage": stage.value,
             "applied_offsets": {topic.name: {str(span.partition): span.end for span in spans}},
         }
+        if certificate is not None:
+            document["manifest_hash"] = _certify(log, spans, outcome, certificate)
+        return document
+
+
+def _certify(log: "EmbeddedLog", spans: "list[Span]", outcome: "Outcome", path: Path) -> str:
+    from topology.certificate import certify, write_certificate
+
+    manifest = certify(log, spans, outcome)
+    try:
+        write_certificate(path, manifest)
+    except OSError as error:
+        raise CommandError(
+            f"--certificate: {path}: expected a file to write, found: {error.strerror}"
+        ) from error
+    return manifest.manifest_hash
 
 
 def _spans(
@@ -205,7 +237,8 @@ def _run(
 ) -> "Outcome":
     from agents import trade_capture
     from schemas import topics
-    from topology.replay import replay_bookings, replay_fills, replay_in_processes
+    from topology.checkpoints import opened_checkpoints
+    from topology.replay import replay_fills, replay_whole
     from topology.scratch_tables import tables_for
 
     settings = load_settings()
@@ -217,14 +250,13 @@ def _run(
         def advance(records: int) -> None:
             bar.advance(task, records)
 
-        if processes > 1 and partitions > 1:
-            return replay_in_processes(log.folder, partitions, spans, min(processes, partitions), advance)
         if stage is ReplayedStage.TRADE_CAPTURE:
             capture = trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max)
-            with tables_for(log, topics.FILLS.name) as tables:
+            ranges = [(span.partition, 0, span.end) for span in spans]
+            with tables_for(log, topics.FILLS.name, ranges) as tables:
                 return replay_fills(log, partitions, spans, capture, advance, tables)
-        with tables_for(log, topics.BOOKINGS.name) as tables:
-            return replay_bookings(log, partitions, spans, advance, tables)[0]
+        with opened_checkpoints(log, left_out) as checkpoints:
+            return replay_whole(log, partitions, spans, processes, advance, checkpoints)
 
 
 def register(application: typer.Typer) -> None:

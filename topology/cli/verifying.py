@@ -1,12 +1,17 @@
 """`pks verify`: every identity over the state and the log, each with its residual."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption
-from topology.cli.output import EXIT_FAILURE, messages, print_json, print_table, progress
-from topology.cli.reading_options import opened_log
+from topology.cli.output import EXIT_FAILURE, bad_input, messages, print_json, print_table, progress
+from topology.cli.reading_options import opened_log, stopped_replay
+
+if TYPE_CHECKING:
+    from topology.checks import Check
 
 
 def verify(
@@ -14,11 +19,27 @@ def verify(
         bool,
         typer.Option("--quick", help="Without recomputation, changelogs and replay, which take longest."),
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="Check instead that what `pks replay --certificate` wrote holds, by replaying it.",
+            show_default=False,
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=1024, help="Processes that replay for a certificate.")
+    ] = 1,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Check every identity over the whole state and the log; exit code 1 where one does not hold."""
+    if certificate is not None:
+        if quick:
+            bad_input(["--quick: expected without --certificate, which is checked by a replay"])
+        return _verify_certificate(certificate, processes, data, transport, as_json)
     from topology import verify as verification
     from topology.log_reading import applied_offsets, partition_count
 
@@ -35,6 +56,41 @@ def verify(
             "sequence": log.sequence,
             "applied_offsets": applied_offsets(log, partition_count(log)),
         }
+    return _print_checks(checks, shown, as_json)
+
+
+def _verify_certificate(path: Path, processes: int, data: Any, transport: Any, as_json: bool) -> int:
+    from topology.certificate import CertificateFault, check_certificate, read_certificate
+    from topology.log_reading import partition_count
+    from topology.replay import Outcome, Span, replay_whole
+    from topology.runtime import PartitionStopped
+
+    try:
+        manifest = read_certificate(path)
+    except CertificateFault as fault:
+        bad_input([fault])
+    with opened_log(data, transport) as log, progress() as bar:
+
+        def replayed(spans: Sequence[Span]) -> Outcome:
+            task = bar.add_task("replaying", total=sum(span.end for span in spans))
+            return replay_whole(
+                log, partition_count(log), spans, processes, lambda records: bar.advance(task, records)
+            )
+
+        try:
+            checks = check_certificate(log, manifest, replayed)
+        except PartitionStopped as stopped:
+            stopped_replay(stopped)
+        shown = {
+            "sequence": log.sequence,
+            "applied_offsets": manifest.inputs,
+            "manifest_hash": manifest.manifest_hash,
+            "made_at": manifest.made_at,
+        }
+    return _print_checks(checks, shown, as_json)
+
+
+def _print_checks(checks: "Sequence[Check]", shown: dict[str, Any], as_json: bool) -> int:
     holds = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": holds, "checks": [check.document() for check in checks], **shown})

@@ -1,5 +1,6 @@
 """As of a time, and as it was known: each against a run from nothing of what was executed, or known, by then."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from schemas.frames import encode_frames
 from schemas.numbers import exact_arithmetic
 from schemas.units import Action, FeePolicy, LotMethod
 from tests.support import MONDAY, SECOND, Book, Books, Fee, fill
+from topology.checkpoints import FOLDER, Checkpoints, opened_checkpoints, take_checkpoints
 from topology.points import Point
+from topology.replay import Span, replay_bookings
 from topology.runtime import PartitionRunner
 from topology.scratch import ScratchLog
 from topology.views import View, view_of
@@ -106,6 +109,11 @@ def _digests(view: View) -> dict[tuple[str, str], int]:
         }
 
 
+def _seen(books: Books, **options: Any) -> dict[tuple[str, str], int]:
+    with view_of(books.log, **options) as view:
+        return _digests(view)
+
+
 @settings(max_examples=40)
 @given(_ROWS)
 def test_as_of_equals_a_run_of_what_was_executed_by_then(rows: list):
@@ -118,15 +126,14 @@ def test_as_of_equals_a_run_of_what_was_executed_by_then(rows: list):
         for second in range(-1, SECONDS + 1):
             instant = MONDAY + second * SECOND
             expected = _from_nothing([one for one in _holding(fills) if one.executed_at <= instant])
-            view = view_of(books.log, as_of=instant)
-            found = _digests(view)
+            with view_of(books.log, as_of=instant) as view:
+                found = _digests(view)
+                documents = view.positions_documents()
             assert {place: found.get(place) for place in expected} == expected
             # Others are there only where every trade of theirs was cancelled or moved away.
-            flat = [
-                one for one in view.positions_documents() if (one["book"], one["instrument"]) not in expected
-            ]
+            flat = [one for one in documents if (one["book"], one["instrument"]) not in expected]
             assert all(one["quantity"] == one["realised_pnl"] == "0" for one in flat)
-        assert _digests(view_of(books.log, as_of=instant)) == _digests(view_of(books.log))
+        assert _seen(books, as_of=instant) == _seen(books)
 
 
 @settings(max_examples=15)
@@ -147,8 +154,8 @@ def test_known_at_equals_what_was_there_then(rows: list, size: int):
                 (topics.BOOKINGS.name, partition): books.log.end_offset(topics.BOOKINGS.name, partition)
                 for partition in range(2)
             }
-            known = _digests(view_of(books.log))
-            known_as_of = _digests(view_of(books.log, as_of=middle))
+            known = _seen(books)
+            known_as_of = _seen(books, as_of=middle)
             for point in (
                 Point(sequence=books.log.sequence),
                 Point(time_ns=books.log.appended_at),
@@ -156,6 +163,52 @@ def test_known_at_equals_what_was_there_then(rows: list, size: int):
             ):
                 moments.append((point, known, known_as_of))
         for point, known, known_as_of in moments:
-            assert _digests(view_of(books.log, known_at=point)) == known
-            assert _digests(view_of(books.log, known_at=point, as_of=middle)) == known_as_of
-        assert _digests(view_of(books.log, known_at=Point(sequence=0))) == {}
+            assert _seen(books, known_at=point) == known
+            assert _seen(books, known_at=point, as_of=middle) == known_as_of
+        assert _seen(books, known_at=Point(sequence=0)) == {}
+
+
+@settings(max_examples=25)
+@given(_ROWS, st.integers(1, 4), st.integers(1, 2_000), st.data())
+def test_checkpoints_change_nothing_that_is_shown(rows: list, size: int, spacing: int, data: st.DataObject):
+    fills = _fills(rows)
+    middle = MONDAY + SECONDS // 2 * SECOND
+    moments: list[tuple[Point, dict, dict]] = []
+    chunks = range(0, len(fills), size)
+    taken_after = data.draw(st.sets(st.sampled_from(chunks), max_size=3))
+    lost_after = data.draw(st.sampled_from(chunks))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Books(Path(folder) / "data", partitions=2) as books,
+    ):
+        books.define(*DEFINITIONS)
+        for start in chunks:
+            books.book(*fills[start : start + size])
+            moments.append((Point(sequence=books.log.sequence), _seen(books), _seen(books, as_of=middle)))
+            if start in taken_after:
+                take_checkpoints(books.log, spacing, 1_000, 1 << 30)
+            if start == lost_after:
+                shutil.rmtree(books.folder / FOLDER, ignore_errors=True)
+        with opened_checkpoints(books.log) as checkpoints:
+            for point, known, known_as_of in moments:
+                assert _seen(books, known_at=point, checkpoints=checkpoints) == known
+                assert _seen(books, known_at=point, as_of=middle, checkpoints=checkpoints) == known_as_of
+                of_book = {place: digest for place, digest in known.items() if place[0] == "B2"}
+                with view_of(books.log, known_at=point, book="B2", checkpoints=checkpoints) as view:
+                    assert {
+                        place: digest for place, digest in _digests(view).items() if place[0] == "B2"
+                    } == of_book
+                for partition in range(2):
+                    _hold_against_replay(books, checkpoints, partition)
+
+
+def _hold_against_replay(books: Books, checkpoints: Checkpoints | None, partition: int) -> None:
+    """The whole table of the newest checkpoint, key by key, is that of a replay up to there."""
+    end = books.log.end_offset(topics.BOOKINGS.name, partition)
+    offset = 0 if checkpoints is None else checkpoints.before(partition, end)
+    if checkpoints is not None and offset:
+        _, scratch = replay_bookings(books.log, 2, [Span(partition, 0, offset)])
+        kept = list(checkpoints.table(partition, offset).scan(b"\x01"))
+        assert {key: value for key, value in kept if key[:1] != b"j"} == {
+            key: value for key, value in scratch.scan(positions.NAME, partition, b"\x01") if key[:1] != b"j"
+        }

@@ -133,7 +133,8 @@ def test_a_position_goes_back_to_the_terms_of_its_time(books: Books):
     books.run()
     found = {}
     for second in (0, 1, 2, 3, 4):
-        documents = view_of(books.log, as_of=MONDAY + second * SECOND).positions_documents(lots=True)
+        with view_of(books.log, as_of=MONDAY + second * SECOND) as view:
+            documents = view.positions_documents(lots=True)
         found[second] = [
             (one["lot_method"], one["multiplier"], one["quantity"], one["realised_pnl"], one["lots_open"])
             for one in documents
@@ -149,5 +150,6 @@ def test_a_position_goes_back_to_the_terms_of_its_time(books: Books):
 
 @pytest.mark.parametrize("instant", [-(10**30), 10**30])
 def test_times_before_and_after_everything(held: Books, instant: int):
-    documents = view_of(held.log, as_of=instant).positions_documents()
+    with view_of(held.log, as_of=instant) as view:
+        documents = view.positions_documents()
     assert len(documents) == (0 if instant < 0 else 2)

@@ -9,7 +9,7 @@ from schemas.topics import BOOKINGS, FILLS
 from schemas.units import Action, LotMethod
 from tests.support import Book, Books, booked, fill
 from topology import scratch_tables
-from topology.replay import Span, books_of, replay_bookings, replay_fills, replay_in_processes
+from topology.replay import Origin, Span, books_of, replay_bookings, replay_fills, replay_in_processes
 from topology.scratch_tables import DiskTables, MemoryTables, tables_for
 
 PARTITIONS = 3
@@ -70,7 +70,7 @@ def test_bookings_give_the_same_books_and_counts(held: Books):
 
 def test_tables_on_disk_give_the_same(held: Books):
     with DiskTables() as tables:
-        outcome, _ = replay_bookings(held.log, PARTITIONS, _spans(held), tables=tables)
+        outcome, _ = replay_bookings(held.log, PARTITIONS, _spans(held), origin=Origin(tables))
     assert outcome.book_hash.hexadecimal == held.hash()
 
 
@@ -147,12 +147,14 @@ def test_processes_share_the_partitions(held: Books):
 
 
 def test_large_inputs_are_replayed_on_disk(held: Books, monkeypatch: pytest.MonkeyPatch):
-    with tables_for(held.log, BOOKINGS.name) as tables:
-        assert isinstance(tables, MemoryTables)
-    with tables_for(held.log, "none") as tables:
+    whole = [(partition, 0, held.log.end_offset(BOOKINGS.name, partition)) for partition in range(PARTITIONS)]
+    with tables_for(held.log, BOOKINGS.name, whole) as tables:
         assert isinstance(tables, MemoryTables)
     monkeypatch.setattr(scratch_tables, "MEMORY_INPUT_BYTES_MAX", 10)
-    with tables_for(held.log, BOOKINGS.name) as tables:
+    nothing = [(partition, end, end) for partition, _, end in whole]
+    with tables_for(held.log, BOOKINGS.name, nothing) as tables:
+        assert isinstance(tables, MemoryTables)
+    with tables_for(held.log, BOOKINGS.name, whole) as tables:
         assert isinstance(tables, DiskTables)
         outcome = replay_fills(held.log, PARTITIONS, _spans(held, FILLS.name), tables=tables)
     assert outcome.book_hash.hexadecimal == held.hash()
