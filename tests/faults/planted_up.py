@@ -50,13 +50,13 @@ def _held_disk() -> None:
 def _held_stage() -> None:
     from topology.app import StageApp
 
-    sound = StageApp._step
+    step, caught_up_runners = StageApp._step, StageApp.caught_up_runners
 
-    def _step(self: Any, waiting: Any) -> bool:
-        held = self.stage.name == positions.NAME and (self.embedded.folder / HOLD).exists()
-        return False if held else sound(self, waiting)
+    def held(app: Any) -> bool:
+        return app.stage.name == positions.NAME and (app.embedded.folder / HOLD).exists()
 
-    StageApp._step = _step
+    StageApp._step = lambda app, waiting: False if held(app) else step(app, waiting)
+    StageApp.caught_up_runners = lambda app: () if held(app) else caught_up_runners(app)
 
 
 def _failing(handler: Callable[..., None]) -> Callable[..., None]:

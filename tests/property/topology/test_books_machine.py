@@ -8,6 +8,7 @@ equal the reference over the trades that hold, digit for digit.
 import dataclasses
 import shutil
 import tempfile
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from schemas.identity import content_id
 from schemas.numbers import exact_arithmetic
 from schemas.units import Action, FeePolicy, LotMethod, Side
 from tests.lots_trades import FEES, POSITIVE_PRICES, QUANTITIES
-from tests.support import MONDAY, SECOND, Book, Books, Fee, FillEvent, Instrument
+from tests.support import MONDAY, SECOND, Book, Books, Fee, FillEvent, Instrument, soak_minutes
 
 BOOKS = {
     "B1": (LotMethod.FIFO, FeePolicy.CAPITALISED),
@@ -270,6 +271,11 @@ def test_anything_may_happen():
 
 @pytest.mark.soak
 def test_anything_may_happen_for_long():
-    run_state_machine_as_test(
-        BooksMachine, settings=settings(max_examples=500, stateful_step_count=120, derandomize=False)
-    )
+    """500 examples of 120 steps, or as many as its minutes allow."""
+    ends = time.monotonic() + 60 * soak_minutes()
+    for _ in range(50):
+        run_state_machine_as_test(
+            BooksMachine, settings=settings(max_examples=10, stateful_step_count=120, derandomize=False)
+        )
+        if time.monotonic() > ends:
+            break
