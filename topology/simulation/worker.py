@@ -105,6 +105,7 @@ class Worker:
         self.log = log
         self.stages = stages
         self.partitions = plan.partitions
+        self._chained = bool(plan.seed % 2)
         self.publisher = PositionsPublisher(name, plan.slots, plan.partitions)
         self.read_fault: list[int] | None = None
         """What goes wrong with reads inside of steps, as `SimulatedLog.read_fault`."""
@@ -145,8 +146,9 @@ class Worker:
         try:
             return self._step(name, most, again)
         except ResourceError:
-            # What is in memory may not have been set back.
-            self._opened[name] = _TO_BE_OPENED
+            # What is in memory may not have been set back, of either stage where both stepped.
+            for opened in {name, POSITIONS} if self._chained else {name}:
+                self._opened[opened] = _TO_BE_OPENED
             raise
         finally:
             self.log.read_fault = None
@@ -165,7 +167,13 @@ class Worker:
                 ends[runner] = end
         if not found:
             return None
-        return runtime.step_together(list(whole_commits(found, ends).items()))
+        return runtime.step_together(list(whole_commits(found, ends).items()), self._following(name))
+
+    def _following(self, name: str) -> list[runtime.PartitionRunner]:
+        """Those that may step in the same commit; in every other run each stage commits by itself."""
+        if name != CAPTURE or not self._chained or self._opened[POSITIONS] != self.log.reopened:
+            return []
+        return [runner for runner in self._runners[POSITIONS] if runner.stopped is None]
 
     def beat(self) -> None:
         """What the real one does ten times a second for its shared memory."""
