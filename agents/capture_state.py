@@ -99,10 +99,8 @@ class CaptureState:
         return None if stored is None else _decode_record(stored)
 
     def put_record(self, trade_id: str, record: TradeRecord) -> None:
-        """Keep what is known of an id."""
-        key = TRADE + trade_id.encode()
-        self.known_trades.seen(key)
-        self.table.changes[key] = _encode(record)
+        """Keep what is known of an id that `record` was asked for."""
+        self.table.changes[TRADE + trade_id.encode()] = _encode(record)
 
     def forget_record(self, trade_id: str) -> None:
         """An id that was refused after all may come again."""

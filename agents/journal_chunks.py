@@ -65,6 +65,11 @@ def order_bytes(order: OrderKey) -> bytes:
     return _PLACE(order[0] + _BIAS, order[1] + _BIAS) + order[2].encode()
 
 
+def place_bytes(trade: Trade | Lot) -> bytes:
+    """`order_bytes` of the place of a trade or lot."""
+    return _PLACE(trade.executed_at + _BIAS, trade.source_sequence + _BIAS) + trade.trade_id.encode()
+
+
 class Chunk:
     """Consecutive entries of a journal; what is stored of it is decoded when it is first asked for.
 

@@ -13,7 +13,8 @@ from itertools import islice
 
 import msgspec
 
-from agents.journal import NOTHING_BEFORE, Journal, order_bytes
+from agents.journal import NOTHING_BEFORE, Journal
+from agents.journal_chunks import order_bytes, place_bytes
 from agents.stage import InvariantBroken
 from domain.lots.matching import Applied, lot_changes
 from domain.lots.position import Lot, OrderKey, Position, Terms
@@ -44,9 +45,13 @@ class Summary(msgspec.Struct, array_like=True, gc=False):
 
 
 class _EncodedSummary(Summary, array_like=True, gc=False):
-    """The same to encode, its terms encoded before."""
+    """The same to encode; its terms are encoded before, and numbers may be spelled already."""
 
     terms: msgspec.Raw  # type: ignore[assignment]
+    realised_pnl: Decimal | str  # type: ignore[assignment]
+    net_realised_pnl: Decimal | str  # type: ignore[assignment]
+    fees: Decimal | str  # type: ignore[assignment]
+    held_fees: Decimal | str  # type: ignore[assignment]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -145,16 +150,22 @@ class OpenPosition:
             self.encoded_terms = encoded_terms(position.terms)
             position.terms = self.encoded_terms[0]
         part = self._write_lots(changes)
+        # Numbers are dear to spell: what is the same twice is spelled once, and what is nearly always zero is not.
+        realised: Decimal | str = position.realised_pnl
+        net: Decimal | str = position.net_realised_pnl
+        if net is realised:
+            net = realised = str(realised)
+        fees, held_fees = position.fees, position.held_fees
         changes[SUMMARY + self.key] = _encode(
             _EncodedSummary(
                 self.revision,
                 self.encoded_terms[1],
                 position.quantity,
                 position.value,
-                position.realised_pnl,
-                position.net_realised_pnl,
-                position.fees,
-                position.held_fees,
+                realised,
+                net,
+                "0" if fees is ZERO else fees,
+                "0" if held_fees is ZERO else held_fees,
                 self.last,
                 part,
             )
@@ -175,11 +186,11 @@ class OpenPosition:
             self.part = False
         else:
             for lot in self.gone:
-                changes[prefix + order_bytes(lot.order)] = None
+                changes[prefix + place_bytes(lot)] = None
             stored = self.stored_lots
             if stored < len(lots):
                 for lot in islice(lots, stored, None) if stored else lots:
-                    changes[prefix + order_bytes(lot.order)] = _encode(lot)
+                    changes[prefix + place_bytes(lot)] = _encode(lot)
         self.gone = ()
         self.stored_lots = len(lots)
         return lots[0] if self.part else None
@@ -241,6 +252,14 @@ def check_position(opened: OpenPosition, lots_max: int | None = None) -> None:
         )
     if lots_max is not None and len(lots) > lots_max:
         return
+    if len(lots) == 1:
+        lot = lots[0]
+        if (
+            lot.quantity == position.quantity
+            and lot.value == position.value
+            and lot.fee == position.held_fees
+        ):
+            return
     quantity = value = fees = ZERO
     for lot in lots:
         quantity += lot.quantity

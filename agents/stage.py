@@ -51,20 +51,21 @@ class Output:
     Of a topic whose events are merged in the order of matching, `orders` holds the place of each.
     """
 
-    __slots__ = ("_add", "append", "encoded", "orders")
+    __slots__ = ("_add", "_place", "append", "encoded", "orders")
 
     def __init__(self, topic: Topic) -> None:
         self.encoded: list[bytes] = []
         self.orders: list[tuple[int, int]] = []
         self.append: Callable[[Any], None] = self._append_in_order if topic.merged else self._append
         self._add = self.encoded.append
+        self._place = self.orders.append
 
     def _append(self, event: Any) -> None:
         self._add(encode_event(event))
 
     def _append_in_order(self, event: Any) -> None:
         self._add(encode_event(event))
-        self.orders.append((event.executed_at, getattr(event, "source_sequence", 0)))
+        self._place((event.executed_at, getattr(event, "source_sequence", 0)))
 
     def extend(self, other: "Output") -> None:
         """Take in the events of another step."""

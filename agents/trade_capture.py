@@ -37,6 +37,10 @@ _REASONS = {
 
 
 _BOOKED = advance(State.RECEIVED, Change.BOOK)
+# To ask an enumeration for a member costs as much as a call.
+_NEW = Action.NEW
+_BOOK, _DUPLICATE = Verdict.BOOK, Verdict.DUPLICATE
+_BOOKINGS = topics.BOOKINGS
 
 
 def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
@@ -64,16 +68,16 @@ def _capture(state: CaptureState, offset: int, index: int, fill: Any, counts: Co
     content = content_digest(fill)
     known = state.record(fill.trade_id)
     original = None
-    if fill.action is not Action.NEW and known is None:
+    if fill.action is not _NEW and known is None:
         original = state.record(fill.original_trade_id)
     verdict = decide(fill, content, known, original)
-    if verdict is Verdict.DUPLICATE:
+    if verdict is _DUPLICATE:
         counts.duplicates += 1
         return
     if fill.idempotency_hash and state.hash_known(fill.idempotency_hash, fill.recorded_at):
         counts.duplicates += 1
         return
-    if verdict is Verdict.BOOK:
+    if verdict is _BOOK:
         _book(state, offset, index, fill, content, counts, step)
     elif verdict is Verdict.WAIT:
         _wait(state, offset, index, fill, content, counts, step)
@@ -102,7 +106,7 @@ def _book(
     counts.applied += 1
     record = TradeRecord(_BOOKED, content, booked.book, fill.source_sequence)
     _accept(state, fill, record)
-    step.bucket(topics.BOOKINGS, booked.book).append(booked)
+    step.bucket(_BOOKINGS, booked.book).append(booked)
     if state.waiting_count:
         for waiting in state.take_waiting(fill.trade_id):
             _release(state, waiting.offset, waiting.index, waiting.fill, step)

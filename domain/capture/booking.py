@@ -13,6 +13,7 @@ from schemas.numbers import ONE
 from schemas.units import Side
 
 _trade_booked = positional(events.TradeBooked)
+_BUY = Side.BUY
 
 
 class Booker:
@@ -84,7 +85,7 @@ class Booker:
             trade_id,
             book,
             instrument,
-            fill.quantity if fill.side is Side.BUY else -fill.quantity,
+            fill.quantity if fill.side is _BUY else -fill.quantity,
             fill.price,
             fill.executed_at,
             fill.recorded_at,

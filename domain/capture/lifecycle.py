@@ -7,6 +7,7 @@ not in it is refused, and a test walks every pair.
 """
 
 from collections.abc import Mapping
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
@@ -79,6 +80,12 @@ class Verdict(StrEnum):
     NAMES_NO_TRADE = "names no trade"
 
 
+_BOOK = Verdict.BOOK
+_NEW = Action.NEW
+_normalized = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN).normalize
+_empty_digest = blake2b(digest_size=16)
+
+
 def content_digest(fill: Any) -> bytes:
     """16 bytes that are equal for equal business content.
 
@@ -97,8 +104,8 @@ def content_digest(fill: Any) -> bytes:
             fill.instrument_scheme,
             fill.instrument,
             fill.side,
-            str(fill.quantity.normalize()),
-            str(fill.price.normalize()),
+            str(_normalized(fill.quantity)),
+            str(_normalized(fill.price)),
             fees,
             str(fill.executed_at),
             "" if multiplier is None else str(multiplier.normalize()),
@@ -112,15 +119,17 @@ def content_digest(fill: Any) -> bytes:
             fill.counterparty,
         )
     )
-    return blake2b(text.encode(), digest_size=16).digest()
+    digest = _empty_digest.copy()
+    digest.update(text.encode())
+    return digest.digest()
 
 
 def decide(fill: Any, content: bytes, known: TradeRecord | None, original: TradeRecord | None) -> Verdict:
     """What becomes of a fill, given what is known of its id and (for a correction) of the trade it names."""
     if known is not None:
         return Verdict.DUPLICATE if known.content == content else Verdict.OTHER_CONTENT
-    if fill.action is Action.NEW:
-        return Verdict.BOOK
+    if fill.action is _NEW:
+        return _BOOK
     if original is None:
         return Verdict.WAIT
     change = Change.CANCEL if fill.action is Action.CANCEL else Change.AMEND

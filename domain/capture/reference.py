@@ -10,6 +10,8 @@ from schemas.units import FeePolicy, LotMethod
 _Instrument = wire(reference.Instrument)
 _Book = wire(reference.Book)
 _RoutingRule = wire(reference.RoutingRule)
+_FIFO = LotMethod.FIFO
+_EXCLUDED = FeePolicy.EXCLUDED
 
 
 class ReferenceData:
@@ -62,13 +64,13 @@ class ReferenceData:
         """How a book matches an instrument class; FIFO where nothing is defined."""
         known = self.books.get(book)
         if known is None:
-            return LotMethod.FIFO
+            return _FIFO
         methods = known.lot_methods
-        found: LotMethod = methods.get(instrument_class) or methods.get(reference.ANY_CLASS) or LotMethod.FIFO
+        found: LotMethod = methods.get(instrument_class) or methods.get(reference.ANY_CLASS) or _FIFO
         return found
 
     def fee_policy(self, book: str) -> FeePolicy:
         """A book's fee policy; `excluded` where nothing is defined."""
         known = self.books.get(book)
-        policy: FeePolicy = FeePolicy.EXCLUDED if known is None else known.fee_policy
+        policy: FeePolicy = _EXCLUDED if known is None else known.fee_policy
         return policy

@@ -24,6 +24,7 @@ ACCEPTED_FEES_MAX = 100
 """Most fees of one fill."""
 
 _SEQUENCE_MAX = 1 << 63
+_NEW, _EXCHANGE = Action.NEW, Regime.EXCHANGE
 _FOUND_MAX = 80
 
 
@@ -61,7 +62,7 @@ def _shown(text: str) -> str:
 
 def _texts(fill: Any) -> Fault | None:
     # All together are short nearly always, and that costs less to find out.
-    if len("".join([text for text in _texts_of(fill) if text])) <= TEXT_CHARACTERS_MAX:
+    if len("".join(filter(None, _texts_of(fill)))) <= TEXT_CHARACTERS_MAX:
         return None
     for name, text in zip(TEXTS, _texts_of(fill), strict=True):
         if text is not None and len(text) > TEXT_CHARACTERS_MAX:
@@ -206,8 +207,8 @@ def _sound(fill: Any) -> bool:
     """Whether a fill is one of the plain ones that surely pass all checks: nearly all are, and it costs a third."""
     quantity, price = fill.quantity, fill.price
     return (
-        fill.action is Action.NEW
-        and fill.regime is Regime.EXCHANGE
+        fill.action is _NEW
+        and fill.regime is _EXCHANGE
         and fill.original_trade_id is None
         and fill.kind is None
         and fill.multiplier is None
@@ -218,7 +219,7 @@ def _sound(fill: Any) -> bool:
         and 0 <= fill.recorded_at < EXECUTED_AT_MAX
         and -_SEQUENCE_MAX <= fill.source_sequence < _SEQUENCE_MAX
         and quantity.is_finite()
-        and quantity > 0
+        and quantity > ZERO
         and price.is_finite()
         # No longer as text than a number may be in digits, so no more digits either.
         and len(str(quantity)) <= DIGITS_MAX
