@@ -7,6 +7,7 @@
     failing     capture fails on a fill whose trader is `poison`
     miscounted  positions count an event too many where the trade's id begins with `broken`
     half-slot   the process is killed in the middle of the store of the position of book `HALF`
+    few-slots   shared memory may have no more than 32 slots
     none        nothing
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from agents import positions, trade_capture
 
 HOLD = "hold"
+FEW_SLOTS = 32
 
 
 def _with_handler(module: Any, wrap: Callable[..., Callable[..., None]]) -> None:
@@ -115,6 +117,13 @@ def _half_slot() -> None:
     Segment.write = write_half
 
 
+def _few_slots() -> None:
+    from topology.shared_memory import PositionsPublisher
+
+    sound = PositionsPublisher.__init__
+    PositionsPublisher.__init__ = lambda *rest, **named: sound(*rest, slots_max=FEW_SLOTS, **named)
+
+
 def plant(defect: str) -> None:
     """Change this process."""
     match defect:
@@ -128,6 +137,8 @@ def plant(defect: str) -> None:
             _with_handler(positions, _miscounted)
         case "half-slot":
             _half_slot()
+        case "few-slots":
+            _few_slots()
         case _:
             assert defect == "none"
 
