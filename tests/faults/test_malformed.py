@@ -341,13 +341,22 @@ def test_no_mutant_of_a_control_message_harms_its_owner(tmp_path: Path):
         assert books.position("SOUND").quantity == 10
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "cp037", "shift_jis"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp037", "latin-1", "shift_jis"])
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path, encoding: str):
     path = tmp_path / "fills.csv"
-    path.write_bytes(
-        CSV.decode().replace("X", "é" if encoding == "cp037" else "本").encode(encoding, "replace")
-    )
+    letter = "é" if encoding in ("cp037", "latin-1") else "本"
+    path.write_bytes(CSV.decode().replace("X", letter).encode(encoding))
     assert read(path, importing("canonical")) == "refused"
+
+
+@pytest.mark.parametrize("name", ["canonical.csv", "canonical.jsonl", "canonical.json"])
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, name: str):
+    reader, sample = PARSERS[name]
+    plain, marked = tmp_path / "plain" / name, tmp_path / "marked" / name
+    for path, content in ((plain, sample), (marked, b"\xef\xbb\xbf" + sample)):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    assert reader(marked) == reader(plain)
 
 
 GIGABYTE = 64
