@@ -682,6 +682,36 @@ def _failed_read_blames_an_event():
     )
 
 
+def _second_stage_not_written():
+    """Where two stages step in one commit, what the second one did is not in it."""
+
+    def make(real):
+        def write(transaction, prepared):
+            if getattr(transaction, "written", False):
+                return {}
+            transaction.written = True
+            return real(transaction, prepared)
+
+        return write
+
+    return _instead(runtime, "_write", make)
+
+
+def _second_stage_keeps_its_place():
+    """Where two stages step in one commit, the second one does not note how far it has come."""
+
+    def make(real):
+        def prepare(self, records):
+            prepared = real(self, records)
+            if prepared is not None and isinstance(records[0], runtime.Appended):
+                prepared.next_offset = None
+            return prepared
+
+        return prepare
+
+    return _instead(Runner, "prepare", make)
+
+
 SEEDS_MAX = 1_000
 SIMULATED = (
     "acknowledge before commit",
@@ -745,6 +775,8 @@ _ALL = (
     _other_instrument_keeps_the_trade,
     _memory_kept_after_a_failed_read,
     _failed_read_blames_an_event,
+    _second_stage_not_written,
+    _second_stage_keeps_its_place,
 )
 PLANTED: dict[str, Callable[[], Any]] = {
     defect.__name__.strip("_").replace("_", " "): defect for defect in _ALL
