@@ -6,7 +6,7 @@ once and removed once, and one opened and closed within one step is never writte
 first lot stands in the summary, not in the lot's own entry.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
@@ -88,7 +88,8 @@ class OpenPosition:
         self.book = book
         self.instrument = instrument
         self.key = position_key(book, instrument)
-        self.position = Position(encoded_terms(terms)[0])
+        self.encoded_terms = encoded_terms(terms)
+        self.position = Position(self.encoded_terms[0])
         self.revision = 0
         self.last: OrderKey = NOTHING_BEFORE
         self._journal: Journal | None = None
@@ -98,7 +99,6 @@ class OpenPosition:
         self.lot_changes: dict[OrderKey, Lot | None] | None = None
         self.dirty = False
         self.kept_lots = 0
-        self.encoded_terms = encoded_terms(terms)
 
     @property
     def journal(self) -> Journal:
@@ -208,10 +208,15 @@ def encoded_terms(terms: Terms) -> tuple[Terms, msgspec.Raw]:
 def load_position(table: TablePartition | Store, book: str, instrument: str) -> OpenPosition | None:
     """The position that stands in the table; None where there is none."""
     stored = table.get(SUMMARY + position_key(book, instrument))
-    return None if stored is None else _restore(table, book, instrument, stored)
+    if stored is None:
+        return None
+    prefix = LOT + position_key(book, instrument)
+    return _restore(
+        book, instrument, stored, (lot for _, lot in table.scan(prefix + b"\x00", prefix + b"\x01"))
+    )
 
 
-def _restore(table: TablePartition | Store, book: str, instrument: str, stored: bytes) -> OpenPosition:
+def _restore(book: str, instrument: str, stored: bytes, stored_lots: Iterable[bytes]) -> OpenPosition:
     summary = _decode_summary(stored)
     opened = OpenPosition(book, instrument, summary.terms)
     position = opened.position
@@ -225,8 +230,7 @@ def _restore(table: TablePartition | Store, book: str, instrument: str, stored: 
     opened.revision, opened.last = summary.revision, summary.last
     if position.quantity:
         lots = position.lots
-        for _, value in table.scan(LOT + opened.key + b"\x00", LOT + opened.key + b"\x01"):
-            lots.append(_decode_lot(value))
+        lots.extend(map(_decode_lot, stored_lots))
         opened.stored_lots = len(lots)
         if summary.part is not None:
             opened.part = True
@@ -235,10 +239,21 @@ def _restore(table: TablePartition | Store, book: str, instrument: str, stored: 
 
 
 def scan_positions(table: TablePartition) -> Iterator[OpenPosition]:
-    """Every position of a table partition, in the order of book and instrument."""
+    """Every position of a table partition, in the order of book and instrument.
+
+    Lots stand in the same order, so that one pass over each family finds all: a look-up a position is dearer.
+    """
+    lots = table.scan_prefix(LOT)
+    lot = next(lots, None)
     for key, stored in table.scan_prefix(SUMMARY):
-        book, instrument = split_position_key(key[1:])
-        yield _restore(table, book, instrument, stored)
+        prefix = LOT + key[1:] + b"\x00"
+        found: list[bytes] = []
+        while lot is not None and lot[0] < prefix:
+            lot = next(lots, None)
+        while lot is not None and lot[0].startswith(prefix):
+            found.append(lot[1])
+            lot = next(lots, None)
+        yield _restore(*split_position_key(key[1:]), stored, found)
 
 
 def check_position(opened: OpenPosition, lots_max: int | None = None) -> None:

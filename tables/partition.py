@@ -47,6 +47,13 @@ class TablePartition:
         self, start: bytes, end: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values from `start` up to before `end`, with the step's own changes."""
+        if not self.changes:
+            return self.store.scan(start, end, reverse=reverse)
+        return self._scan_changed(start, end, reverse=reverse)
+
+    def _scan_changed(
+        self, start: bytes, end: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
         changed = sorted(
             (key for key in self.changes if key >= start and (end is None or key < end)), reverse=reverse
         )

@@ -12,6 +12,7 @@ _DIGITS = 38
 _ROUNDING = Context(prec=_DIGITS, rounding=ROUND_HALF_EVEN, traps=[])
 _WORD_MAX = (1 << 63) - 1
 _NO_VALUE = (0, 0, 0, EXACT_NULL)
+_ZERO = (0, 0, 0, 0)
 
 
 def encode_exacts(numbers: Iterable[Decimal | None]) -> tuple[list[float], list[int]]:
@@ -28,6 +29,10 @@ def encode_exacts(numbers: Iterable[Decimal | None]) -> tuple[list[float], list[
             continue
         # Through text, since that is four times as fast as `as_tuple`.
         text = str(number)
+        if text == "0":
+            floats.append(0.0)
+            exacts += _ZERO
+            continue
         whole, _, fraction = text.partition(".")
         floats.append(float(text))
         try:

@@ -20,6 +20,7 @@ odd, the rest is copied, the sequence is made even again (a seqlock).
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from schemas.fields import Kind, fields_of
 
@@ -186,7 +187,15 @@ _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 def key_hash(book: str, instrument: str) -> int:
     """FNV-1a, 64 bits, of the UTF-8 of the book, a zero byte, and the instrument."""
-    value = _FNV_OFFSET
-    for byte in f"{book}\0{instrument}".encode():
+    return _hashed(_book_hash(book), instrument.encode())
+
+
+@lru_cache(maxsize=10_000)
+def _book_hash(book: str) -> int:
+    return _hashed(_FNV_OFFSET, f"{book}\0".encode())
+
+
+def _hashed(value: int, text: bytes) -> int:
+    for byte in text:
         value = (value ^ byte) * _FNV_PRIME & 0xFFFFFFFFFFFFFFFF
     return value

@@ -77,6 +77,11 @@ class PositionWriter:
             # A worker died before it showed this generation.
             unlink(unfinished.name)
             unfinished.close()
+        if self._previous is not None:
+            # What was shown before will be shown again: to grow into it costs as much as to write it.
+            used = self._previous.get(SEGMENT["slots_used"])
+            while slots < used and 2 * slots <= self._slots_max:
+                slots *= 2
         self.epoch = directory.next_epoch()
         self._epochs = [self.epoch] * self.partitions
         generation = max(shown, building) + 1
