@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bench import append_to_commit, stock_faust, throughput
+from bench import append_to_commit, flatness, late, restart, stock_faust, throughput
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
@@ -18,6 +18,9 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "stock-faust": stock_faust.run,
     "replay": throughput.replay,
     "commit": append_to_commit.run,
+    "late": late.run,
+    "flatness": flatness.run,
+    "restart": restart.run,
 }
 """By name, what measures with a number of fills."""
 

@@ -36,7 +36,7 @@ _BARE = "bare decode and encode"
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Collection of garbage as the worker has it: not of what the preparation left behind, and in large portions."""
     before = gc.get_threshold()
     gc.collect()
@@ -49,9 +49,9 @@ def _quiet() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, float]:
+def time_of(work: Callable[[], Any]) -> tuple[float, float]:
     """Seconds by the clock, and of processor time over all threads."""
-    with _quiet():
+    with quiet():
         wall, processor = time.perf_counter(), time.process_time()
         work()
         return time.perf_counter() - wall, time.process_time() - processor
@@ -68,7 +68,7 @@ def _bare(topic: Topic, records: Sequence[tuple[int, bytes]]) -> float:
             count += len(found)
             encode_frames(found)
 
-    _, processor = _timed(loop)
+    _, processor = time_of(loop)
     return count / processor
 
 
@@ -85,7 +85,7 @@ def _stages(name: str, workload: str, topic: Topic, stages: Sequence[str], count
     with one_core(), fresh_log() as bench:
         bench.append(topic, records)
         reference = _bare(topic, records)
-        timed = _timed(lambda: run_until_idle(bench.of(*stages), bench.log))
+        timed = time_of(lambda: run_until_idle(bench.of(*stages), bench.log))
         reference = (reference + _bare(topic, records)) / 2
     return _row(name, "fills/s", count, timed, reference, _BARE)
 
@@ -114,7 +114,7 @@ def replay(count: int) -> list[Row]:
         reference = _bare(BOOKINGS, records)
         ends = [bench.log.end_offset(BOOKINGS.name, partition) for partition in range(PARTITIONS)]
         spans = [Span(partition, 0, end, empty=True) for partition, end in enumerate(ends)]
-        timed = _timed(lambda: replay_bookings(bench.log, PARTITIONS, spans))
+        timed = time_of(lambda: replay_bookings(bench.log, PARTITIONS, spans))
         reference = (reference + _bare(BOOKINGS, records)) / 2
     return [_row("replay, W", "fills/s", count, timed, reference, _BARE)]
 
@@ -140,8 +140,8 @@ def lots(count: int) -> list[Row]:
             for place, trade in trades:
                 sums[place] += trade.quantity * trade.price
 
-        timed = _timed(match)
-        _, processor = _timed(bare)
+        timed = time_of(match)
+        _, processor = time_of(bare)
     return [_row("lot matching, H", "trades/s", count, timed, count / processor, "exact products and sums")]
 
 

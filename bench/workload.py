@@ -133,14 +133,21 @@ class Bench:
 
 
 @contextmanager
+def log_in(folder: Path, cached_lots_max: int = 2_000_000) -> Iterator[Bench]:
+    """A log in a folder, with runners of every stage."""
+    stages = build_stages(Settings(data=folder, cached_lots_max=cached_lots_max))
+    with EmbeddedLog.owner(folder) as log:
+        create_topics(log, stages, PARTITIONS)
+        yield Bench(log, build_runners(stages, log, PARTITIONS))
+
+
+@contextmanager
 def fresh_log() -> Iterator[Bench]:
     """A log in a folder of its own, removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="pks-bench-"))
     try:
-        stages = build_stages(Settings(data=folder))
-        with EmbeddedLog.owner(folder) as log:
-            create_topics(log, stages, PARTITIONS)
-            yield Bench(log, build_runners(stages, log, PARTITIONS))
+        with log_in(folder) as bench:
+            yield bench
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -168,6 +175,7 @@ __all__ = [
     "Workload",
     "frames_of",
     "fresh_log",
+    "log_in",
     "make_bookings",
     "make_fills",
     "one_core",
