@@ -58,7 +58,9 @@ def open_to_rebuild(folder: Path, sync: SyncPolicy) -> EmbeddedLog:
         raise StateError(f"{folder}: expected a data folder with a log, found none; name one with --data")
     log = EmbeddedLog.owner(folder, sync=sync)
     try:
-        discard_unfinished(log)
+        if discard_unfinished(log):
+            log.close()
+            log = EmbeddedLog.owner(folder, sync=sync)
     except BaseException:
         log.close()
         raise

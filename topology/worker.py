@@ -215,7 +215,10 @@ async def _run_service(service: Service, worker: Worker) -> None:
 
 
 async def _wait_for_end(worker: Worker, running: Sequence[asyncio.Task[None]]) -> bool:
-    """Wait for the order to stop, or for a fault; returns whether it was a fault."""
+    """Wait for the order to stop, or for a fault; returns whether it was a fault.
+
+    Raises StateError where a service met a damaged state.
+    """
     waits = [asyncio.ensure_future(worker.stopped())]
     waits += [asyncio.ensure_future(app._crashed.wait()) for app in worker.apps]
     try:
@@ -225,6 +228,8 @@ async def _wait_for_end(worker: Worker, running: Sequence[asyncio.Task[None]]) -
             for task in done.intersection(running):
                 error = task.exception()
                 if error is not None:
+                    if isinstance(error, StateError):
+                        raise error
                     _logger.error("a service of the worker failed", error=repr(error), exc_info=error)
                     return True
             if done.intersection(waits):

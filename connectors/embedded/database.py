@@ -4,9 +4,12 @@
 middle of a write that was never acknowledged) is dropped; any other damage is refused, never skipped.
 """
 
+import contextlib
 import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +38,9 @@ _OWNER = "owner"
 _PROBE = "room"
 _ROOM_BYTES = 16 * _MEBIBYTE
 _ROOM_FILES = 16
+
+_OPENING_SECONDS = 2.0
+_OPENING_PAUSE_SECONDS = 0.002
 
 
 def _options(create: bool) -> Options:
@@ -75,16 +81,16 @@ class OwnerLock:
                 f"{folder}: expected a folder to keep data in, found: {error.strerror}; make it one that this user "
                 "may write, or give another with --data"
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        with _opening(folder, fcntl.LOCK_EX, _OPENING_SECONDS):
+            owned = _try_lock(self._file.fileno(), fcntl.LOCK_EX)
+        if not owned:
             self._file.seek(0)
             process = self._file.read().strip() or "unknown"
             self._file.close()
             raise OwnedElsewhereError(
                 f"{folder}: expected to own this data folder, found process {process} owning it; stop that "
                 "process, or give another folder with --data"
-            ) from None
+            )
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
@@ -96,6 +102,11 @@ class OwnerLock:
 
 def owner_process(folder: Path) -> int | None:
     """The process that owns a folder; None where none does."""
+    with _opening(folder, fcntl.LOCK_SH, _OPENING_SECONDS):
+        return _owner_process(folder)
+
+
+def _owner_process(folder: Path) -> int | None:
     try:
         with (folder / _OWNER).open(encoding="ascii") as file:
             try:
@@ -105,6 +116,34 @@ def owner_process(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     return None
+
+
+@contextlib.contextmanager
+def _opening(folder: Path, kind: int, seconds: float) -> Iterator[bool]:
+    """Keep owners that open the database, and readers that look at a folder without owner, out of each other's way.
+
+    True where that was possible within some seconds; a reader that was stopped in the middle holds nobody up.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        deadline = time.monotonic() + seconds
+        while not (held := _try_lock(descriptor, kind)) and time.monotonic() < deadline:
+            time.sleep(_OPENING_PAUSE_SECONDS)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def database_exists(folder: Path) -> bool:
@@ -120,7 +159,8 @@ def database_folder(folder: Path) -> Path:
 def open_owned(folder: Path) -> Rdict:
     """The database for its one owner; made where there is none."""
     try:
-        return Rdict(str(folder / _DATABASE), _options(create=True))
+        with _opening(folder, fcntl.LOCK_EX, _OPENING_SECONDS):
+            return Rdict(str(folder / _DATABASE), _options(create=True))
     except Exception as error:
         raise translate(error, str(folder)) from error
 
@@ -146,14 +186,23 @@ def require_room(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def open_beside(folder: Path) -> tuple[Rdict, tempfile.TemporaryDirectory[str]]:
-    """The database beside its owner, to read; the folder returned holds what RocksDB notes for itself."""
-    notes = tempfile.TemporaryDirectory(prefix="pks-reader-")
+def open_beside(folder: Path) -> tuple[Rdict, tempfile.TemporaryDirectory[str] | None]:
+    """The database to read; beside an owner with the folder in which RocksDB notes things for itself.
+
+    A secondary passes over files that are damaged or missing, back to what is whole: beside an owner they may be on
+    the move. Where nobody owns the folder nothing moves, and it is opened as strictly as by its owner.
+    """
     options = _options(create=False)
     options.set_max_open_files(-1)
+    path = str(folder / _DATABASE)
+    notes = None
     try:
-        access = AccessType.secondary(notes.name)
-        return Rdict(str(folder / _DATABASE), options, access_type=access), notes
+        with _opening(folder, fcntl.LOCK_SH, 0.0) as still:
+            if still and _owner_process(folder) is None:
+                return Rdict(path, options, access_type=AccessType.read_only()), None
+        notes = tempfile.TemporaryDirectory(prefix="pks-reader-")
+        return Rdict(path, options, access_type=AccessType.secondary(notes.name)), notes
     except Exception as error:
-        notes.cleanup()
+        if notes is not None:
+            notes.cleanup()
         raise translate(error, str(folder)) from error

@@ -16,13 +16,23 @@ from collections.abc import Callable
 GROUP_SECONDS = 0.004
 """Pause between two syncs of the `group` policy."""
 
+IDLE_SECONDS = 0.25
+"""Pause between two calls of `idle` while nothing is committed."""
+
 
 class GroupSync:
-    """A thread that syncs whatever was committed since its last sync."""
+    """A thread that syncs whatever was committed since its last sync, and calls `idle` while there is nothing."""
 
-    def __init__(self, sync: Callable[[], None], committed: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        sync: Callable[[], None],
+        committed: Callable[[], int],
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._sync = sync
         self._committed = committed
+        self._idle = idle
+        self._waited = 0.0
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self.durable = committed()
@@ -40,7 +50,12 @@ class GroupSync:
         """Sync what is committed by now; a failure is kept for those who wait."""
         sequence = self._committed()
         if sequence <= self.durable:
+            self._waited += GROUP_SECONDS
+            if self._waited >= IDLE_SECONDS:
+                self._waited = 0.0
+                self._idle()
             return
+        self._waited = 0.0
         try:
             self._sync()
         except Exception as error:

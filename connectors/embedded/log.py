@@ -27,12 +27,15 @@ from connectors.embedded.database import (
     require_room,
 )
 from connectors.embedded.durability import GroupSync
-from connectors.embedded.errors import CommitError, StateError, remedy, translate
+from connectors.embedded.errors import CommitError, EmbeddedLogError, StateError, remedy, translate
 from connectors.embedded.transaction import EmbeddedTransaction
-from connectors.embedded.watermark import Watermark
+from connectors.embedded.watermark import Note, Watermark
 
 SyncPolicy = Literal["always", "group", "os"]
 Listener = Callable[[list[TopicPartition]], None]
+
+_REACH_SECONDS = 5.0
+_REACH_PAUSE_SECONDS = 0.01
 _logger = logging.getLogger(__name__)
 
 
@@ -96,15 +99,38 @@ class EmbeddedLog(LogContents):
                 f"{folder}: expected a data folder with a log, found none; name one with --data, or start one "
                 "with `pks up` or `pks import`"
             )
+        note = Note(folder, database_folder(folder))
+        note.check_files()
         database, notes = open_beside(folder)
         try:
-            return cls(folder, database, lock=None, notes=notes, sync="os", clock=time.time_ns)
+            log = cls(folder, database, lock=None, notes=notes, sync="os", clock=time.time_ns)
         except BaseException:
-            notes.cleanup()
+            if notes is not None:
+                notes.cleanup()
             raise
+        try:
+            log._reach(note)
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def _reach(self, note: Note) -> None:
+        """Have all that was synced before; beside a living owner its files may have moved meanwhile."""
+        deadline = time.monotonic() + _REACH_SECONDS
+        while self._notes is not None and self.sequence < note.sequence and time.monotonic() < deadline:
+            time.sleep(_REACH_PAUSE_SECONDS)
+            self.catch_up()
+        note.check_sequence(self.sequence)
 
     def _start_group(self) -> GroupSync | None:
-        return GroupSync(self._flush, lambda: self.sequence) if self._lock and self._sync == "group" else None
+        if self._lock is None or self._sync != "group":
+            return None
+        return GroupSync(self._flush, lambda: self.sequence, self._note_files)
+
+    def _note_files(self) -> None:
+        if self._watermark is not None:
+            self._watermark.note(self._watermark.sequence)
 
     def _load(self) -> None:
         try:
@@ -123,9 +149,14 @@ class EmbeddedLog(LogContents):
         """Let a reader see what the owner has committed by now."""
         if not self.writable:
             try:
-                self._database.try_catch_up_with_primary()
+                if self._notes is None:
+                    # Nobody owned it when it was opened; somebody may by now.
+                    self._close_database()
+                    self._database, self._notes = open_beside(self.folder)
+                else:
+                    self._database.try_catch_up_with_primary()
                 self._load_definitions()
-            except StateError:
+            except EmbeddedLogError:
                 raise
             except Exception as error:
                 raise translate(error, str(self.folder)) from error

@@ -36,17 +36,32 @@ def end_changelog(log: EmbeddedLog, table: str, changelog: str) -> None:
     transaction.commit()
 
 
-def discard_unfinished(log: EmbeddedLog) -> None:
-    """Remove what an attempt that was killed has left; the last record of the log is not among that, as above."""
-    transaction = log.transaction()
-    for name, topic in log.topics().items():
+def discard_unfinished(log: EmbeddedLog) -> bool:
+    """Remove what an attempt that was killed has left. Where there was something, the log must be opened again.
+
+    The last record of the log may be among that. So each new changelog is left with one record, which changes nothing
+    and has the sequence after it.
+    """
+    batch = WriteBatch(raw_mode=True)
+    topics, sequence = log.topics(), log.sequence
+    number = max((topic.number for topic in topics.values()), default=0)
+    left = [topic for name, topic in topics.items() if name.endswith(_SUFFIX)]
+    for topic in left:
+        number, sequence = number + 1, sequence + 1
+        _remove(batch, layout.log_prefix, topic.number)
+        again = msgspec.structs.replace(topic, number=number)
+        batch.put(layout.TOPIC_PREFIX + topic.name.encode(), msgspec.json.encode(again))
+        mark = layout.encode_record(
+            sequence, log.appended_at, 0, PACKED_KEY + b"discarded", pack_changes(()), ()
+        )
+        batch.put(layout.log_prefix(number, 0) + bytes(8), mark)
+    for name, table_number in log.tables().items():
         if name.endswith(_SUFFIX):
-            _remove(transaction._batch, layout.log_prefix, topic.number)
-            transaction.append(name, 0, PACKED_KEY + b"discarded", pack_changes(()))
-    for name, number in log.tables().items():
-        if name.endswith(_SUFFIX):
-            _remove(transaction._batch, layout.table_prefix, number)
-    transaction.commit()
+            batch.delete(layout.TABLE_PREFIX + name.encode())
+            _remove(batch, layout.table_prefix, table_number)
+    if left:
+        log.write(batch)
+    return bool(left)
 
 
 def exchange(log: EmbeddedLog, table: str, changelog: str) -> None:

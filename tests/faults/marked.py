@@ -193,6 +193,10 @@ class Worker:
             f"the worker ended with {self.wait()}: {self.said()}"
         )
 
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return bool(wait([self._process.sentinel], 0))
+
     def said(self) -> str:
         """What it wrote to stderr."""
         return self._said.read_text(errors="replace")
@@ -204,9 +208,13 @@ class Worker:
         assert self._process.exitcode == -signal.SIGKILL
         return self.marks.where
 
+    def order_to_stop(self) -> None:
+        """SIGTERM."""
+        os.kill(self.pid, signal.SIGTERM)
+
     def terminate(self) -> int:
         """SIGTERM, and wait for the exit code."""
-        os.kill(self.pid, signal.SIGTERM)
+        self.order_to_stop()
         return self.wait()
 
     def wait(self, timeout: float = 120.0) -> int:

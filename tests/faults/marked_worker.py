@@ -1,6 +1,7 @@
 """The forked side of `marked`: what the server imports once, and the workers that run in its children."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -15,7 +16,7 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.retention import Retention
 from schemas.topics import FILLS
 from tests.faults.marked import Marks, mark
-from tests.faults.stages_worker import PARTITIONS
+from tests.faults.stages_worker import PARTITIONS, batches
 from tests.support import Books
 from topology import app
 from topology.cli import application
@@ -50,10 +51,10 @@ def held_up(marks: Marks, *arguments: str) -> int:
     """`pks up` whose stages commit nothing until the test releases them."""
     step_together = app.step_together
 
-    def held(work: Any) -> Any:
+    def held(*arguments: Any, **options: Any) -> Any:
         if not marks.released:
             raise CommitError("expected to be released, found a test that waits")
-        return step_together(work)
+        return step_together(*arguments, **options)
 
     app.step_together = held
     return command(marks, "up", *arguments)
@@ -98,3 +99,17 @@ def retention(marks: Marks, folder: Path) -> int:
                 transaction.commit()
                 marks.set("appended", log.end_offset("sized", 0))
                 keeper.step()
+
+
+def half_flushed(marks: Marks, folder: Path, seed: int, number: int) -> int:
+    """Apply a feed but for its last batch, the first half of it in sorted files and the rest in the write-ahead log, all synced; then wait."""
+    with Books(folder, partitions=PARTITIONS, waiting_max=100_000, sync="group") as books:
+        feed = batches(seed, number)[:-1]
+        for index, batch in enumerate(feed):
+            if index == len(feed) // 2:
+                books.log._database.flush()
+            books.book(*batch)
+        assert books.log.wait_durable(books.log.sequence)
+        marks.set("appended", len(feed))
+        signal.pause()
+    return 0

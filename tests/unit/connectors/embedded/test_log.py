@@ -297,6 +297,49 @@ def test_a_reader_leaves_no_notes_behind(log: EmbeddedLog):
     assert not notes.exists()
 
 
+def test_a_reader_of_a_folder_without_owner_follows_one_that_comes(tmp_path: Path):
+    folder = tmp_path / "data"
+    with EmbeddedLog.owner(folder) as owner:
+        owner.create_topic("a", 1)
+        append(owner, "a", b"1")
+    with EmbeddedLog.reader(folder) as reader:
+        with EmbeddedLog.owner(folder) as owner:
+            append(owner, "a", b"2")
+            assert values(reader) == [b"1"]
+            reader.catch_up()
+            assert values(reader) == [b"1", b"2"]
+            append(owner, "a", b"3")
+            reader.catch_up()
+        assert values(reader) == [b"1", b"2", b"3"]
+
+
+def test_readers_that_open_and_owners_that_start_do_not_refuse_each_other(tmp_path: Path):
+    """A reader looks whether the folder has an owner: that must not look like one."""
+    folder = tmp_path / "data"
+    EmbeddedLog.owner(folder).close()
+    ends = threading.Event()
+    failures: list[Exception] = []
+
+    def look() -> None:
+        while not ends.is_set():
+            try:
+                owner_process(folder)
+                EmbeddedLog.reader(folder).close()
+            except Exception as error:
+                failures.append(error)
+
+    readers = [threading.Thread(target=look) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(15):
+        with EmbeddedLog.owner(folder, sync="os") as owner:
+            owner.create_topic(f"t{number}", 1)
+    ends.set()
+    for reader in readers:
+        reader.join()
+    assert failures == []
+
+
 # -- time -----------------------------------------------------------------------------------------------------------
 
 
