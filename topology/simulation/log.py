@@ -95,6 +95,8 @@ class SimulatedLog:
         self.reopened = 0
         self.read_fault: list[int] | None = None
         """Reads until they fail, and how many fail then; None while none is to fail."""
+        self.killed = False
+        """Whether the process that wrote is gone: nothing reads for it any more."""
         self._tables: dict[Place, _Table] = {}
         self._undo: list[list[Undo]] = []
         self._in_doubt: tuple[Appends, Changes, Offsets] | None = None
@@ -107,6 +109,8 @@ class SimulatedLog:
         return self.records.get((topic, partition), [])[offset : offset + max_records]
 
     def _may_read(self) -> None:
+        if self.killed:
+            raise Killed
         fault = self.read_fault
         if fault is None:
             return
@@ -177,6 +181,7 @@ class SimulatedLog:
     def reopen(self) -> bool:
         """Open the log again, by this process or the next; whether a commit that failed is found after all."""
         self.failed = None
+        self.killed = False
         self.reopened += 1
         found, self._in_doubt = self._in_doubt, None
         if found is None:
@@ -199,10 +204,10 @@ class SimulatedLog:
                 copied = {place: dict(changed) for place, changed in changes.items()}
                 self._in_doubt = (list(appends), copied, dict(offsets))
             raise CommitError(self.failed)
-        if fate is Fate.KILLED_BEFORE:
-            raise Killed
-        self._apply(appends, changes, offsets)
-        if fate is Fate.KILLED_AFTER:
+        self.killed = fate in (Fate.KILLED_BEFORE, Fate.KILLED_AFTER)
+        if fate is not Fate.KILLED_BEFORE:
+            self._apply(appends, changes, offsets)
+        if self.killed:
             raise Killed
         return self.sequence
 
