@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.row import Row
 from clients.python.pks_client import PositionReader
+from connectors.shm.writer import remove
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.times import Nanoseconds
@@ -132,7 +133,14 @@ def _round_trip(client: ControlClient) -> float:
     return quantile(found, 0.5)
 
 
-def _rows(rate: int, found: Sequence[float], reference: float) -> list[Row]:
+def _processor_seconds(process: int) -> float:
+    """What a process has used of the processor, in all its threads."""
+    # After the name, which is in brackets and may hold anything; user and system time are fields 14 and 15.
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rows(rate: int, found: Sequence[float], reference: float, work: str) -> list[Row]:
     return [
         Row(
             name=f"fill appended -> slot readable, {rate // 1_000}k/s, p{share * 100:g}",
@@ -141,7 +149,7 @@ def _rows(rate: int, found: Sequence[float], reference: float) -> list[Row]:
             reference=reference,
             reference_name="round trip on the same socket, p50",
             higher_is_better=False,
-            note=f"of {len(found):,} watched fills; longest {max(found):.2f} ms",
+            note=f"of {len(found):,} watched fills; longest {max(found):.2f} ms; {work}",
         )
         for share in (0.5, 0.99)
     ]
@@ -155,8 +163,9 @@ def run() -> list[Row]:
         stack = Stack(Path(folder) / "data", 0, f"/pks-bench-{os.getpid()}")
         stack.start()
         try:
+            process = int(stack.addresses["process"])
             if len(cores) > 1:
-                _pin(stack.addresses["process"], cores[0])
+                _pin(process, cores[0])
                 os.sched_setaffinity(0, {cores[1]})
             client = ControlClient(stack.data)
             partitions = int(client.ask(Request("status")).document["partitions"])
@@ -164,13 +173,19 @@ def run() -> list[Row]:
             _run(client, reader, _Schedule(2_000, WARM_SECONDS, 0, partitions))
             first = 1_000_000
             for rate in RATES:
-                found = _run(client, reader, _Schedule(rate, SECONDS, first, partitions))
+                schedule = _Schedule(rate, SECONDS, first, partitions)
+                began, used = time.perf_counter(), _processor_seconds(process)
+                found = _run(client, reader, schedule)
+                used, took = _processor_seconds(process) - used, time.perf_counter() - began
+                work = f"worker {used / took:.0%} busy, {used / (rate * SECONDS) * 1e6:.0f} us of it a fill"
                 first += 10_000_000
-                rows += _rows(rate, found, _round_trip(client))
+                rows += _rows(rate, found, _round_trip(client), work)
             client.close()
         finally:
             os.sched_setaffinity(0, set(cores))
             stack.stop()
+            # A worker leaves its last state readable.
+            remove(stack.shared_memory)
     return rows
 
 
