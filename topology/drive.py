@@ -21,6 +21,8 @@ def run_until_idle(
 ) -> int:
     """Step every stage, in the order given and all its partitions together, until none has input left.
 
+    As live, a stage that has caught up takes what the one before emits in the same commit.
+
     Returns the events applied. A partition whose invariant broke is left behind (`runner.stopped` says why).
     """
     stages: dict[str, list[PartitionRunner]] = {}
@@ -31,7 +33,11 @@ def run_until_idle(
     while busy:
         busy = False
         for together in stages.values():
-            reports = step_together(_waiting(together, log, max_events, max_bytes))
+            outputs = {topic.name for topic in together[0].stage.outputs}
+            following = [
+                runner for runner in runners if runner.stage.input.name in outputs and runner.stopped is None
+            ]
+            reports = step_together(_waiting(together, log, max_events, max_bytes), following)
             for runner, report in reports:
                 busy = True
                 events += report.events

@@ -228,7 +228,7 @@ def test_a_defect_and_then_a_commit_that_fails_leave_nothing_behind(tmp_path: Pa
 
         def failing_write(batch: Any) -> None:
             calls.append(1)
-            if len(calls) in (1, 3):
+            if len(calls) in (1, 2):
                 raise CommitError("expected room on the disk, found none")
             real(batch)
 
@@ -237,7 +237,7 @@ def test_a_defect_and_then_a_commit_that_fails_leave_nothing_behind(tmp_path: Pa
             before = everything(books)
             with pytest.raises(CommitError):
                 books.run()
-            assert len(calls) in (1, 3) and (len(calls) == 3 or everything(books) == before)
+            assert everything(books) == before
         books.run()
         clean.book(*(event for event in many if event.trade_id != "t3"))
         assert books.hash() == clean.hash()
