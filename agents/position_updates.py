@@ -36,6 +36,9 @@ class Figures:
 
 def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Applied, step: Step) -> None:
     """The usual case: the trade is the position's latest, and its own changes are all there is."""
+    if step.silent:
+        opened.revision += 1
+        return
     cost_basis_delta = applied.value
     multiplier = opened.position.terms.multiplier
     if multiplier is not ONE:
@@ -58,6 +61,9 @@ def emit_rematched(
     """A re-match: the changes against `before`, and which earlier trades now realise something else."""
     position = opened.position
     step.touched[opened.book, opened.instrument] = opened
+    if step.silent:
+        opened.revision += 1
+        return
     earlier = [(other, delta) for other, delta in realised_pnl.items() if other != trade_id]
     rematched = tuple(
         _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in earlier[:REMATCHED_MAX]

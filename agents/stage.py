@@ -77,13 +77,15 @@ class Output:
 class Step:
     """What a handler adds in one call: outputs by topic and partition, and refusals by place.
 
-    `partition_of` gives the partition of a key; `touched` collects what observers (shared memory) want to see.
+    `partition_of` gives the partition of a key; `touched` collects what observers (shared memory) want to see. Where a step is `silent`, nobody reads its outputs, and
+    a handler may leave them out.
     """
 
     partition_of: Callable[[str], int]
     outputs: dict[tuple[str, int], Output] = field(default_factory=dict)
     refusals: list[tuple[int, int, Any, Refusal]] = field(default_factory=list)
     touched: dict[Any, Any] = field(default_factory=dict)
+    silent: bool = False
     _outputs_by_key: dict[tuple[str, str], Output] = field(default_factory=dict)
 
     def bucket(self, topic: Topic, key: str) -> Output:
