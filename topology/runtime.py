@@ -128,7 +128,9 @@ class PartitionRunner:
         """Decode and handle records; nothing is written yet. None where the partition is, or now has, stopped."""
         if self.stopped is not None:
             return None
-        fresh = [record for record in records if record.offset >= self.next_offset]
+        fresh = records
+        if not records or records[0].offset < self.next_offset:
+            fresh = [record for record in records if record.offset >= self.next_offset]
         if fresh and (
             fresh[0].offset != self.next_offset or fresh[-1].offset - self.next_offset != len(fresh) - 1
         ):
@@ -182,6 +184,12 @@ class PartitionRunner:
 
     def _apply_broadcasts(self) -> dict[str, int]:
         self._dead_broadcasts = []
+        for name, offset in self._broadcast_offsets.items():
+            if self._log.end_offset(name, 0) > offset:
+                return self._apply_new_broadcasts()
+        return self._broadcast_offsets
+
+    def _apply_new_broadcasts(self) -> dict[str, int]:
         offsets = dict(self._broadcast_offsets)
         for topic in self.stage.broadcasts:
             offset = offsets[topic.name]
