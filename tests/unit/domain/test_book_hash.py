@@ -64,8 +64,9 @@ def test_numbers_count_by_value():
     ],
 )
 def test_everything_of_a_position_counts(other: dict):
-    trades = other.pop("trades", [trade()])
-    assert digest(*trades, **other) != digest(trade())
+    terms = dict(other)
+    trades = terms.pop("trades", [trade()])
+    assert digest(*trades, **terms) != digest(trade())
 
 
 def test_a_position_that_is_flat_counts():

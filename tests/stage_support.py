@@ -1,0 +1,96 @@
+"""A stage in memory: its handler over a table in a dictionary, committed step by step, without a log."""
+
+import time
+from typing import Any
+
+import msgspec
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from agents.counters import Counts, read_counts
+from agents.stage import Frame, Stage, Step
+from schemas.numbers import exact_arithmetic
+from tables.partition import TablePartition
+from tables.store import MemoryStore
+from tests.support import soak_minutes
+
+_BATCH = 50
+
+
+class StageInMemory:
+    """One partition of a stage. What the runtime does around the handler is done here, without its faults."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.store = MemoryStore()
+        self.offset = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all that is not in the table."""
+        self.state = self.stage.open_state(TablePartition(self.store))
+
+    def _run(self, events: tuple[Any, ...]) -> Step:
+        step = Step(lambda key: 0)
+        frame = Frame(self.stage.input.name, 0, self.offset, events, range(len(events)))
+        with exact_arithmetic():
+            self.stage.handler(self.state, [frame], step)
+            self.state.before_commit()
+        return step
+
+    def define(self, *definitions: Any) -> None:
+        """Take in reference data, and commit it."""
+        assert self.stage.on_broadcast is not None
+        for definition in definitions:
+            assert self.stage.on_broadcast(self.state, definition) is None
+        self._commit()
+
+    def _commit(self) -> None:
+        self.store.write(self.state.table.changes)
+        self.state.committed()
+        self.state.table.committed()
+
+    def step(self, *events: Any) -> Step:
+        """Handle events in one step, and commit it."""
+        step = self._run(events)
+        self._commit()
+        self.offset += 1
+        return step
+
+    def fail(self, *events: Any) -> None:
+        """Handle events in a step whose commit fails."""
+        self._run(events)
+        self.state.table.rollback()
+        self.state.rollback()
+
+    @property
+    def committed(self) -> TablePartition:
+        """The table as a reader of what is committed sees it."""
+        return TablePartition(self.store)
+
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """Inputs, and how many of them were applied, duplicates, refused and are waiting."""
+        total = Counts()
+        for counts in read_counts(self.committed).values():
+            total.add(counts)
+        return total.read, total.applied, total.duplicates, total.refused, total.waiting
+
+
+def emitted(step: Step, name: str) -> list[Any]:
+    """What a step has for a topic, as plain mappings."""
+    return [
+        msgspec.json.decode(encoded)
+        for (topic, _), output in step.outputs.items()
+        if topic == name
+        for encoded in output.encoded
+    ]
+
+
+def run_for_long(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> int:
+    """Run a machine for `examples`, other ones each time, as far as the minutes of the soak go; says how many."""
+    batch = settings(max_examples=_BATCH, stateful_step_count=steps, derandomize=False)
+    end, done = time.monotonic() + 60 * soak_minutes(), 0
+    while done < examples and (not done or time.monotonic() < end):
+        run_state_machine_as_test(machine, settings=batch)
+        done += _BATCH
+    return done
