@@ -1,0 +1,13 @@
+"""Switching a defect on for the time of a `with`."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+
+@contextmanager
+def instead(owner: Any, name: str, make: Callable[[Any], Any]):
+    """What `make` makes of it takes the place of an attribute."""
+    with patch.object(owner, name, make(getattr(owner, name))):
+        yield
