@@ -17,7 +17,7 @@ from agents.journal import NOTHING_BEFORE, Journal
 from agents.journal_chunks import order_bytes, place_bytes
 from agents.stage import InvariantBroken
 from domain.lots.matching import Applied, lot_changes
-from domain.lots.position import Lot, OrderKey, Position, Terms
+from domain.lots.position import Lot, OrderKey, Position, Terms, average_price
 from schemas.identity import position_key, split_position_key
 from schemas.numbers import ONE, ZERO
 from schemas.units import LotMethod
@@ -239,7 +239,13 @@ def _restore(book: str, instrument: str, stored: bytes, stored_lots: Iterable[by
 
 
 def scan_positions(table: TablePartition) -> Iterator[OpenPosition]:
-    """Every position of a table partition, in the order of book and instrument.
+    """Every position of a table partition, in the order of book and instrument."""
+    for key, stored, lots in _scan(table):
+        yield _restore(*split_position_key(key), stored, lots)
+
+
+def _scan(table: TablePartition) -> Iterator[tuple[bytes, bytes, list[bytes]]]:
+    """The key of every position, its summary and its lots as they are stored.
 
     Lots stand in the same order, so that one pass over each family finds all: a look-up a position is dearer.
     """
@@ -253,7 +259,33 @@ def scan_positions(table: TablePartition) -> Iterator[OpenPosition]:
         while lot is not None and lot[0].startswith(prefix):
             found.append(lot[1])
             lot = next(lots, None)
-        yield _restore(*split_position_key(key[1:]), stored, found)
+        yield key[1:], stored, found
+
+
+class Shown:
+    """The figures of a position, as whoever shows it needs them."""
+
+    __slots__ = ("average_price", "book", "cost_basis", "instrument", "lots", "summary")
+
+    def __init__(self, key: bytes, stored: bytes, lots: list[bytes]) -> None:
+        self.book, self.instrument = split_position_key(key)
+        self.summary = summary = _decode_summary(stored)
+        quantity, value, terms = summary.quantity, summary.value, summary.terms
+        self.lots = len(lots) if quantity else 0
+        self.average_price: Decimal | None = None
+        if self.lots == 1:
+            self.average_price = (summary.part or _decode_lot(lots[0])).price
+        elif self.lots:
+            self.average_price = average_price(quantity, value, terms.inverse)
+        if str(terms.multiplier) != "1":
+            value *= terms.multiplier
+        self.cost_basis = value if str(summary.held_fees) == "0" else value + summary.held_fees
+
+
+def scan_shown(table: TablePartition) -> Iterator[Shown]:
+    """Every position of a table partition to be shown, in the order of book and instrument; no lots are made of it."""
+    for key, stored, lots in _scan(table):
+        yield Shown(key, stored, lots)
 
 
 def check_position(opened: OpenPosition, lots_max: int | None = None) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from agents.open_position import OpenPosition, scan_positions
+from agents.open_position import OpenPosition, scan_shown
 from connectors.shm.writer import SLOTS_MAX, PositionWriter
 from schemas.numbers import exact_arithmetic
 from tables.partition import TablePartition
@@ -106,8 +106,23 @@ class PositionsPublisher:
         now, count = time.time_ns(), 0
         with exact_arithmetic():
             for partition, table in tables:
-                for opened in scan_positions(table):
-                    self._write(opened, partition, now)
+                for shown in scan_shown(table):
+                    summary = shown.summary
+                    self.writer.write(
+                        (shown.book, shown.instrument),
+                        partition,
+                        summary.terms.currency,
+                        (
+                            summary.quantity,
+                            shown.average_price,
+                            shown.cost_basis,
+                            summary.realised_pnl,
+                            summary.net_realised_pnl,
+                            summary.fees,
+                        ),
+                        (shown.lots, summary.revision),
+                        (_slot_time(summary.last[0]), now),
+                    )
                     count += 1
         self.committed_sequence = committed_sequence
         self.writer.committed(committed_sequence)
@@ -127,7 +142,6 @@ class PositionsPublisher:
 
     def _write(self, opened: OpenPosition, partition: int, now: int) -> None:
         position = opened.position
-        executed_at = opened.last[0]
         decimals: tuple[Decimal | None, ...] = (
             position.quantity,
             position.average_price,
@@ -142,7 +156,7 @@ class PositionsPublisher:
             position.terms.currency,
             decimals,
             (len(position.lots), opened.revision),
-            (min(max(executed_at, _TIME_MIN), _TIME_MAX), now),
+            (_slot_time(opened.last[0]), now),
         )
 
     def heartbeat(self, durable_sequence: int | None = None) -> None:
@@ -156,3 +170,7 @@ class PositionsPublisher:
     def close(self) -> None:
         """A clean stop: readers see the last state, marked as closed."""
         self.writer.close()
+
+
+def _slot_time(at: int) -> int:
+    return min(max(at, _TIME_MIN), _TIME_MAX)

@@ -59,6 +59,11 @@ class Lot(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (self.executed_at, self.source_sequence, self.trade_id)
 
 
+def average_price(quantity: Decimal, value: Decimal, inverse: bool) -> Decimal:
+    """The price at which a quantity that is worth a value was opened, over several lots."""
+    return divide_price(quantity, value) if inverse else divide_price(value, quantity)
+
+
 class Position:
     """A position and its open lots, in the order of matching. Changed by `domain.lots.matching` only."""
 
@@ -93,9 +98,7 @@ class Position:
             return lots[0].price
         if not lots:
             return None
-        if self.terms.inverse:
-            return divide_price(self.quantity, self.value)
-        return divide_price(self.value, self.quantity)
+        return average_price(self.quantity, self.value, self.terms.inverse)
 
     @property
     def cost_basis(self) -> Decimal:

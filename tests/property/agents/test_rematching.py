@@ -13,7 +13,7 @@ import pytest
 
 from agents import positions
 from agents.journal import CHUNK_ENTRIES_MAX, JOURNAL, Chunk, scan_journal
-from agents.open_position import check_position, scan_positions
+from agents.open_position import check_position, scan_positions, scan_shown
 from schemas.numbers import exact_arithmetic
 from schemas.units import FeePolicy, LifecycleKind, LotMethod
 from tables.partition import TablePartition
@@ -83,8 +83,13 @@ def _disordered(rng: random.Random, count: int, terms: dict[str, Any]) -> tuple[
 def _contents(books: Books) -> tuple[str, list[Any]]:
     table = TablePartition(LogStore(books.log, positions.NAME, 0))
     with exact_arithmetic():
-        for opened in scan_positions(table):
+        for opened, shown in zip(scan_positions(table), scan_shown(table), strict=True):
             check_position(opened)
+            position = opened.position
+            # What slots show after a start is what they showed before, digit for digit.
+            assert (shown.book, shown.instrument, shown.lots) == ("B1", "X", len(position.lots))
+            assert str(shown.average_price) == str(position.average_price)
+            assert str(shown.cost_basis) == str(position.cost_basis)
     return books.hash(), list(scan_journal(table, b"B1\x00X"))
 
 
