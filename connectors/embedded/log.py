@@ -4,7 +4,7 @@ Owns: a data folder, for one process (`owner`), or a view of it beside that proc
 Assumes: one thread writes.
 Guarantees: a transaction is in the log whole or not at all; offsets of a topic partition are contiguous from 0
 (compaction and retention leave holes); `sequence` numbers all records of the log in the order of their appends;
-`appended_at` never goes back, even where the clock does.
+`appended_at` rises with each commit, even where the clock goes back.
 """
 
 import contextlib

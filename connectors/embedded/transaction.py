@@ -29,7 +29,8 @@ class EmbeddedTransaction:
         self._ends: dict[TopicPartition, tuple[int, End]] = {}
         self._tails: dict[TopicPartition, list[LogRecord]] = {}
         self._sequence = log.sequence
-        self._now = max(log._clock(), log.appended_at)
+        # Commits are told apart by their time, also while the clock stands behind it.
+        self._now = max(log._clock(), log.appended_at + 1)
 
     def append(
         self,

@@ -343,7 +343,7 @@ def test_readers_that_open_and_owners_that_start_do_not_refuse_each_other(tmp_pa
 # -- time -----------------------------------------------------------------------------------------------------------
 
 
-def test_appended_at_never_goes_back_even_over_a_reopening(tmp_path: Path):
+def test_appended_at_rises_with_each_commit_whatever_the_clock_does_even_over_a_reopening(tmp_path: Path):
     clock = Clock(1_000)
     with EmbeddedLog.owner(tmp_path / "data", clock=clock) as log:
         log.create_topic("a", 1)
@@ -352,14 +352,14 @@ def test_appended_at_never_goes_back_even_over_a_reopening(tmp_path: Path):
             append(log, "a", b"x")
         assert [record.appended_at for record in log.read("a", 0, 0, 9, 1 << 20)] == [
             1_000,
-            1_000,
+            1_001,
             2_000,
-            2_000,
+            2_001,
         ]
     clock.now = 3
     with EmbeddedLog.owner(tmp_path / "data", clock=clock) as log:
         append(log, "a", b"x")
-        assert log.read("a", 0, 4, 1, 1)[0].appended_at == 2_000
+        assert log.read("a", 0, 4, 1, 1)[0].appended_at == 2_002
 
 
 def test_offsets_after_a_sequence_and_after_a_time(tmp_path: Path):
