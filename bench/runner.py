@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bench import append_to_commit, flatness, late, restart, stock_faust, throughput
+from bench import append_to_commit, flatness, late, looking_back, restart, stock_faust, throughput
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
@@ -17,6 +17,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "both": throughput.both,
     "stock-faust": stock_faust.run,
     "replay": throughput.replay,
+    "looking-back": looking_back.run,
     "commit": append_to_commit.run,
     "late": late.run,
     "flatness": flatness.run,

@@ -22,6 +22,7 @@ from connectors.embedded.errors import StateError
 from connectors.embedded.history import CheckpointNote, TableHistory
 from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import PACKED_KEY, changes_of
+from schemas.topics import BOOKINGS
 from tables.store import Store
 from topology.log_reading import partition_count, read_records
 
@@ -80,6 +81,16 @@ class Checkpoints:
         """The input offset of the last checkpoint at or before an offset of the bookings; 0 where there is none."""
         note = self._history.last(partition, offset)
         return 0 if note is None or not belongs(self._log, partition, note) else note.offset
+
+    def changed(self, partition: int, key: bytes) -> list[tuple[int, int]]:
+        """Where among the bookings (first and next offset) a key of the table was changed, in order."""
+        end = self._log.end_offset(BOOKINGS.name, partition)
+        newest = self.before(partition, end)
+        found: list[tuple[int, int]] = []
+        for version in self._history.versions(partition, key) if newest else ():
+            note = self._history.last(partition, version - 1)
+            found.append((0 if note is None else note.offset, version))
+        return [*found, (newest, end)]
 
     def table(self, partition: int, offset: int) -> Store:
         """The table partition at a checkpoint."""

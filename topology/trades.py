@@ -6,7 +6,7 @@ Guarantees: bounded memory: the corrections of one partition are held, trades pa
 stands once in the book that has it, and once, as moved, in a book that it left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 
 from agents.counters import read_counts
 from agents.journal import Chunk, entry_at
+from agents.open_position import SUMMARY
 from agents.position_state import EVENT
 from agents.trade_index import TradeIndex, decode_index, index_key
 from domain.lots.documents import Document
@@ -22,13 +23,15 @@ from domain.lots.position import OrderKey
 from domain.lots.rematch import JournalEntry
 from schemas import events, topics
 from schemas.frames import wire
-from schemas.identity import position_key
+from schemas.identity import position_key, split_position_key
 from schemas.numbers import plain
 from schemas.times import format_time
 from tables.partition import TablePartition
+from topology.checkpoints import Checkpoints
 from topology.log_reading import (
     POSITIONS_TABLE,
     ReadLog,
+    StoredRecord,
     events_of,
     partitions_to_read,
     read_records,
@@ -38,6 +41,9 @@ from topology.queries import outcome_fields
 
 CHUNKS_MAX = 1_000
 """Most decoded chunks of the journal that are kept while trades pass."""
+
+Range = tuple[int, int | None]
+"""First and next offset; None is the end."""
 
 _TradeBooked: Any = wire(events.TradeBooked)
 _LifecycleEventApplied: Any = wire(events.LifecycleEventApplied)
@@ -54,9 +60,13 @@ def trades_documents(
     instrument: str | None = None,
     trade_id: str | None = None,
     executed_until: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Document]:
     """The trades of a book, an instrument, an id, executed until an instant (None: all), by partition and as
-    they came; `state` is live, amended, cancelled or moved (to another book)."""
+    they came; `state` is live, amended, cancelled or moved (to another book).
+
+    One trade is looked for where the index has it: among the bookings between two checkpoints, where there are any.
+    """
 
     def wanted(content: Any) -> bool:
         return (
@@ -67,7 +77,25 @@ def trades_documents(
 
     for partition in partitions_to_read(partitions, book):
         table = table_partition(log, POSITIONS_TABLE, partition)
-        yield from _Trades(log, table, partition, trade_id, wanted).documents()
+        ranges: Sequence[Range] = ((0, None),)
+        if trade_id is not None:
+            ranges = _ranges_of(table, partition, trade_id, book, checkpoints)
+        if ranges:
+            yield from _Trades(log, table, partition, trade_id, wanted, ranges).documents()
+
+
+def _ranges_of(
+    table: TablePartition, partition: int, trade_id: str, book: str | None, checkpoints: Checkpoints | None
+) -> Sequence[Range]:
+    """Where among a partition's bookings those of a trade may stand; nowhere, where no book has it."""
+    books = {book}
+    if book is None:
+        books = {split_position_key(key[1:])[0] for key, _ in table.scan_prefix(SUMMARY)}
+    keys = [index_key(name, trade_id) for name in books if name is not None]
+    held = [key for key in keys if table.get(key) is not None]
+    if not held or checkpoints is None:
+        return ((0, None),) if held else ()
+    return sorted({found for key in held for found in checkpoints.changed(partition, key)})
 
 
 class _Trades:
@@ -80,12 +108,14 @@ class _Trades:
         partition: int,
         trade_id: str | None,
         wanted: Callable[[Any], bool],
+        ranges: Sequence[Range],
     ) -> None:
         self._wanted = wanted
         self._log = log
         self._table = table
         self._partition = partition
         self._trade_id = trade_id
+        self._ranges = ranges
         # In a frame an id stands as JSON writes it: frames without it need no decoding.
         self._needle = None if trade_id is None else msgspec.json.encode(trade_id)
         self._corrections = self._applied_corrections()
@@ -96,10 +126,17 @@ class _Trades:
         self._last: tuple[tuple[str, str, OrderKey], JournalEntry] | None = None
         self._chunks = lru_cache(maxsize=CHUNKS_MAX)(Chunk.read)
 
+    def _records(self) -> Iterator[StoredRecord]:
+        for start, end in self._ranges:
+            for record in read_records(self._log, topics.BOOKINGS.name, self._partition, start):
+                if end is not None and record.offset >= end:
+                    break
+                yield record
+
     def _applied_corrections(self) -> dict[tuple[str, str], Any]:
         """The last applied correction of each trade, by book and trade id."""
         found: dict[tuple[str, str], Any] = {}
-        for record in read_records(self._log, topics.BOOKINGS.name, self._partition):
+        for record in self._records():
             value = record.value or b""
             if _CORRECTION not in value or (self._needle is not None and self._needle not in value):
                 continue
@@ -115,7 +152,7 @@ class _Trades:
 
     def documents(self) -> Iterator[Document]:
         """Each trade's document."""
-        for record in read_records(self._log, topics.BOOKINGS.name, self._partition):
+        for record in self._records():
             value = record.value or b""
             if self._needle is not None and self._needle not in value:
                 continue

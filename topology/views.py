@@ -49,6 +49,7 @@ class View:
     behind: int = 0
     as_of: int | None = None
     known_at: Point | None = None
+    checkpoints: Checkpoints | None = None
 
     def document(self) -> Document:
         """What this view shows: the log's sequence, the next offsets applied, and the times asked for.
@@ -112,6 +113,7 @@ class View:
             instrument=instrument,
             trade_id=trade_id,
             executed_until=self.as_of,
+            checkpoints=self.checkpoints,
         )
 
     def book_hash(self, book: str | None = None) -> tuple[BookHash, int]:
@@ -142,7 +144,8 @@ def view_of(
     partitions = partition_count(log)
     if known_at is None:
         offsets = applied_offsets(log, partitions)
-        yield View(log, partitions, log.sequence, offsets, records_behind(log, partitions), as_of)
+        behind = records_behind(log, partitions)
+        yield View(log, partitions, log.sequence, offsets, behind, as_of, checkpoints=checkpoints)
         return
     spans = [replace(span, start=span.end) for span in spans_until(log, known_at, partitions, book)]
     sequence = log.sequence if known_at.sequence is None else known_at.sequence
@@ -152,7 +155,7 @@ def view_of(
     shown = {name: {str(span.partition): span.end for span in spans}}
     with origin_of(log, spans, checkpoints) as origin:
         scratch = state_at(log, partitions, spans, progress, origin, book)
-        yield View(scratch, partitions, sequence, shown, 0, as_of, known_at)
+        yield View(scratch, partitions, sequence, shown, 0, as_of, known_at, checkpoints)
 
 
 def spans_until(

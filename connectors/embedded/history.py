@@ -224,6 +224,18 @@ class TableHistory:
         self._pages[place] = _Page(entry.whole, entry.whole_bytes, entry.changed_bytes, [])
         return entry
 
+    def versions(self, partition: int, key: bytes) -> list[int]:
+        """The checkpoints at which a key that stands alone had changed, the first first."""
+        stem = _prefix(partition) + _escaped(key) + _END
+        found: list[int] = []
+        iterator = self._database.iter()
+        iterator.seek(stem)
+        while iterator.valid() and iterator.key().startswith(stem):
+            found.append(_NEVER - int.from_bytes(iterator.key()[-8:], "big"))
+            iterator.next()
+        self._check(iterator)
+        return found[::-1]
+
     # -- reading --------------------------------------------------------------------------------------------------
 
     def at(self, partition: int, offset: int) -> "PastPartition":

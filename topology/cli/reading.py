@@ -84,7 +84,7 @@ def trades(
     as_json: JsonOption = False,
 ) -> None:
     """Show booked trades: every field, whether they stand, were amended or cancelled, and what they realised."""
-    with opened_view(data, transport, as_of, known_at, book) as view:
+    with opened_view(data, transport, as_of, known_at, book, past=trade is not None) as view:
         found = view.trades_documents(book, instrument, trade)
         if as_json:
             print_json_list("trades", found, view.document())

@@ -54,9 +54,15 @@ def opened_log(data: Path | None, transport: str | None) -> Iterator["EmbeddedLo
 
 @contextlib.contextmanager
 def opened_view(
-    data: Path | None, transport: str | None, as_of: str | None, known_at: str | None, book: str | None = None
+    data: Path | None,
+    transport: str | None,
+    as_of: str | None,
+    known_at: str | None,
+    book: str | None = None,
+    *,
+    past: bool = False,
 ) -> Iterator["View"]:
-    """The state that the options name."""
+    """The state that the options name; `past` where something of the log is looked for, too."""
     from topology.checkpoints import opened_checkpoints
     from topology.points import PointFault
     from topology.runtime import PartitionStopped
@@ -64,11 +70,13 @@ def opened_view(
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     with opened_log(data, transport) as log, contextlib.ExitStack() as stack:
+        checkpoints = None
+        if point is not None or past:
+            checkpoints = stack.enter_context(opened_checkpoints(log, left_out))
         try:
             if point is None:
-                view = stack.enter_context(view_of(log, as_of=instant, book=book))
+                view = stack.enter_context(view_of(log, as_of=instant, book=book, checkpoints=checkpoints))
             else:
-                checkpoints = stack.enter_context(opened_checkpoints(log, left_out))
                 with progress() as bar:
                     task = bar.add_task("replaying", total=None)
                     view = stack.enter_context(

@@ -198,8 +198,19 @@ def test_checkpoints_change_nothing_that_is_shown(rows: list, size: int, spacing
                     assert {
                         place: digest for place, digest in _digests(view).items() if place[0] == "B2"
                     } == of_book
-                for partition in range(2):
-                    _hold_against_replay(books, checkpoints, partition)
+            for partition in range(2):
+                _hold_against_replay(books, checkpoints, partition)
+            for options in ({}, {"known_at": data.draw(st.sampled_from(moments))[0]}):
+                with view_of(books.log, checkpoints=checkpoints, **options) as view:
+                    _hold_trades(view)
+
+
+def _hold_trades(view: View) -> None:
+    """One trade, looked for by the index and the checkpoints, is the same as among all trades."""
+    everything = list(view.trades_documents())
+    for trade_id in {one["trade_id"] for one in everything} | {"unknown"}:
+        found = list(view.trades_documents(trade_id=trade_id))
+        assert found == [one for one in everything if one["trade_id"] == trade_id]
 
 
 def _hold_against_replay(books: Books, checkpoints: Checkpoints | None, partition: int) -> None:

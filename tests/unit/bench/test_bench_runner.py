@@ -47,6 +47,18 @@ def test_late_trades_and_sizes_of_a_small_run() -> None:
     assert all(row.value and row.ratio and row.cpu_us for row in rows)
 
 
+def test_looking_back_of_a_small_run() -> None:
+    rows = runner.run(["looking-back"], 2_000)
+    assert [row.name for row in rows] == [
+        "replay, one process",
+        "replay, two processes",
+        "checkpoints taken",
+        "known at, one book",
+        "known at, all books",
+    ]
+    assert all(row.value for row in rows)
+
+
 def test_bookings_make_as_many_positions_as_they_say(tmp_path: Path) -> None:
     with log_in(tmp_path, cached_lots_max=1_000) as bench, exact_arithmetic():
         apply(bench, one_each(3_000, books=7), portion=1_000)

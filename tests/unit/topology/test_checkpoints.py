@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from agents import positions
+from agents.trade_index import index_key
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.history import TableHistory
 from connectors.embedded.log import EmbeddedLog
+from schemas.murmur2 import partition_of_key
 from schemas.topics import BOOKINGS
 from tests.support import Books, booked
 from topology import checkpoint_upkeep
@@ -142,6 +144,23 @@ def test_those_of_a_log_that_lost_its_end_are_not_used(books: Books, tmp_path: P
 def _known_at_without(books: Books, sequence: int) -> list:
     with view_of(books.log, known_at=Point(sequence=sequence)) as view:
         return view.positions_documents(lots=True, matched=True)
+
+
+def test_what_changed_a_key_is_found_between_two_checkpoints(books: Books):
+    take_checkpoints(books.log, 500, 1_000, GIBIBYTE)
+    home = partition_of_key(b"BOOK1", 2)
+    end = books.log.end_offset(BOOKINGS.name, home)
+    with opened_checkpoints(books.log) as checkpoints:
+        assert checkpoints is not None
+        [(start, after), tail] = checkpoints.changed(home, index_key("BOOK1", "t4"))
+        assert checkpoints.changed(home, index_key("BOOK1", "none")) == [tail]
+    assert after - start <= end // 4 and tail[1] == end and end - tail[0] <= end // 4
+    found = [
+        event.trade_id
+        for record in books.log.read(BOOKINGS.name, home, start, after - start, 1 << 20)
+        for event in BOOKINGS.codec.decode(record.value)
+    ]
+    assert "t4" in found
 
 
 def test_one_process_takes_them(books: Books):
