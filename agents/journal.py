@@ -15,8 +15,10 @@ from agents.journal_chunks import (
     Chunk,
     chunk_of,
     decode_chunk,
+    encoded_chunk,
     level,
     order_bytes,
+    place_bytes,
 )
 from agents.stage import InvariantBroken
 from domain.lots.matching import Applied
@@ -201,10 +203,16 @@ class Journal:
 
     def flush(self, changes: dict[bytes, bytes | None]) -> None:
         """Put what is pending into a step's changes."""
+        prefix = JOURNAL + self._key + b"\x00"
+        trades = self._trades
+        if not self._chunks and not self._dropped and len(trades) <= CHUNK_ENTRIES_MAX:
+            if trades:
+                changes[prefix + place_bytes(trades[0])] = encoded_chunk(trades, self._outcomes)
+                self._trades, self._outcomes = [], []
+            return
         for key in self._dropped:
             changes[key] = None
         self._dropped, self._end = [], None
-        prefix = JOURNAL + self._key + b"\x00"
         for chunk in self._pending():
             changes[prefix + order_bytes(chunk.first)] = chunk.encoded()
         self._chunks = []

@@ -119,18 +119,7 @@ class Chunk:
     @outcomes.setter
     def outcomes(self, outcomes: list[Outcome]) -> None:
         self._outcomes, self._closings = outcomes, None
-        figures: list[Figure] = []
-        plain, oldest = True, _NEVER
-        for found in outcomes:
-            if type(found) is Closed:
-                figures.append(found.realised_pnl)
-                # The oldest lot is at one end, by FIFO or LIFO.
-                first, last = found.consumed[0].executed_at, found.consumed[-1].executed_at
-                oldest = min(oldest, first, last)
-            else:
-                figures.append(found)  # type: ignore[arg-type]
-                plain = plain and found is None
-        self.figures, self.plain, self.oldest = figures, plain, oldest
+        self.figures, self.plain, self.oldest = _figures_of(outcomes)
 
     @property
     def closed(self) -> list[Closed]:
@@ -171,6 +160,30 @@ class Chunk:
         """Its entries, with all that each trade did."""
         with exact_arithmetic():
             return [_entry(trade, found) for trade, found in zip(self.trades, self.outcomes, strict=True)]
+
+
+def encoded_chunk(trades: list[Trade], outcomes: Sequence[Outcome]) -> bytes:
+    """The stored form of a chunk that nobody else asks for anything."""
+    figures, plain, oldest = _figures_of(outcomes)
+    closed = [found for found in outcomes if type(found) is Closed]
+    return _encode(_Written(trades, figures, _stored_closings(closed) if closed else [], plain, oldest))
+
+
+def _figures_of(outcomes: Sequence[Outcome]) -> tuple[list[Figure], bool, int]:
+    """`figures`, `plain` and `oldest` of a chunk."""
+    figures: list[Figure] = []
+    plain, oldest = True, _NEVER
+    for found in outcomes:
+        if found is None:
+            figures.append(None)
+        elif type(found) is Closed:
+            figures.append(found.realised_pnl)
+            # The oldest lot is at one end, by FIFO or LIFO.
+            oldest = min(oldest, found.consumed[0].executed_at, found.consumed[-1].executed_at)
+        else:
+            figures.append(found)  # type: ignore[arg-type]
+            plain = False
+    return figures, plain, oldest
 
 
 def _stored_closings(closed: Sequence[Closed]) -> list[_Closing]:
