@@ -72,6 +72,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         # What the embedded consumer hands on as one message a step.
         self.batched_topics = frozenset({stage.input.name})
         self.batch_records_max, self.batch_bytes_max = settings.step_events_max, settings.step_bytes_max
+        self.batch_backlog_bytes_max = settings.step_backlog_bytes_max
         self._opened = log.reopened
         self.listener = listener
         self._observers = observers

@@ -16,7 +16,7 @@ def run_until_idle(
     log: EmbeddedLog,
     *,
     max_events: int = 2_000,
-    max_bytes: int = 1024 * 1024,
+    max_bytes: int = 2 * 1024 * 1024,
     on_step: Callable[[PartitionRunner, StepReport], None] | None = None,
 ) -> int:
     """Step every stage, in the order given and all its partitions together, until none has input left.

@@ -102,7 +102,9 @@ class OwnedGate:
             self.runners,
             self.log,
             max_events=self._settings.step_events_max,
-            max_bytes=self._settings.step_bytes_max,
+            max_bytes=max(
+                self._settings.step_bytes_max, self._settings.step_backlog_bytes_max // self.partitions
+            ),
         )
 
     def counts(self, sources: Sequence[str]) -> Mapping[str, Sequence[int]]:

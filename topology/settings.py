@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         2_000, ge=1, le=100_000, description="most records of one step; each is a frame of events"
     )
     step_bytes_max: int = Field(512 * 1024, ge=1024, description="most bytes of input of one step")
+    step_backlog_bytes_max: int = Field(
+        8 * 1024 * 1024,
+        ge=1024,
+        description="most bytes of input of one step where more waits than a step takes: half of it is taken then",
+    )
     queue_records_max: int = Field(
         10_000, ge=10, description="most records that wait between the log and a stage, each partition"
     )

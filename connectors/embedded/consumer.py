@@ -27,7 +27,10 @@ from connectors.embedded.shared import claim_group
 
 READ_RECORDS_MAX = 500
 READ_BYTES_MAX = 1024 * 1024
-"""Most records and bytes of a partition that are read at once, before other partitions have their turn."""
+"""Most records and bytes of a partition that are read at once, before other partitions have their turn.
+
+More bytes for a batch, where steps may grow with what waits: twice what they may grow to, over all partitions.
+"""
 
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 """Most bytes of a partition that wait in a stream's queue, by the largest record among them."""
@@ -252,12 +255,15 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
                 continue
             room = self._room(tp)
             if room > 0:
-                records = log.read(
-                    tp.topic, tp.partition, position, min(room, READ_RECORDS_MAX), READ_BYTES_MAX
-                )
+                bytes_max = self._batch_read_bytes() if tp.topic in self._batched else READ_BYTES_MAX
+                records = log.read(tp.topic, tp.partition, position, min(room, READ_RECORDS_MAX), bytes_max)
                 if records:
                     found[tp] = records
         return whole_commits(found, {tp: log.end_offset(*tp) for tp in found})
+
+    def _batch_read_bytes(self) -> int:
+        grown: int = self.app.batch_backlog_bytes_max
+        return max(READ_BYTES_MAX, 2 * grown // len(self._assigned))
 
     def _room(self, tp: Any) -> int:
         """How many more records the queues of a partition's streams take, in count and in bytes."""
@@ -324,7 +330,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
     async def _deliver_batch(self, found: dict[Any, list[LogRecord]]) -> None:
         """As one message, up to what a step takes; the rest is read again."""
         app = self.app
-        records = bounded(found, app.batch_records_max, app.batch_bytes_max)
+        records = bounded(found, app.batch_records_max, app.batch_bytes_max, app.batch_backlog_bytes_max)
         for tp, part in records.items():
             last = part[-1]
             self._check_position(tp, part[0], last.offset - len(part) + 1)

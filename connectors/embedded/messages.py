@@ -59,11 +59,15 @@ class Batch(ConsumerMessage):  # type: ignore[misc]
 
 
 def bounded(
-    found: Mapping[Any, list[LogRecord]], records_max: int, bytes_max: int
+    found: Mapping[Any, list[LogRecord]], records_max: int, bytes_max: int, backlog_bytes_max: int
 ) -> Mapping[Any, list[LogRecord]]:
-    """The first commits of what was found, until a step is full."""
+    """The first commits of what was found, until a step is full.
+
+    Where more was found than a step takes, it takes half of that, up to `backlog_bytes_max`: a large step costs less
+    a record, and what waited behind others anyway waits no longer for it. With the backlog the steps shrink again.
+    """
     number = sum(map(len, found.values()))
     size = sum(len(record.value or b"") for records in found.values() for record in records)
     if number <= records_max and size <= bytes_max:
         return found
-    return first_commits(found, bytes_max, records_max)
+    return first_commits(found, max(bytes_max, min(size // 2, backlog_bytes_max)), records_max)

@@ -23,6 +23,7 @@ def batching_app(log: EmbeddedLog, folder: Path, gate: asyncio.Event, **bounds: 
     app.batched_topics = frozenset({"in"})
     app.batch_records_max = bounds.get("records", 1_000)
     app.batch_bytes_max = bounds.get("size", 1 << 20)
+    app.batch_backlog_bytes_max = bounds.get("backlog", app.batch_bytes_max)
     app.batches = []
 
     @app.agent(app.topic("in", value_type=bytes, value_serializer="raw", allow_empty=True))
@@ -71,9 +72,13 @@ def test_what_comes_while_a_batch_is_worked_on_is_the_next_one(log: EmbeddedLog,
     assert log.committed("plain", "in", 1) is None
 
 
-def test_a_batch_is_bounded_and_holds_whole_commits(log: EmbeddedLog, tmp_path: Path):
+def ten_commits(log: EmbeddedLog) -> None:
     for _ in range(10):
         both(log, [b"x" * 100] * 2)
+
+
+def test_a_batch_is_bounded_and_holds_whole_commits(log: EmbeddedLog, tmp_path: Path):
+    ten_commits(log)
 
     async def run(**bounds: int):
         gate = asyncio.Event()
@@ -86,9 +91,17 @@ def test_a_batch_is_bounded_and_holds_whole_commits(log: EmbeddedLog, tmp_path: 
     assert asyncio.run(run(records=8)) == [4, 4, 4, 4, 4]
     with EmbeddedLog.owner(tmp_path / "again", sync="os") as log:
         log.create_topic("in", 2)
-        for _ in range(10):
-            both(log, [b"x" * 100] * 2)
+        ten_commits(log)
         assert asyncio.run(run(size=1_000)) == [6, 6, 6, 2]
+    # Under a backlog each step takes half of what waits, and shrinks with it.
+    with EmbeddedLog.owner(tmp_path / "third", sync="os") as log:
+        log.create_topic("in", 2)
+        ten_commits(log)
+        assert asyncio.run(run(size=1_000, backlog=10_000)) == [10, 6, 4]
+    with EmbeddedLog.owner(tmp_path / "fourth", sync="os") as log:
+        log.create_topic("in", 2)
+        ten_commits(log)
+        assert asyncio.run(run(size=500, backlog=1_500)) == [8, 6, 4, 2]
 
 
 def test_a_gap_in_a_batch_ends_the_app(log: EmbeddedLog, tmp_path: Path):
