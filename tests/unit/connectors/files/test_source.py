@@ -54,7 +54,7 @@ def test_plain(tmp_path: Path):
 
 def test_a_source_can_be_opened_again(tmp_path: Path):
     path = tmp_path / "a.csv.gz"
-    path.write_bytes(gzip.compress(CONTENT))
+    path.write_bytes(gzip.compress(CONTENT, mtime=0))
     source = open_source(str(path))
     for _ in range(2):
         with source.open() as stream:
@@ -64,7 +64,7 @@ def test_a_source_can_be_opened_again(tmp_path: Path):
 @pytest.mark.parametrize(("name", "suffix"), [("a.jsonl.gz", ".jsonl"), ("a.csv", ".csv"), ("a.GZ", "")])
 def test_gzip_by_content(tmp_path: Path, name: str, suffix: str):
     path = tmp_path / name
-    path.write_bytes(gzip.compress(CONTENT) + gzip.compress(b"3,4\n", mtime=0))
+    path.write_bytes(gzip.compress(CONTENT, mtime=0) + gzip.compress(b"3,4\n", mtime=0))
     assert _read(str(path)) == (suffix, CONTENT + b"3,4\n")
 
 
@@ -88,7 +88,7 @@ def test_a_zip_of_several_files(tmp_path: Path):
 
 def test_members_of_what_is_no_zip(tmp_path: Path):
     path = tmp_path / "20131007_trade.csv.gz"
-    path.write_bytes(gzip.compress(CONTENT))
+    path.write_bytes(gzip.compress(CONTENT, mtime=0))
     assert [(name, stream.read()) for name, stream in open_members(str(path))] == [
         ("20131007_trade.csv", CONTENT)
     ]
@@ -101,7 +101,7 @@ def test_an_empty_zip(tmp_path: Path):
         list(open_members(path))
 
 
-@pytest.mark.parametrize("packed", [CONTENT, gzip.compress(CONTENT)])
+@pytest.mark.parametrize("packed", [CONTENT, gzip.compress(CONTENT, mtime=0)])
 def test_standard_input(stdin, packed: bytes):
     stdin(packed)
     assert _read("-") == ("", CONTENT)
@@ -118,7 +118,7 @@ def test_nothing_from_standard_input(stdin, content: bytes):
     assert _refused("-").found == "an empty file"
 
 
-@pytest.mark.parametrize("packed", [CONTENT, gzip.compress(CONTENT)])
+@pytest.mark.parametrize("packed", [CONTENT, gzip.compress(CONTENT, mtime=0)])
 def test_a_pipe_is_opened_once(tmp_path: Path, packed: bytes):
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
@@ -148,8 +148,8 @@ def test_what_is_no_file(tmp_path: Path):
 @pytest.mark.parametrize(
     "content",
     [
-        gzip.compress(CONTENT * 1000)[:40],
-        gzip.compress(CONTENT)[:-6] + b"\0\0\0\0\0\0",
+        gzip.compress(CONTENT * 1000, mtime=0)[:40],
+        gzip.compress(CONTENT, mtime=0)[:-6] + b"\0\0\0\0\0\0",
         b"\x1f\x8b" + CONTENT,
         b"PK\x03\x04" + CONTENT,
         b"PK\x05\x06",
