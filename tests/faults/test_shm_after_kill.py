@@ -83,3 +83,30 @@ def test_slots_after_kill_9(tmp_path, shared_memory_name):
         process.terminate()
         process.wait(30)
         assert handle.read().status is Status.CLOSED
+
+
+def names_of(name):
+    """The directory and the segments under a name, in shared memory."""
+    return sorted(Path("/dev/shm").glob(f"{name[1:]}*"))
+
+
+def test_deleted_segments_are_made_again_from_the_tables(tmp_path, shared_memory_name):
+    """All of them, or the data alone: after a reboot, or by whoever cleans /dev/shm."""
+    data, fills = tmp_path / "data", tmp_path / "fills.csv"
+    fills.write_text(FILLS)
+    with running(data, shared_memory_name) as process:
+        assert pks(data, shared_memory_name, "import", str(fills), "--format", "canonical")["fills"] == 59
+        reader = PositionReader(shared_memory_name)
+        eventually(lambda: sum(revision for _, _, revision in shown(reader).values()) == 59)
+        before = shown(reader)
+        process.kill()
+        process.wait()
+    for deleted in (lambda path: True, lambda path: "." in path.name):
+        assert len(names_of(shared_memory_name)) >= 2
+        for path in filter(deleted, names_of(shared_memory_name)):
+            path.unlink()
+        with running(data, shared_memory_name) as process:
+            reader = PositionReader(shared_memory_name)
+            assert shown(reader) == before
+            process.kill()
+            process.wait()
