@@ -33,7 +33,21 @@ PHASES = (
     "rebuilding",
     "exchanging",
 )
-WORDS = ("phase", "writes_begun", "writes_done", "writing", "opened", "appended", "released", *PHASES)
+WORDS = (
+    "phase",
+    "writes_begun",
+    "writes_done",
+    "writing",
+    "opened",
+    "appended",
+    "released",
+    "halting",
+    "halted",
+    *PHASES,
+)
+
+BEFORE_WRITE, AFTER_WRITE = 1, 2
+"""Values of `halting`: the next commit of a step stands still there."""
 
 
 class Marks:
@@ -103,6 +117,12 @@ def _around(owner: Any, name: str, marks: Marks, phase: str, halt: tuple[str, in
     setattr(owner, name, marked)
 
 
+def _halt_in_commit(marks: Marks, place: int) -> None:
+    if marks.halting == place and marks.inside("stepping"):
+        marks.set("halted", 1)
+        signal.pause()
+
+
 def mark(marks: Marks, halt: tuple[str, int]) -> None:
     """Let this process mark what it does; nothing of what it does is changed, but that it stands still at `halt`.
 
@@ -113,7 +133,9 @@ def mark(marks: Marks, halt: tuple[str, int]) -> None:
 
     def marked_write(self: Any, batch: Any) -> None:
         marks.add("writes_begun")
+        _halt_in_commit(marks, BEFORE_WRITE)
         write(self, batch)
+        _halt_in_commit(marks, AFTER_WRITE)
         marks.add("writes_done")
 
     def marked_commit(self: Any) -> int:
@@ -175,12 +197,21 @@ class Worker:
 
         `closely` looks without a pause, where it is so for microseconds only.
         """
+        assert self.reaches(reached, closely=closely, timeout=timeout), (
+            f"expected the mark within {timeout} s, found {self.marks.where}"
+        )
+
+    def reaches(
+        self, reached: Callable[[Marks], bool], *, closely: bool = False, timeout: float = 60.0
+    ) -> bool:
+        """As `until`; False where it did not come to be so in time."""
         ends = time.monotonic() + timeout
         while not any(reached(self.marks) for _ in range(200 if closely else 1)):
             if wait([self._process.sentinel], 0 if closely else 0.001):
                 assert reached(self.marks), f"the worker ended with {self.wait()}: {self.said()}"
-                return
-            assert time.monotonic() < ends, f"expected the mark within {timeout} s, found {self.marks.where}"
+            elif time.monotonic() > ends:
+                return False
+        return True
 
     def until_halted(self) -> None:
         """Wait until it stands still."""

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from agents import positions, trade_capture
 from schemas import topics
 from schemas.frames import encode_frames
 from tests.faults import marked_worker, stages_worker
-from tests.faults.marked import Marks, Worker
+from tests.faults.marked import AFTER_WRITE, BEFORE_WRITE, Marks, Worker
 from tests.faults.up_support import connect, environment, request_of, settle
 from tests.support import Books, eventually, soak_kills
 from topology.control import ControlClient
@@ -80,6 +81,7 @@ class Kills:
         self.places: Counter[str] = Counter()
         self.found = self.absent = 0
         self._writing: int | None = None
+        self._aim = ""
 
     def begin(self, worker: Worker) -> None:
         """The worker may have opened the log: what was being written is in it, whole, or is not there."""
@@ -89,10 +91,20 @@ class Kills:
             self.absent += opened < self._writing
             self._writing = None
 
+    def aim(self, worker: Worker, choose: random.Random) -> None:
+        """Choose how the next kill comes about; before what it shall fall into is under way."""
+        self._aim = choose.choice(("before a write", "after a write", *("in a write", "at a moment") * 2))
+        worker.marks.set(
+            "halting", {"before a write": BEFORE_WRITE, "after a write": AFTER_WRITE}.get(self._aim, 0)
+        )
+
     def kill(self, worker: Worker, choose: random.Random) -> None:
-        """Wait a little, or until a commit is being written; then kill."""
-        if choose.random() < 0.5:
-            worker.until(Marks.committing, closely=True)
+        """Wait until a commit stands still at its write, or is just being written, or a little; then kill."""
+        if worker.marks.halting:
+            worker.until(lambda marks: marks.halted > 0)
+        elif self._aim == "in a write":
+            # Where all is applied already there is none to wait for.
+            worker.reaches(Marks.committing, closely=True, timeout=0.5)
         else:
             worker.after(choose.uniform(0.0, 0.02))
         place = worker.kill()
@@ -109,7 +121,7 @@ class Kills:
         print(self)
         assert self.places.total() == kills
         inside = sum(number for place, number in self.places.items() if place.endswith("writing"))
-        assert 0 < inside < kills, str(self)
+        assert kills < 20 or 0 < inside < kills, str(self)
 
 
 def kill_points(choose: random.Random, appends: int, kills: int) -> list[int]:
@@ -124,6 +136,7 @@ def kill_stages(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
     for point in kill_points(choose, len(feed.batches), kills):
         with Worker(*arguments) as worker:
             worker.until(lambda marks, point=point: marks.appended >= point)
+            told.aim(worker, choose)
             told.kill(worker, choose)
     with Worker(*arguments) as worker:
         assert worker.wait() == 0
@@ -146,18 +159,24 @@ class Sender:
         self._requests = [request_of(batch) for batch in feed.batches]
         self.acknowledged = 0
 
-    def send(self, until: int, left: int = 0) -> ControlClient:
-        """Send until so many are acknowledged and `left` more are on their way."""
-        client: ControlClient = eventually(lambda: connect(self._folder), 30)
+    def connect(self) -> ControlClient:
+        return eventually(lambda: connect(self._folder), 30)
+
+    def send(self, client: ControlClient, until: int) -> None:
+        """Send until so many are acknowledged."""
         sent = self.acknowledged
-        while self.acknowledged < until or sent < min(until + left, len(self._requests)):
-            if sent < min(until + left, self.acknowledged + AHEAD, len(self._requests)):
+        while self.acknowledged < until:
+            if sent < min(until, self.acknowledged + AHEAD):
                 client.send(self._requests[sent])
                 sent += 1
             else:
                 client.receive()
                 self.acknowledged += 1
-        return client
+
+    def send_ahead(self, client: ControlClient) -> None:
+        """Send more, and wait for no answer: no more than a socket takes of which nobody reads."""
+        for request in self._requests[self.acknowledged : self.acknowledged + 2]:
+            client.send(request)
 
 
 def kill_up(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
@@ -167,14 +186,15 @@ def kill_up(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
     settings = {**environment(), "PKS_WAITING_CORRECTIONS_MAX": "100000"}
     arguments = (scratch / "marks", marked_worker.command, "up", "--data", str(scratch / "killed"), "--json")
     for point in kill_points(choose, len(feed.batches), kills):
-        with Worker(*arguments, environment=settings) as worker:
-            client = sender.send(max(point, sender.acknowledged), AHEAD)
+        with Worker(*arguments, environment=settings) as worker, closing(sender.connect()) as client:
+            sender.send(client, point)
+            told.aim(worker, choose)
+            sender.send_ahead(client)
             told.kill(worker, choose)
-            client.close()
     with Worker(*arguments, environment=settings) as worker:
-        client = sender.send(len(feed.batches))
-        settle(client)
-        client.close()
+        with closing(sender.connect()) as client:
+            sender.send(client, len(feed.batches))
+            settle(client)
         assert worker.terminate() == 0
     found, clean = Outcome(scratch / "killed"), feed.clean
     assert found.fills == feed.identities

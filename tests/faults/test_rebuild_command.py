@@ -18,7 +18,7 @@ from schemas.units import Action
 from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
 from tests.faults.up_support import running
-from tests.support import Book, Books, Instrument, fill, soak_kills
+from tests.support import Book, Books, Instrument, RoutingRule, fill, soak_kills
 from topology.cli import application
 
 PARTITIONS = 2
@@ -49,7 +49,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         batches = stages_worker.batches(17, 3_000)
         for batch in batches[:6]:
             books.book(*batch)
-        books.define(definition())
+        books.book(fill("unrouted", 1, 1, book=None))
+        books.define(definition(), RoutingRule(event_id="r", rule="r", book="ROUTED"))
+        books.book(fill("routed", 1, 1, book=None))
         books.book(fill("t0", 99, 1), fill("wait", 1, 1, action=Action.CANCEL, original_trade_id="none"))
         books.tick(times=2)
         for batch in batches[6:]:
@@ -139,7 +141,7 @@ def test_what_is_lost_is_made_anew_and_what_was_sent_stays(
     found = rebuild(folder, capsys)
     assert found["book_hash"] == expected.hash
     assert (found["book_hash_before"] == expected.hash) is (damage is without_changelogs)
-    assert found["stages"]["trade_capture"]["rejected"] >= 2
+    assert found["stages"]["trade_capture"]["rejected"] >= 3
     assert State(folder) == expected
     assert application.run(["verify", "--data", str(folder), "--json"]) == 0
     # And the next step finds all that it would have found.
