@@ -41,7 +41,11 @@ async def keep_checkpoints(worker: "Worker") -> None:
         size = changelog_bytes(worker.log)
         if size - taken_at >= due:
             taken_at = size
-            await _run(settings)
+            try:
+                await _run(settings)
+            except OSError as error:
+                # No process, no files left: the worker has better to do than to end for this.
+                _logger.warning("checkpoints not taken", reason=str(error))
             await asyncio.sleep(ROUND_SECONDS)
         await asyncio.sleep(LOOK_SECONDS)
 

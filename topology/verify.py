@@ -14,7 +14,7 @@ from topology.checks import UNREADABLE, Check, Step
 from topology.log_reading import partition_count
 from topology.verify_books import check_books
 from topology.verify_log import check_counts, check_dead_letters, check_offsets, check_updates
-from topology.verify_rebuild import check_changelogs, check_replay
+from topology.verify_rebuild import check_changelogs, check_checkpoints, check_replay
 
 
 def verify(log: EmbeddedLog, *, quick: bool = False, step: Step | None = None) -> Sequence[Check]:
@@ -31,6 +31,7 @@ def verify(log: EmbeddedLog, *, quick: bool = False, step: Step | None = None) -
     if not quick:
         groups["changelogs"] = lambda: [check_changelogs(log, partitions, told)]
         groups["replay"] = lambda: check_replay(log, partitions, told)
+        groups["checkpoints"] = lambda: check_checkpoints(log, partitions, told)
     with exact_arithmetic():
         return [check for name, group in groups.items() for check in _guarded(name, group)]
 

@@ -4,15 +4,17 @@ Both are made in tables on disk, in a temporary folder, so that memory is bounde
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agents import positions
 from agents.counters import Counts
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import changes_of
+from topology.checkpoints import opened_checkpoints
 from topology.checks import Check, Step
 from topology.log_reading import read_records, table_partition
-from topology.replay import Origin, books_of, replay_bookings
+from topology.replay import Origin, books_of, origin_of, replay_bookings
 from topology.runtime import PartitionStopped
 from topology.scratch_tables import DiskTables
 from topology.verify_log import declared_stages, stage_counts
@@ -92,6 +94,33 @@ def check_replay(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
     counts.expect("duplicates", outcome.duplicates, total.duplicates)
     counts.expect("rejected", outcome.rejected, total.refused)
     return [books, counts]
+
+
+def check_checkpoints(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
+    """Going on from the last checkpoints gives the same books; no check where there are none."""
+    check = Check(
+        "checkpoints", "book hash of a replay from the last checkpoints on = book hash of the tables"
+    )
+    told: list[str] = []
+    with opened_checkpoints(log, told.append) as checkpoints:
+        if checkpoints is None:
+            for reason in told:
+                check.broken("checkpoints", reason)
+            return [check] if told else []
+        spans = [replace(span, start=span.end) for span in spans_until(log, None, partitions)]
+        with origin_of(log, spans, checkpoints) as origin:
+            try:
+                outcome, _ = replay_bookings(
+                    log, partitions, spans, lambda done: step("checkpoints", done), origin
+                )
+            except PartitionStopped as stopped:
+                check.broken("replay", str(stopped))
+                return [check]
+    kept, count = books_of(log, range(partitions))
+    check.checked += count
+    if kept.hexadecimal != outcome.book_hash.hexadecimal:
+        check.broken("book hash", f"expected {kept.hexadecimal}, found {outcome.book_hash.hexadecimal}")
+    return [check]
 
 
 def _differing(log: EmbeddedLog, tables: DiskTables, partitions: int) -> int:

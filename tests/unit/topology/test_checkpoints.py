@@ -1,15 +1,19 @@
 """Checkpoints: when they are taken, how far apart, and that none is used that is damaged or of another log."""
 
+import asyncio
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agents import positions
+from agents.open_position import SUMMARY
 from agents.trade_index import index_key
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.history import TableHistory
 from connectors.embedded.log import EmbeddedLog
+from schemas.identity import position_key
 from schemas.murmur2 import partition_of_key
 from schemas.topics import BOOKINGS
 from tests.support import Books, booked
@@ -23,6 +27,8 @@ from topology.checkpoints import (
 )
 from topology.points import Point
 from topology.replay import Span, origin_of, replay_bookings, replay_whole
+from topology.settings import Settings
+from topology.verify import verify
 from topology.views import view_of
 
 GIBIBYTE = 1 << 30
@@ -146,6 +152,27 @@ def _known_at_without(books: Books, sequence: int) -> list:
         return view.positions_documents(lots=True, matched=True)
 
 
+def test_verify_holds_them_against_the_tables(books: Books):
+    def checks() -> dict[str, list[str]]:
+        return {check.name: check.findings for check in verify(books.log)}
+
+    assert "checkpoints" not in checks()
+    take_checkpoints(books.log, 500, 1_000, GIBIBYTE)
+    assert checks()["checkpoints"] == []
+    folder = books.folder / FOLDER / "positions"
+    home = partition_of_key(b"BOOK1", 2)
+    with TableHistory.writer(folder, lots_page) as history:
+        note = history.last(home)
+        assert note is not None
+        key = SUMMARY + position_key("BOOK1", "X")
+        summary = dict(history.at(home, note.offset).scan(b""))[key]
+        history.add(home, note, {key: None, SUMMARY + position_key("BOOK1", "Y"): summary})
+    assert checks()["checkpoints"] != []
+    for file in folder.glob("MANIFEST*"):
+        file.write_bytes(b"damaged")
+    assert any("expected checkpoints that can be read" in line for line in checks()["checkpoints"])
+
+
 def test_what_changed_a_key_is_found_between_two_checkpoints(books: Books):
     take_checkpoints(books.log, 500, 1_000, GIBIBYTE)
     home = partition_of_key(b"BOOK1", 2)
@@ -183,6 +210,35 @@ def test_the_process_of_a_worker_ends_with_it(books: Books, monkeypatch: pytest.
     monkeypatch.setattr("os.getppid", lambda: -1)
     assert checkpoint_upkeep.main(arguments) == 0
     assert _offsets(books)[0] > 0
+
+
+def test_a_worker_without_processes_left_goes_on(
+    books: Books, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    class Enough(Exception):
+        pass
+
+    refused: list[tuple] = []
+
+    async def refuse(*arguments: object, **options: object) -> None:
+        refused.append(arguments)
+        raise OSError(24, "Too many open files")
+
+    async def wait(seconds: float) -> None:
+        raise Enough
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", refuse)
+    monkeypatch.setattr("asyncio.sleep", wait)
+    settings = Settings(data=books.folder, partitions=2, checkpoint_spacing_bytes=500)
+    worker = SimpleNamespace(settings=settings, log=books.log)
+    with pytest.raises(Enough):
+        asyncio.run(checkpoint_upkeep.keep_checkpoints(worker))
+    assert len(refused) == 1 and str(books.folder) in refused[0]
+    none = SimpleNamespace(
+        settings=settings.model_copy(update={"checkpoint_spacing_bytes": 0}), log=books.log
+    )
+    asyncio.run(checkpoint_upkeep.keep_checkpoints(none))
+    assert len(refused) == 1
 
 
 def test_a_changelog_that_does_not_begin_at_its_beginning_makes_none(tmp_path: Path):
