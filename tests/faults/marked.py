@@ -47,7 +47,7 @@ WORDS = (
 )
 
 BEFORE_WRITE, AFTER_WRITE = 1, 2
-"""Values of `halting`: the next commit of a step stands still there."""
+"""Values of `halting`: the next commit of a step, or of what is restored, stands still there."""
 
 
 class Marks:
@@ -118,7 +118,7 @@ def _around(owner: Any, name: str, marks: Marks, phase: str, halt: tuple[str, in
 
 
 def _halt_in_commit(marks: Marks, place: int) -> None:
-    if marks.halting == place and marks.inside("stepping"):
+    if marks.halting == place and (marks.inside("stepping") or marks.inside("restoring")):
         marks.set("halted", 1)
         signal.pause()
 

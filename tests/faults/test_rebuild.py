@@ -10,7 +10,7 @@ from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import RESTORED_KEY, decode_offset
 from schemas.topics import FILLS
 from tests.faults import marked_worker, stages_worker
-from tests.faults.marked import Worker
+from tests.faults.marked import AFTER_WRITE, Worker
 from tests.faults.test_faust_kill import outcome, start
 from tests.faults.up_support import environment
 from tests.support import Books
@@ -71,15 +71,15 @@ def test_kills_while_tables_are_restored(sound: Path, tmp_path: Path):
     folder = copy(sound, tmp_path / "data")
     delete_tables(folder)
     left = [unrestored(folder)]
-    for _ in range(4):
+    for halt in (("restoring", 4), ("restoring", 2), ("", 0), ("", 0)):
         with Worker(
-            tmp_path / "marks",
-            marked_worker.restoring,
-            folder,
-            environment=environment(),
-            halt=("restoring", 4),
+            tmp_path / "marks", marked_worker.restoring, folder, environment=environment(), halt=halt
         ) as worker:
-            worker.until_halted()
+            if halt[0]:
+                worker.until_halted()
+            else:  # between what is written of one record and what comes after that
+                worker.marks.set("halting", AFTER_WRITE)
+                worker.until(lambda marks: marks.halted > 0)
             worker.kill()
         left.append(unrestored(folder))
     # Each kill fell into the restoring: some of it was done, and some was not.
