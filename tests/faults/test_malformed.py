@@ -1,33 +1,22 @@
 """Malformed input: each parser and import refuses it with its place, and none ends in a crash."""
 
-import gzip
 import json
 import math
 import random
-import re
-import resource
-import subprocess
-import sys
 import tempfile
 import time
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from connectors.files.book_map import read_book_map
-from connectors.files.definitions import read_definitions
-from connectors.files.faults import InputFaults
-from connectors.files.source import open_source
-from connectors.venues.decoding import DecodeOptions
-from connectors.venues.formats import decode
-from schemas import reference, topics
+from schemas import topics
 from schemas.frames import BadEvent, encode_frames
 from tests.faults import stages_worker
-from tests.faults.up_support import ROOT, environment, pks, request_of, running, settle
+from tests.faults.malformed_support import CSV, FEWER, IMPORTS, PARSERS, mutants, read
+from tests.faults.up_support import pks, request_of, running, settle
 from tests.support import Books, ClockTick, fill, soak_minutes
 from topology.cli.application import run
 from topology.control import LENGTH, ControlClient, ControlError, Request, encode
@@ -35,133 +24,6 @@ from topology.control import LENGTH, ControlClient, ControlError, Request, encod
 MUTANTS = 20_000
 COMMANDS = 60
 """Mutants that pass the whole command; each takes as long as 50 of the parser alone."""
-
-JSON_MEMORY_KILOBYTES_MAX = 1_200_000
-"""A JSON array is read whole, up to 256 MiB, and may take some times that in memory."""
-
-CSV = b"""trade_id,book,instrument,side,quantity,price,executed_at
-t1,B1,X,BUY,10,100.25,2026-01-05T10:00:00Z
-t2,B1,X,SELL,4,101,2026-01-05T10:00:01Z
-"""
-JSON_LINE = (
-    b'{"trade_id":"t1","book":"B1","instrument":"X","side":"BUY","quantity":"10","price":"100.25",'
-    b'"executed_at":"2026-01-05T10:00:00Z"}\n'
-)
-FLEX = b"""<FlexQueryResponse queryName="q" type="AF"><FlexStatements count="1">
-<FlexStatement accountId="U1"><Trades><Trade accountId="U1" symbol="AAPL" conid="1" assetCategory="STK"
-currency="USD" tradeID="7" ibExecID="0001.1" dateTime="20260105;100000" buySell="BUY" quantity="10"
-tradePrice="100.25" ibCommission="-1" ibCommissionCurrency="USD" transactionType="ExchTrade"/></Trades>
-</FlexStatement></FlexStatements></FlexQueryResponse>
-"""
-TRADE = (
-    b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1767571200000,"s":"BTCUSDT","t":1,"p":"100.5","q":"0.1",'
-    b'"T":1767571200000,"m":true,"M":true}}\n'
-)
-TICKS = b"34200000,1000000,100,Q,0,0\n34200001,1000100,50,Q,0,0\n"
-BOOKS = (
-    b"book,entity,base_currency,lot_methods,fee_policy,calendar,time_zone,cut_off,active\n"
-    b"B1,E,USD,equity=fifo;*=average,expensed,weekdays,Europe/London,17:30,true\n"
-)
-INSTRUMENTS = (
-    b"instrument,class,currency,multiplier,inverse,settlement_days,isin,symbol:XNAS\n"
-    b"X,equity,USD,1,false,2,US0378331005,AAPL\n"
-)
-RULES = b'{"rule":"r","book":"B1","priority":1,"venue":"XNAS"}\n{"rule":"s","book":"B2"}\n'
-
-Reader = Callable[[Path], object]
-
-
-def importing(format_name: str) -> Reader:
-    """Reads every fill of a file."""
-    return lambda path: decode(format_name, [str(path)], DecodeOptions(book="B1")).fills()
-
-
-def defining(kind: type) -> Reader:
-    """Reads definitions."""
-    return lambda path: read_definitions(open_source(str(path)), kind)
-
-
-def mapping(path: Path) -> object:
-    """Reads a map of books."""
-    return read_book_map(open_source(str(path)))
-
-
-IMPORTS = {
-    "canonical.csv": ("canonical", CSV),
-    "canonical.jsonl": ("canonical", JSON_LINE),
-    "canonical.json": ("canonical", b"[" + JSON_LINE.strip() + b"]"),
-    "flex.xml": ("ibkr-flex", FLEX),
-    "btcusdt.jsonl": ("binance-stream", TRADE),
-    "20260105_trade.csv": ("lean-tick", TICKS),
-}
-PARSERS: dict[str, tuple[Reader, bytes]] = {
-    **{name: (importing(format_name), sample) for name, (format_name, sample) in IMPORTS.items()},
-    "packed.csv.gz": (importing("canonical"), gzip.compress(CSV, mtime=0)),
-    "books.csv": (defining(reference.Book), BOOKS),
-    "instruments.csv": (defining(reference.Instrument), INSTRUMENTS),
-    "rules.jsonl": (defining(reference.RoutingRule), RULES),
-    "map.csv": (mapping, b"instrument,book\nX,B1\nY,B2\n"),
-    "map.json": (mapping, b'{"X":"B1","Y":"B2","*":"REST"}'),
-    "books.yaml": (
-        defining(reference.Book),
-        b"- book: B1\n  lot_methods: {equity: fifo}\n  cut_off: '17:00'\n",
-    ),
-    "map.yaml": (mapping, b"X: B1\nY: B2\n"),
-}
-FEWER = {
-    **dict.fromkeys(
-        ("packed.csv.gz", "books.csv", "instruments.csv", "rules.jsonl", "map.csv", "map.json"), 5_000
-    ),
-    **dict.fromkeys(("books.yaml", "map.yaml"), 300),
-}
-"""Mutants of what shares its reader of rows with others, and of YAML, which is read 50 times as slowly; the soak run
-makes no difference."""
-
-NASTY = (
-    b"\x00",
-    b"\xff\xfe",
-    b'"',
-    b"'",
-    b"\n",
-    b",,,",
-    b"=1+1",
-    b"1e999999",
-    b"NaN",
-    b"{" * 50,
-    b"[" * 3000,
-)
-
-
-def mutants(sample: bytes, number: int, seed: str) -> Iterator[bytes]:
-    """The sample with bytes flipped, cut, repeated or replaced by what parsers dislike."""
-    choose = random.Random(seed)
-    for _ in range(number):
-        content = bytearray(sample)
-        for _ in range(choose.randint(1, 4)):
-            place = choose.randrange(len(content) or 1)
-            kind = choose.randrange(5)
-            if kind == 0 and content:
-                content[place] ^= 1 << choose.randrange(8)
-            elif kind == 1:
-                del content[place : place + choose.randint(1, 20)]
-            elif kind == 2:
-                content[place:place] = choose.choice(NASTY)
-            elif kind == 3:
-                content[place:place] = content[place : place + 40]
-            else:
-                del content[place:]
-        yield bytes(content)
-
-
-def read(path: Path, reader: Reader) -> str:
-    """What became of a file: `read`, or `refused` with every fault placed in it, on one line that can be shown."""
-    try:
-        reader(path)
-    except InputFaults as refused:
-        lines = [str(fault) for fault in refused.faults]
-        assert lines and all(line.isprintable() and path.name in line for line in lines), lines
-        return "refused"
-    return "read"
 
 
 @pytest.fixture
@@ -339,110 +201,3 @@ def test_no_mutant_of_a_control_message_harms_its_owner(tmp_path: Path):
     assert pks(folder, "verify", "--quick").returncode == 0
     with Books(folder, partitions=stages_worker.PARTITIONS) as books:
         assert books.position("SOUND").quantity == 10
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp037", "latin-1", "shift_jis"])
-def test_a_file_in_another_encoding_is_refused(tmp_path: Path, encoding: str):
-    path = tmp_path / "fills.csv"
-    letter = "é" if encoding in ("cp037", "latin-1") else "本"
-    path.write_bytes(CSV.decode().replace("X", letter).encode(encoding))
-    assert read(path, importing("canonical")) == "refused"
-
-
-@pytest.mark.parametrize("name", ["canonical.csv", "canonical.jsonl", "canonical.json"])
-def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, name: str):
-    reader, sample = PARSERS[name]
-    plain, marked = tmp_path / "plain" / name, tmp_path / "marked" / name
-    for path, content in ((plain, sample), (marked, b"\xef\xbb\xbf" + sample)):
-        path.parent.mkdir()
-        path.write_bytes(content)
-    assert reader(marked) == reader(plain)
-
-
-GIGABYTE = 64
-
-
-def gigabyte_of_one_line(path: Path) -> Path:
-    """A gigabyte without an end of line, as members of a gzip file that repeat."""
-    member = gzip.compress(b"0" * (16 << 20), compresslevel=1)
-    with path.open("wb") as file:
-        for _ in range(GIGABYTE):
-            file.write(member)
-    return path
-
-
-@pytest.mark.parametrize("name", ["fills.csv.gz", "fills.jsonl.gz"])
-def test_a_gigabyte_in_one_line_is_refused_in_bounded_memory(tmp_path: Path, name: str):
-    path = gigabyte_of_one_line(tmp_path / name)
-    assert path.stat().st_size < 8 << 20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert read(path, importing("canonical")) == "refused"
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
-
-
-@pytest.mark.parametrize("name", ["fills.jsonl", "fills.json", "fills.csv", "fills.xml"])
-def test_a_gigabyte_file_without_an_end_of_line_is_refused_in_bounded_memory(tmp_path: Path, name: str):
-    """Sparse, so that it takes no room; read in a process of its own, whose greatest size is its own."""
-    path = tmp_path / name
-    with path.open("wb") as file:
-        file.write(b"[" if name.endswith(".json") else b"")
-        file.truncate(1 << 30)
-    script = (
-        "import resource, sys\n"
-        "from topology.cli.application import run\n"
-        "code = run(sys.argv[1:])\n"
-        "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    format_name = "ibkr-flex" if name.endswith(".xml") else "canonical"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "import", str(path), "--format", format_name, "--book", "B1"],
-        cwd=ROOT,
-        env={**environment(), "PKS_DATA": str(tmp_path / "data")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    code, kilobytes = done.stdout.split()
-    assert code == "2" and name in done.stderr
-    assert int(kilobytes) < JSON_MEMORY_KILOBYTES_MAX
-
-
-def test_a_zip_bomb_is_refused(tmp_path: Path):
-    path = tmp_path / "fills.csv.zip"
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("fills.csv", "w") as member,
-    ):
-        for _ in range(128):
-            member.write(b"0" * (1 << 20))
-    assert path.stat().st_size < 1 << 20
-    assert read(path, importing("canonical")) == "refused"
-
-
-FORMULAS = ("=1+1", "=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-1+1")
-
-
-@pytest.mark.parametrize("text", FORMULAS)
-def test_a_formula_in_a_number_or_an_identifier_is_refused(tmp_path: Path, text: str):
-    for place in (b"100.25", b"t1", b"B1", b"X"):
-        path = tmp_path / "fills.csv"
-        path.write_bytes(CSV.replace(place, b'"%b"' % text.encode()))
-        assert read(path, importing("canonical")) == "refused", place
-
-
-def test_a_formula_is_refused_by_the_command(tmp_path: Path):
-    path = tmp_path / "fills.csv"
-    path.write_bytes(CSV.replace(b"100.25", b"=1+1"))
-    done = pks(tmp_path / "data", "import", str(path), "--format", "canonical")
-    assert done.returncode == 2 and "price" in done.stderr
-    assert not (tmp_path / "data" / "log").exists()
-
-
-def test_nothing_of_the_product_writes_csv():
-    """Who makes the first CSV output must see to formulas in what venues and desks wrote; then this test goes."""
-    writing = re.compile(r"csv\.(writer|DictWriter)|text/csv|\.to_csv")
-    packages = ("agents", "clients", "connectors", "domain", "schemas", "tables", "topology")
-    files = [file for package in packages for file in (ROOT / package).rglob("*.py")]
-    assert len(files) > 100
-    assert not [file for file in files if writing.search(file.read_text(encoding="utf-8"))]
