@@ -189,7 +189,8 @@ def _take(
             spacing, taken.rebuilt = 2 * found, f"larger than {bytes_max} bytes"
     if not taken.full:
         target = folder / _NEW if taken.rebuilt else current
-        if taken.rebuilt:
+        if taken.rebuilt and _spacing_of(log, target, spacing_bytes, spacing)[1]:
+            # Else an earlier run was ended in the middle of it: go on from there.
             shutil.rmtree(target, ignore_errors=True)
         _extend(log, target, spacing_bytes, spacing, taken, progress)
         if taken.rebuilt:

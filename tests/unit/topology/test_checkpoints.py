@@ -152,6 +152,26 @@ def _known_at_without(books: Books, sequence: int) -> list:
         return view.positions_documents(lots=True, matched=True)
 
 
+def test_a_first_run_that_is_ended_is_gone_on_with(books: Books):
+    class Ended(Exception):
+        pass
+
+    seen: list[int] = []
+
+    def end_after_half(records: int) -> None:
+        seen.append(records)
+        if len(seen) == 20:
+            raise Ended
+
+    with pytest.raises(Ended):
+        take_checkpoints(books.log, 500, 1_000, GIBIBYTE, end_after_half)
+    assert _offsets(books) == []
+    expected = _known_at(books, 60)
+    again = take_checkpoints(books.log, 500, 1_000, GIBIBYTE)
+    assert again.rebuilt == "none yet" and 0 < again.taken < again.kept
+    assert all(_offsets(books)) and _known_at(books, 60) == expected
+
+
 def test_verify_holds_them_against_the_tables(books: Books):
     def checks() -> dict[str, list[str]]:
         return {check.name: check.findings for check in verify(books.log)}
