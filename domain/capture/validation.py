@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -45,15 +46,12 @@ REGIMES: Mapping[Regime, RegimeRules] = {
 its book and, as counterparty, the book on the other side."""
 
 
-def _identifier(name: str) -> Callable[[Any], Fault | None]:
-    def check(fill: Any) -> Fault | None:
-        text = getattr(fill, name)
-        if text is None:
-            return None
-        expected = identifier_fault(text)
-        return None if expected is None else Fault(f"{name} is not valid", name, expected, _shown(text))
-
-    return check
+def _identifier(name: str, fill: Any) -> Fault | None:
+    text = getattr(fill, name)
+    if text is None:
+        return None
+    expected = identifier_fault(text)
+    return None if expected is None else Fault(f"{name} is not valid", name, expected, _shown(text))
 
 
 def _shown(text: str) -> str:
@@ -71,15 +69,14 @@ def _texts(fill: Any) -> Fault | None:
     return None
 
 
-def _number(name: str) -> Callable[[Any], Fault | None]:
-    def check(fill: Any) -> Fault | None:
-        number = getattr(fill, name)
-        if number is None:
-            return None
-        expected = number_fault(number)
-        return None if expected is None else Fault(f"{name} is not valid", name, expected, str(number)[:80])
-
-    return check
+def _number(name: str, fill: Any) -> Fault | None:
+    number = getattr(fill, name)
+    if number is None:
+        return None
+    expected = number_fault(number)
+    return (
+        None if expected is None else Fault(f"{name} is not valid", name, expected, str(number)[:_FOUND_MAX])
+    )
 
 
 def _quantity(fill: Any) -> Fault | None:
@@ -110,7 +107,9 @@ def _sequence(fill: Any) -> Fault | None:
     if -_SEQUENCE_MAX <= fill.source_sequence < _SEQUENCE_MAX:
         return None
     expected = "a whole number of 64 bits"
-    return Fault("source_sequence is not valid", "source_sequence", expected, str(fill.source_sequence)[:80])
+    return Fault(
+        "source_sequence is not valid", "source_sequence", expected, str(fill.source_sequence)[:_FOUND_MAX]
+    )
 
 
 def _settlement_date(fill: Any) -> Fault | None:
@@ -160,7 +159,7 @@ def _fees(fill: Any) -> Fault | None:
             return Fault("a fee is not valid", "fees", expected, "more")
         fault = number_fault(fee.amount)
         if fault is not None:
-            return Fault("a fee is not valid", "fees", fault, str(fee.amount)[:80])
+            return Fault("a fee is not valid", "fees", fault, str(fee.amount)[:_FOUND_MAX])
     return None
 
 
@@ -181,15 +180,15 @@ TEXTS = (
 _texts_of = attrgetter(*TEXTS)
 
 CHECKS: tuple[Callable[[Any], Fault | None], ...] = (
-    _identifier("trade_id"),
-    _identifier("instrument"),
-    _identifier("book"),
-    _identifier("original_trade_id"),
+    partial(_identifier, "trade_id"),
+    partial(_identifier, "instrument"),
+    partial(_identifier, "book"),
+    partial(_identifier, "original_trade_id"),
     _texts,
-    _number("quantity"),
-    _number("price"),
-    _number("multiplier"),
-    _number("accrued_interest"),
+    partial(_number, "quantity"),
+    partial(_number, "price"),
+    partial(_number, "multiplier"),
+    partial(_number, "accrued_interest"),
     _fees,
     _quantity,
     _multiplier,

@@ -144,3 +144,50 @@ def test_a_book_defined_again_has_its_new_days():
 def test_a_sell_is_negative():
     assert book(booker(), fill("t1", -4)).quantity == Decimal(-4)
     assert book(booker(), fill("t1", 4)).quantity == Decimal(4)
+
+
+def test_a_booking_is_the_fill_as_it_is_booked():
+    event = fill("c1", 3, "50000", correlation_id="c")
+    booked = of_desk().book(event, "booking", "t1", 9)
+    assert (booked.event_id, booked.trade_id, booked.source_sequence) == ("booking", "t1", 9)
+    assert (booked.correlation_id, booked.causation_id, booked.schema_version) == ("c", event.event_id, 1)
+    assert (booked.book, booked.instrument, booked.quantity, booked.price) == ("B1", "X", 3, 50_000)
+    assert book(booker(), event).entity == ""
+
+
+def of_desk() -> Booker:
+    return booker(PERPETUAL, DESK)
+
+
+def test_an_instrument_is_found_by_any_of_its_names_and_routes_by_its_class():
+    of = booker(
+        Instrument(event_id="i", instrument="APPLE", instrument_class="share", identifiers={"ric": "AAPL.O"}),
+        RoutingRule(event_id="r", rule="r", book="SHARES", instrument_class="share"),
+    )
+    booked = book(of, fill(book=None, instrument="AAPL.O", instrument_scheme="ric"))
+    assert (booked.instrument, booked.book) == ("APPLE", "SHARES")
+
+
+def test_an_instrument_that_says_no_currency_takes_none_of_the_fill():
+    of = booker(Instrument(event_id="i", instrument="X"))
+    assert book(of, fill(currency="USD")).settlement_currency == ""
+    assert isinstance(book(of, fill(multiplier=Decimal(2))), Fault)
+
+
+def test_days_and_settlement_follow_the_calendar_of_the_book():
+    friday_night = fill(executed_at=parse_time("2026-01-09T23:00:00Z"), price="50000")
+    booked = book(of_desk(), friday_night)
+    assert (booked.business_date, booked.settlement_date) == ("2026-01-12", "2026-01-14")
+    friday = fill(executed_at=parse_time("2026-01-09T12:00:00Z"), price="50000")
+    every_day = booker(PERPETUAL, Book(event_id="b", book="B1"))
+    assert book(every_day, friday).settlement_date == "2026-01-11"
+    # A book that is not defined settles on weekdays.
+    assert book(booker(PERPETUAL), friday).settlement_date == "2026-01-13"
+
+
+def test_the_days_of_a_book_are_kept():
+    of = of_desk()
+    book(of, fill(price="50000"))
+    days = dict(of._days)
+    book(of, fill("t2", price="50000"))
+    assert list(days) == ["B1"] and of._days["B1"] is days["B1"]

@@ -78,3 +78,35 @@ def test_time_zones():
 )
 def test_settlement_dates(day: str, days: int, calendar: str, settles: str):
     assert settlement_date(day, days, calendar) == settles
+
+
+def test_a_day_is_kept_and_left_at_its_very_ends():
+    days = BusinessDays("UTC", "22:30")
+    end = parse_time("2026-01-05T22:30:00Z")
+    for instant, day in (
+        (end - 1, "2026-01-05"),
+        (end, "2026-01-06"),
+        (end - 1, "2026-01-05"),
+        (end - 24 * 3600 * 10**9, "2026-01-05"),
+        (end - 24 * 3600 * 10**9 - 1, "2026-01-04"),
+    ):
+        assert days.of(instant) == day
+
+
+def test_a_book_that_says_nothing_has_days_of_utc():
+    assert BusinessDays().of(0) == "1970-01-01"
+    assert BusinessDays().of(-1) == "1969-12-31"
+    assert BusinessDays().of(24 * 3600 * 10**9) == "1970-01-02"
+
+
+def test_a_day_of_a_zone_far_from_ours():
+    # In Auckland it is tomorrow already, in Honolulu still yesterday.
+    noon = parse_time("2026-06-15T12:00:00Z")
+    assert BusinessDays("Pacific/Auckland").of(noon) == "2026-06-16"
+    assert BusinessDays("Pacific/Honolulu").of(noon - 3 * 3600 * 10**9) == "2026-06-14"
+
+
+def test_business_days_skip_whole_weekends_on_the_way():
+    assert settlement_date("2026-01-09", 1, "weekdays") == "2026-01-12"
+    assert settlement_date("2026-01-09", 6, "weekdays") == "2026-01-19"
+    assert settlement_date("2026-01-11", 0, "weekdays") == "2026-01-12"

@@ -135,3 +135,40 @@ def test_the_same_content(fields: dict, exact):
 )
 def test_other_content(fields: dict, exact):
     assert content_digest(changed(**fields)) != content_digest(changed())
+
+
+@pytest.mark.parametrize(
+    ("event", "digest"),
+    [
+        (fill("t1"), "af8f0f65b58032183b4b32bc5b727653"),
+        (
+            fill(
+                "a1",
+                action=Action.AMEND,
+                original_trade_id="t1",
+                fees=(Fee(amount=Decimal("1.5"), kind="tax", currency="EUR"), Fee(amount=Decimal(2))),
+                multiplier=Decimal(10),
+                inverse=True,
+                currency="USD",
+                accrued_interest=Decimal("0.5"),
+                settlement_date="2026-01-07",
+                venue="V",
+                account="A",
+                strategy="S",
+                counterparty="C",
+            ),
+            "69644a5772717cb02931e58fe0fcf826",
+        ),
+        (fill("t1", book=None, inverse=False), "a16f10f0b91a746c5ec79cee9a5cf160"),
+    ],
+)
+def test_the_digest_of_known_content_never_changes(event, digest: str):
+    """It is stored with every id: another digest would make duplicates of old fills other content."""
+    assert content_digest(event).hex() == digest
+
+
+def test_only_a_cancel_ends_a_trade():
+    booked, cancelled = TradeRecord(State.BOOKED, b""), TradeRecord(State.CANCELLED, b"")
+    for event in (AMEND, CANCEL):
+        assert decide(event, b"new", None, booked) is Verdict.CORRECT
+        assert decide(event, b"new", None, cancelled) is Verdict.CANCELLED_ALREADY

@@ -1,12 +1,16 @@
 """What rows mean together: ids, corrections, terms, several positions; and every fault at once."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from domain.lots.calculate import LotsFaults, LotsOptions, calculate
+from domain.lots.position import Terms
 from schemas.numbers import exact_arithmetic
+from schemas.units import Action, FeePolicy, LotMethod
 from tests.lots_support import document, fills, run_lots
+from tests.support import Fee, fill
 
 
 def _faults(lines: list[str], **options: Any) -> list[tuple[int, str, str]]:
@@ -170,3 +174,57 @@ def test_the_multiplier_option_is_for_rows_without_one():
     lines = ["t1 +1 @ 10", "t2 -1 @ 11", "t3 +1 @ 10 multiplier 3 book B2", "t4 -1 @ 11 multiplier 3 book B2"]
     realised = [position["realised_pnl"] for position in document(lines, multiplier="7")["positions"]]
     assert realised == ["7", "3"]
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_lot_as_it_is_printed():
+    [position] = document(["t1 +2 @ 100 fee 0.5", "t2 -1 @ 110"], fee_policy="capitalised")["positions"]
+    assert position["lots"] == [
+        {
+            "trade_id": "t1",
+            "quantity": "1",
+            "price": "100",
+            "opened_at": position["lots"][0]["opened_at"],
+            "held_fee": "0.25",
+        }
+    ]
+
+
+@pytest.mark.usefixtures("exact")
+def test_all_fees_of_a_row_count():
+    event = fill(
+        "t1", fees=(Fee(amount=Decimal(1)), Fee(amount=Decimal(2)), Fee(amount=Decimal(4), currency="GBP"))
+    )
+    [result] = calculate([event], [1], LotsOptions()).positions
+    assert result.position.fees == 3
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_position_whose_trades_were_all_cancelled_has_the_terms_that_were_asked_for():
+    options = LotsOptions(LotMethod.LIFO, FeePolicy.EXPENSED, Decimal(5), True)
+    trades = [fill("t1"), fill("c1", action=Action.CANCEL, original_trade_id="t1")]
+    [result] = calculate(trades, [1, 2], options).positions
+    assert result.position.terms == Terms(LotMethod.LIFO, FeePolicy.EXPENSED, Decimal(5), True)
+
+
+@pytest.mark.usefixtures("exact")
+def test_each_row_has_a_number():
+    with pytest.raises(ValueError, match="argument 2"):
+        calculate([fill("t1"), fill("t2")], [1], LotsOptions())
+
+
+@pytest.mark.usefixtures("exact")
+def test_rows_of_equal_times_are_matched_in_the_order_of_the_file():
+    rows = [fill("z", 1, 100), fill("a", 1, 200), fill("m", -1, 300)]
+    [result] = calculate(rows, [1, 2, 3], LotsOptions()).positions
+    assert [match.opening_trade_id for match in result.matches] == ["z"]
+    # Over positions as well: the steps of two instruments at one time come as they stand in the file.
+    rows = [fill("b", instrument="Y"), fill("a", instrument="X")]
+    assert [step["trade_id"] for step in calculate(rows, [1, 2], LotsOptions(steps=True)).steps] == ["b", "a"]
+
+
+@pytest.mark.usefixtures("exact")
+def test_the_same_id_with_other_terms_is_other_content():
+    for fields in ({"multiplier": Decimal(2)}, {"inverse": True}, {"currency": "USD"}):
+        with pytest.raises(LotsFaults):
+            calculate([fill("t1"), fill("t1", **fields)], [1, 2], LotsOptions())

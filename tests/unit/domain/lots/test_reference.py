@@ -80,3 +80,41 @@ def test_it_agrees_with_the_command_on_matches():
     assert [tuple(getattr(match, name) for name in match.__struct_fields__) for match in result.matches] == [
         tuple(getattr(match, name) for name in match.__slots__) for match in figures.matches
     ]
+
+
+def test_in_order_it_is_the_same_without_matches(exact: None):
+    trades = [
+        trade("t1", 3, 7),
+        trade("t2", 4, 9),
+        trade("t3", -7, 11),
+        trade("t4", 3, 7),
+        trade("t5", -1, 9),
+    ]
+    first, then = Terms(lot_method=LotMethod.AVERAGE, inverse=True), Terms(multiplier=10)
+    changes = {"t4": then}
+    whole = reference.position(trades, first, changes)
+    found = reference.position_in_order([(one, changes.get(one.trade_id)) for one in trades], first)
+    assert found.matches == [] and len(whole.matches) == 2
+    for name in (
+        "quantity",
+        "average_price",
+        "cost_basis",
+        "realised_pnl",
+        "net_realised_pnl",
+        "fees",
+        "lots",
+    ):
+        assert getattr(found, name) == getattr(whole, name), name
+
+
+def test_residuals_of_an_average_price(exact: None):
+    kept = Position(Terms())
+    figures = reference.position([], Terms())
+    assert reference.residuals(kept, figures)["average_price"] == 0
+    apply(kept, trade("t1", 2, 100))
+    assert reference.residuals(kept, figures)["average_price"] == 1
+    figures = reference.position([trade("t1", 2, 99)], Terms())
+    assert reference.residuals(kept, figures)["average_price"] == 1
+    figures = reference.position([trade("t1", 2, "100.5")], Terms())
+    assert reference.residuals(kept, figures)["average_price"] == Fraction(-1, 2)
+    assert reference.residuals(Position(Terms()), figures)["average_price"] == 1
