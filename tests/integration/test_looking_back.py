@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents.open_position import SUMMARY
 from tests.support import Books, eventually, fill
 from topology.checkpoints import FOLDER
 from topology.cli.application import run
@@ -98,6 +99,20 @@ def test_damaged_checkpoints_are_said_and_left_out(
     assert json.loads(out) == expected
     assert "checkpoints left out" in err and "pks checkpoint" in err
     assert pks("checkpoint")["taken"] > 10
+
+
+def test_tables_that_cannot_be_read_are_a_fault_of_the_state(pks: Pks, held: list[int], tmp_path: Path):
+    with Books(tmp_path / "data", partitions=4) as books:
+        transaction = books.log.transaction()
+        for (partition, key), _ in books.table("positions").items():
+            if key[:1] == SUMMARY:
+                transaction.put("positions", partition, key, b"\x91\x01")
+        transaction.commit()
+    for command in ("positions", "book-hash"):
+        [line] = pks(command, code=3)
+        assert "expected tables that this version can read, found" in line and "`pks rebuild`" in line
+    pks("rebuild")
+    assert len(pks("positions")["positions"]) == 6
 
 
 # -- certificates -------------------------------------------------------------------------------------------------

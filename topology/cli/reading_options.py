@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from topology.cli.options import load_settings
-from topology.cli.output import EXIT_FAILURE, CommandError, bad_input, messages, progress
+from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_input, messages, progress
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
@@ -63,6 +63,9 @@ def opened_view(
     past: bool = False,
 ) -> Iterator["View"]:
     """The state that the options name; `past` where something of the log is looked for, too."""
+    from msgspec import MsgspecError
+
+    from agents.stage import InvariantBroken
     from topology.checkpoints import opened_checkpoints
     from topology.points import PointFault
     from topology.runtime import PartitionStopped
@@ -93,7 +96,14 @@ def opened_view(
             bad_input([f"--known-at: {fault}"])
         except PartitionStopped as stopped:
             stopped_replay(stopped)
-        yield view
+        try:
+            yield view
+        except (MsgspecError, InvariantBroken) as error:
+            raise CommandError(
+                f"{log.folder}: expected tables that this version can read, found: {error}; `pks verify` says more, "
+                "and `pks rebuild` makes them anew from the log (docs/operating/rebuild.md)",
+                exit_code=EXIT_STATE,
+            ) from error
 
 
 def left_out(reason: str) -> None:
