@@ -27,6 +27,11 @@ _SHORT = (
         "allow this process more of them: ulimit -n, LimitNOFILE (docs/operating/memory-and-files.md)",
     ),
     ("No space left on device", "make room on the disk (docs/operating/disk-full.md)"),
+    (
+        "No usable temporary directory",
+        "make room in the temporary folder (TMPDIR), or allow this process more open files: ulimit -n "
+        "(docs/operating/memory-and-files.md)",
+    ),
     ("Disk quota exceeded", "make room in the quota (docs/operating/disk-full.md)"),
 )
 
