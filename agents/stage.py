@@ -45,27 +45,43 @@ class Refusal:
     kind: str = "rejected"
 
 
+# Functions over the lists, not methods: an output that held its own method would be garbage that only the collector
+# finds, and every event of a step would wait for it there.
+
+
+def _as_it_comes(add: Callable[[bytes], None]) -> Callable[[Any], None]:
+    def append(event: Any) -> None:
+        add(encode_event(event))
+
+    return append
+
+
+def _in_order(
+    add: Callable[[bytes], None], place: Callable[[tuple[int, int]], None]
+) -> Callable[[Any], None]:
+    def append(event: Any) -> None:
+        add(encode_event(event))
+        place((event.executed_at, getattr(event, "source_sequence", 0)))
+
+    return append
+
+
 class Output:
     """What a step has for one topic and partition: its events, encoded at once, while they are at hand.
 
     Of a topic whose events are merged in the order of matching, `orders` holds the place of each.
     """
 
-    __slots__ = ("_add", "_place", "append", "encoded", "orders")
+    __slots__ = ("append", "encoded", "orders")
 
     def __init__(self, topic: Topic) -> None:
         self.encoded: list[bytes] = []
         self.orders: list[tuple[int, int]] = []
-        self.append: Callable[[Any], None] = self._append_in_order if topic.merged else self._append
-        self._add = self.encoded.append
-        self._place = self.orders.append
-
-    def _append(self, event: Any) -> None:
-        self._add(encode_event(event))
-
-    def _append_in_order(self, event: Any) -> None:
-        self._add(encode_event(event))
-        self._place((event.executed_at, getattr(event, "source_sequence", 0)))
+        self.append: Callable[[Any], None] = (
+            _in_order(self.encoded.append, self.orders.append)
+            if topic.merged
+            else _as_it_comes(self.encoded.append)
+        )
 
     def extend(self, other: "Output") -> None:
         """Take in the events of another step."""
