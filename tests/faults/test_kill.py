@@ -125,8 +125,8 @@ class Kills:
 
 
 def kill_points(choose: random.Random, appends: int, kills: int) -> list[int]:
-    """After how many appends of the feed each kill comes."""
-    return sorted(choose.randrange(appends - 2 * AHEAD) for _ in range(kills))
+    """After how many appends of the feed each kill comes; what is left is enough to be killed in."""
+    return sorted(choose.randrange(appends * 17 // 20) for _ in range(kills))
 
 
 def kill_stages(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
@@ -173,10 +173,9 @@ class Sender:
                 client.receive()
                 self.acknowledged += 1
 
-    def send_ahead(self, client: ControlClient) -> None:
-        """Send more, and wait for no answer: no more than a socket takes of which nobody reads."""
-        for request in self._requests[self.acknowledged : self.acknowledged + 2]:
-            client.send(request)
+    def send_one_ahead(self, client: ControlClient) -> None:
+        """Send one more, and wait for no answer; a socket takes so much even where nobody reads any more."""
+        client.send(self._requests[self.acknowledged])
 
 
 def kill_up(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
@@ -189,7 +188,7 @@ def kill_up(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
         with Worker(*arguments, environment=settings) as worker, closing(sender.connect()) as client:
             sender.send(client, point)
             told.aim(worker, choose)
-            sender.send_ahead(client)
+            sender.send_one_ahead(client)
             told.kill(worker, choose)
     with Worker(*arguments, environment=settings) as worker:
         with closing(sender.connect()) as client:
