@@ -18,7 +18,8 @@ def bench(
     ] = None,
     fills: Annotated[int | None, typer.Option(min=1_000, max=10_000_000, help="Fills a figure.")] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Compare with the last release; exit 1 where a ratio is 15 % worse.")
+        bool,
+        typer.Option("--compare", help="Compare with the last release; exit 1 where a ratio is 15 % worse."),
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
