@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.bookings import apply, one_each
 from bench.row import Row
 from bench.workload import log_in
+from connectors.shm.writer import remove
 from topology.demo.stack import Stack
 
 _IMPORTS = "import topology.cli, topology.up"
@@ -46,6 +47,7 @@ def _start(data: Path, runs: int) -> tuple[float, float]:
             best = min(best, (wall, _processor_seconds(stack.addresses["process"])))
     finally:
         stack.stop()
+        remove(stack.shared_memory)
     return best
 
 
