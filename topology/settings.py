@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         description="most bytes of input of one step where more waits than a step takes: half of it is taken then",
     )
     queue_records_max: int = Field(
-        10_000, ge=10, description="most records by which a stage may be behind in a partition before senders wait"
+        10_000,
+        ge=10,
+        description="most records by which a stage may be behind in a partition before senders wait",
     )
     waiting_corrections_max: int = Field(
         100_000, ge=1, description="most amends and cancels that wait for their trade, each partition"
