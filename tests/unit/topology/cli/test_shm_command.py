@@ -32,7 +32,7 @@ def writer(shared_memory_name, monkeypatch):
     opened.close(keep=False)
 
 
-def put(writer, book, instrument, number):
+def put(writer, book, instrument, number, revision=7):
     figures = (
         Decimal(number),
         None,
@@ -42,7 +42,7 @@ def put(writer, book, instrument, number):
         Decimal("-1.50"),
     )
     partition = partition_of_key(book.encode(), 4)
-    writer.write((book, instrument), partition, "USD", figures, (number, 7), (0, 1_500_000_000))
+    writer.write((book, instrument), partition, "USD", figures, (number, revision), (0, 1_500_000_000))
 
 
 def document(capsys, *arguments):
@@ -112,7 +112,7 @@ def test_watch_shows_every_position_once_and_then_changes(writer, shared_memory_
         )
     try:
         eventually(lambda: len(output.read_text().splitlines()) >= 2, 30)
-        put(writer, "B1", "X", 5)
+        put(writer, "B1", "X", 5, revision=8)
         put(writer, "B3", "Z", 6)
         eventually(lambda: "B3 Z" in output.read_text() and "B1 X  5" in output.read_text(), 30)
         watching.send_signal(signal.SIGINT)
