@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from connectors.shm.writer import remove
 from schemas.numbers import exact_arithmetic
@@ -23,6 +23,14 @@ settings.register_profile(
 )
 settings.register_profile(
     "explore", settings.get_profile("repeatable"), derandomize=False, max_examples=2_000
+)
+# Enough examples to see a mutant: thousands are run, each against the tests that meet it.
+# Which example fails, and whether a smaller one would, does not matter.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("repeatable"),
+    max_examples=100,
+    phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(os.environ.get("PKS_HYPOTHESIS", "repeatable"))
 

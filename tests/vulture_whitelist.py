@@ -75,3 +75,6 @@ _.resume_writing
 
 # What RocksDB reads of its options.
 _.disable_wal
+
+# What mutmut reads of a test.
+_._nodeid

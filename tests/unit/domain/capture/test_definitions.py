@@ -6,6 +6,7 @@ import pytest
 
 from domain.capture.definitions import definition_fault
 from domain.capture.faults import Fault
+from domain.capture.reference import ReferenceData
 from tests.support import Book, Instrument, RoutingRule
 
 
@@ -63,3 +64,20 @@ def test_what_is_wrong_with_a_definition(bad, fault: Fault):
 def test_numbers_of_a_definition():
     fault = definition_fault(Instrument(event_id="i", instrument="X", multiplier=Decimal(0)))
     assert fault is not None and fault.field == "multiplier" and "0" in fault.found
+
+
+def test_what_is_not_there_may_become_inactive():
+    reference = ReferenceData()
+    reference.define(
+        [
+            Book(event_id="b", book="B1", active=False),
+            Instrument(event_id="i", instrument="X", identifiers={"ric": "AAPL.O"}, active=False),
+            RoutingRule(event_id="r", rule="r", book="B1", active=False),
+        ]
+    )
+    assert (reference.books, reference.instruments, reference.by_identifier, reference.rules) == (
+        {},
+        {},
+        {},
+        [],
+    )

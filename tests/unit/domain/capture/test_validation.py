@@ -117,3 +117,28 @@ def test_each_regime_has_its_rules():
 def test_what_a_regime_requires(regime: Regime, fields: dict, missing: str | None):
     fault = validate(fill(**{**fields, "regime": regime}))
     assert (None if fault is None else fault.field) == missing
+
+
+LONGEST = "x" * TEXT_CHARACTERS_MAX
+CANCEL = {"action": Action.CANCEL, "original_trade_id": "t0"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quantity": "0.5", "multiplier": Decimal("0.5")},
+        {"executed_at": EXECUTED_AT_MIN},
+        {"executed_at": EXECUTED_AT_MAX - 1},
+        {"recorded_at": 0},
+        {"recorded_at": EXECUTED_AT_MAX - 1},
+        {"source_sequence": 2**63 - 1},
+        {"source_sequence": -(2**63)},
+        {"fees": (Fee(amount=Decimal(1), kind=LONGEST, currency=LONGEST),) * ACCEPTED_FEES_MAX},
+        {"trader": LONGEST},
+        {"trader": LONGEST, "account": LONGEST},
+    ],
+)
+def test_the_very_bounds_are_good_whatever_the_fill_does(fields: dict):
+    """Of a new fill, which the short way may pass, and of a cancel, which goes through every check."""
+    assert validate(fill(**fields)) is None
+    assert validate(fill(**fields, **CANCEL)) is None
