@@ -86,27 +86,11 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
 
 
 def _print_tables(result: "LotsResult") -> None:
+    """From the details to the sum, so that the positions stand last, where a terminal shows them."""
     names = ("quantity", "average_price", "cost_basis", "realised_pnl", "fees", "net_realised_pnl")
     options = result.options
     document = result.document()
     positions = document["positions"]
-    print_table(
-        f"Positions ({options.method}, fees {options.fee_policy})",
-        ("book", "instrument", *names),
-        ([row["book"], row["instrument"], *_shown(row, names)] for row in positions),
-    )
-    lot_names = ("quantity", "price", "opened_at")
-    print_table(
-        "Open lots",
-        ("book", "instrument", "trade", *lot_names),
-        _parts(positions, "lots", ("trade_id",), lot_names),
-    )
-    match_names = ("quantity", "open_price", "close_price", "realised_pnl")
-    print_table(
-        "Matches",
-        ("book", "instrument", "opened by", "closed by", *match_names),
-        _parts(positions, "matches", ("opening_trade_id", "closing_trade_id"), match_names),
-    )
     if options.steps:
         print_table(
             "Steps",
@@ -116,6 +100,23 @@ def _print_tables(result: "LotsResult") -> None:
                 for row in document["steps"]
             ),
         )
+    match_names = ("quantity", "open_price", "close_price", "realised_pnl")
+    print_table(
+        "Matches",
+        ("book", "instrument", "opened by", "closed by", *match_names),
+        _parts(positions, "matches", ("opening_trade_id", "closing_trade_id"), match_names),
+    )
+    lot_names = ("quantity", "price", "opened_at")
+    print_table(
+        "Open lots",
+        ("book", "instrument", "trade", *lot_names),
+        _parts(positions, "lots", ("trade_id",), lot_names),
+    )
+    print_table(
+        f"Positions ({options.method}, fees {options.fee_policy})",
+        ("book", "instrument", *names),
+        ([row["book"], row["instrument"], *_shown(row, names)] for row in positions),
+    )
 
 
 def _shown(row: dict[str, Any], names: tuple[str, ...]) -> list[str]:

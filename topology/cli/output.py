@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -19,6 +20,9 @@ from rich.text import Text
 
 _FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
+
+ROWS_SHOWN_MAX = 200
+"""Most rows of a table for people, which is slow to lay out and too long to read beyond; `--json` has all."""
 
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
@@ -57,9 +61,13 @@ def messages() -> Console:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table for people; figures to the right."""
+    """A table for people: its first `ROWS_SHOWN_MAX` rows, and on stderr how many more there are."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    filled = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+    remaining = iter(rows)
+    first = islice(remaining, ROWS_SHOWN_MAX)
+    filled = [[("" if cell is None else str(cell)) for cell in row] for row in first]
+    more = sum(1 for _ in remaining)
+    # Figures to the right.
     for index, column in enumerate(columns):
         cells = [row[index] for row in filled]
         figures = bool(cells) and all(map(_is_figure, cells))
@@ -68,6 +76,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         # As text: an identifier may look like markup.
         table.add_row(*map(Text, row))
     console().print(table)
+    if more:
+        messages().print(f"{title}: {more:,} more: --json shows all", markup=False, soft_wrap=True)
 
 
 def _is_figure(cell: str) -> bool:

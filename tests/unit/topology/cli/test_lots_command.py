@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from topology.cli.application import run
+from topology.cli.output import ROWS_SHOWN_MAX
 
 HEADER = "trade_id,book,instrument,side,quantity,price,fee,executed_at"
 ROWS = """t1,B1,X,BUY,100,10,1,2026-01-05T09:00:00Z
@@ -118,6 +119,18 @@ def test_tables_show_identifiers_as_they_are(capsys: pytest.CaptureFixture[str],
     assert run(["lots", str(path), "--steps"]) == 0
     out, _ = capsys.readouterr()
     assert "[red]t3[/x]" in out and "10.25" in out
+
+
+def test_tables_stop_and_positions_stand_last(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "trades.csv"
+    rows = [f"t{n:04},B1,X,BUY,1,10,1,2026-01-05T09:00:00Z" for n in range(ROWS_SHOWN_MAX + 1_042)]
+    path.write_text("\n".join([HEADER, *rows, "s,B1,X,SELL,1,10,1,2026-01-05T09:00:01Z"]))
+    assert run(["lots", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == "Open lots: 1,041 more: --json shows all\n"
+    assert out.index("t0000") < out.index("Open lots") < out.index("t0200") < out.index("Positions (fifo")
+    assert "t0201" not in out and "1241" in out
+    assert len(_document(capsys, str(path))["positions"][0]["lots"]) == ROWS_SHOWN_MAX + 1_041
 
 
 def test_nothing_to_match(capsys: pytest.CaptureFixture[str], tmp_path: Path):
