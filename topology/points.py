@@ -1,11 +1,11 @@
 """Points of the log: how a command names a moment of knowledge, and which offsets that is.
 
 A point is a time (what was in the log by then), a sequence number of the log (everything up to and with it), or
-a vector `topic:partition=offset,...` of next offsets (everything before them, as `pks book-hash` prints them;
-partitions that it does not name are taken whole).
+a vector `topic:partition=offset,...` of next offsets (everything before them, as `pks book-hash` prints them). It
+names a partition of the topic that is read, or it would say nothing; those of it that it leaves out are taken whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from connectors.embedded.log import EmbeddedLog
@@ -72,8 +72,8 @@ def offsets_at(
     """For each partition of a topic the next offset at a point: the records before it were known.
 
     `named` are the other topics that a vector may name; a partition that it does not name stands at `missing`
-    (None: its end). Raises PointFault for a point past the end of the log,
-    and for a topic or partition that is not there.
+    (None: its end). Raises PointFault for a point past the end of the log, for a topic or partition that is not
+    there, and for a vector without any partition of `topic`. A time past the end is the end.
     """
     ends = [log.end_offset(topic.name, partition) for partition in range(partitions)]
     if point.time_ns is not None:
@@ -98,4 +98,24 @@ def offsets_at(
                     f"expected an offset of at most {ends[partition]} for {name}:{partition}, found {offset}"
                 )
             found[partition] = offset
+    if topic.name not in {name for name, _ in point.offsets}:
+        raise PointFault(
+            f"expected offsets of {topic.name}, as {topic.name}:0={ends[0]}, found none among {str(point)[:200]}"
+        )
     return found
+
+
+def is_after(point: Point | None, other: Point | None) -> bool:
+    """Whether a point is after another of its kind, where nothing needs to be read to know; vectors have no order."""
+    if point is None or other is None:
+        return False
+    if point.sequence is not None and other.sequence is not None:
+        return point.sequence > other.sequence
+    return point.time_ns is not None and other.time_ns is not None and point.time_ns > other.time_ns
+
+
+def unnamed_partitions(point: Point, topic: Topic, partitions: Iterable[int]) -> list[int]:
+    """Which partitions of a topic a vector leaves out; none, where the point is no vector."""
+    if not point.offsets:
+        return []
+    return [partition for partition in partitions if (topic.name, partition) not in point.offsets]

@@ -178,6 +178,50 @@ def test_bad_points(pks: Pks, held: list[int]):
         "--known-at: expected a partition of"
     )
     assert pks("trades", "--as-of", "2026-01-05", code=2)[0].startswith("--as-of: expected an ISO 8601 time")
+    for start, end in (("2", "1"), ("2020-01-01T00:00:01Z", "2020-01-01T00:00:00Z")):
+        # Both before the first booking: what they name is the same, but not what was meant.
+        [line] = pks("replay", "--from", start, "--to", end, code=2)
+        assert line == f"--from: expected a point not after --to, found {start!r} after {end!r}"
+    for option in ("--from", "--to"):
+        assert pks("replay", option, "pd.canonical:0=0", code=2)[0].startswith(
+            f"{option}: expected offsets of backoffice.booking.v1"
+        )
+        assert pks("replay", "--stage", "trade_capture", option, "backoffice.booking.v1:0=0", code=2)[
+            0
+        ].startswith(f"{option}: expected offsets of pd.canonical")
+    for command in ("positions", "trades", "book-hash"):
+        assert pks(command, "--known-at", "pd.canonical:0=0,pd.canonical:1=0", code=2)[0].startswith(
+            "--known-at: expected offsets of backoffice.booking.v1"
+        )
+
+
+def test_what_a_point_leaves_open_is_said(
+    pks: Pks, held: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    topic = "backoffice.booking.v1"
+    data = ("--data", str(tmp_path / "data"))
+
+    def said(*arguments: str) -> str:
+        assert run([*arguments, *data, "--json"]) == 0
+        return capsys.readouterr().err
+
+    assert said("positions", "--known-at", f"{topic}:0=0") == (
+        f"--known-at: not named, so taken whole: {topic}:1, {topic}:2, {topic}:3\n"
+    )
+    assert f"taken from its first record on: {topic}:1, {topic}:2" in said("replay", "--from", f"{topic}:0=0")
+    assert said("positions", "--known-at", "2999-01-01T00:00:00Z") == (
+        "--known-at: 2999-01-01T00:00:00Z has not come yet; what is in the log now is taken\n"
+    )
+    assert "has not come yet" in said("replay", "--to", "2999-01-01T00:00:00Z")
+    # What the command prints for people is what another command takes, and it leaves nothing open.
+    assert run(["book-hash", *data]) == 0
+    out, err = capsys.readouterr()
+    pasted = err.partition("applied ")[2].strip()
+    assert pasted.count("=") == 8
+    assert said("book-hash", "--known-at", pasted) == ""
+    assert pks("book-hash", "--known-at", pasted)["book_hash"] in out
+    for stage in ("positions", "trade_capture"):
+        assert said("replay", "--to", pasted, "--stage", stage) == ""
 
 
 # -- reading ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Options of the reading commands, and how they open what they read."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,6 +12,7 @@ from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_inpu
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
+    from schemas.topics import Topic
     from topology.points import Point
     from topology.views import View
 
@@ -66,7 +67,9 @@ def opened_view(
     from msgspec import MsgspecError
 
     from agents.stage import InvariantBroken
+    from schemas import topics
     from topology.checkpoints import opened_checkpoints
+    from topology.log_reading import partitions_to_read
     from topology.points import PointFault
     from topology.runtime import PartitionStopped
     from topology.views import view_of
@@ -92,6 +95,7 @@ def opened_view(
                             checkpoints=checkpoints,
                         )
                     )
+                say_point("--known-at", point, topics.BOOKINGS, partitions_to_read(view.partitions, book))
         except PointFault as fault:
             bad_input([f"--known-at: {fault}"])
         except PartitionStopped as stopped:
@@ -141,6 +145,30 @@ def parse_option_point(option: str, text: str | None) -> "Point | None":
         return parse_point(text)
     except PointFault as fault:
         bad_input([f"{option}: {fault}"])
+
+
+def say_point(
+    option: str, point: "Point", topic: "Topic", partitions: Iterable[int], *, start: bool = False
+) -> None:
+    """Say what a point leaves open: partitions that its vector does not name, or a time that has not come yet.
+
+    `start` where what is left out begins at its start, not at its end.
+    """
+    import time
+
+    from topology.points import unnamed_partitions
+
+    left = unnamed_partitions(point, topic, partitions)
+    if left:
+        taken = "taken from its first record on" if start else "taken whole"
+        names = ", ".join(f"{topic.name}:{partition}" for partition in left)
+        messages().print(f"{option}: not named, so {taken}: {names}", markup=False, soft_wrap=True)
+    if point.time_ns is not None and point.time_ns > time.time_ns():
+        messages().print(
+            f"{option}: {point} has not come yet; what is in the log now is taken",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def print_view(view: "View") -> None:

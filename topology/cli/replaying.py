@@ -8,7 +8,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import CommandError, bad_input, print_facts, print_json, progress
-from topology.cli.reading_options import left_out, opened_log, parse_option_point, stopped_replay
+from topology.cli.reading_options import left_out, opened_log, parse_option_point, say_point, stopped_replay
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
@@ -195,15 +195,17 @@ def _spans(
     log: "EmbeddedLog", topic: Any, partitions: int, start: str | None, end: str | None, empty: bool
 ) -> "list[Span]":
     from schemas import topics
-    from topology.points import PointFault, offsets_at
+    from topology.points import PointFault, is_after, offsets_at
     from topology.replay import Span
 
     bounds = {
         "--from": [0] * partitions,
         "--to": [log.end_offset(topic.name, partition) for partition in range(partitions)],
     }
-    for option, text in (("--from", start), ("--to", end)):
-        point = parse_option_point(option, text)
+    points = {"--from": parse_option_point("--from", start), "--to": parse_option_point("--to", end)}
+    if is_after(points["--from"], points["--to"]):
+        bad_input([f"--from: expected a point not after --to, found {start!r:.80} after {end!r:.80}"])
+    for option, point in points.items():
         if point is None:
             continue
         try:
@@ -217,6 +219,7 @@ def _spans(
             )
         except PointFault as fault:
             bad_input([f"{option}: {fault}"])
+        say_point(option, point, topic, range(partitions), start=option == "--from")
     found = [
         Span(partition, first, last, empty)
         for partition, (first, last) in enumerate(zip(bounds["--from"], bounds["--to"], strict=True))

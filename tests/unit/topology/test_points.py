@@ -6,7 +6,7 @@ import pytest
 
 from schemas.topics import BOOKINGS, FILLS
 from tests.support import MONDAY, SECOND, Books, booked
-from topology.points import Point, PointFault, offsets_at, parse_point
+from topology.points import Point, PointFault, is_after, offsets_at, parse_point, unnamed_partitions
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,36 @@ def test_sequence_and_time_are_inclusive(three: Books):
 def test_a_vector_is_of_next_offsets(three: Books):
     partition = 0 if three.log.end_offset(BOOKINGS.name, 0) else 1
     assert _offsets(three, Point(offsets={(BOOKINGS.name, partition): 2})) == [2, 0]
-    assert _offsets(three, Point(offsets={(FILLS.name, 0): 0}), named=(FILLS,)) == [3, 0]
-    assert _offsets(three, Point(offsets={(FILLS.name, 0): 0}), named=(FILLS,), missing=0) == [0, 0]
+    both = Point(offsets={(FILLS.name, 0): 0, (BOOKINGS.name, 1 - partition): 0})
+    assert _offsets(three, both, named=(FILLS,)) == [3, 0]
+    assert _offsets(three, both, named=(FILLS,), missing=0) == [0, 0]
+    assert unnamed_partitions(both, BOOKINGS, range(2)) == [partition]
+    assert unnamed_partitions(both, BOOKINGS, [1 - partition]) == []
+    assert unnamed_partitions(Point(sequence=1), BOOKINGS, range(2)) == []
+
+
+def test_a_vector_of_another_topic_alone_says_nothing_and_is_refused(three: Books):
+    expected = (
+        f"expected offsets of {BOOKINGS.name}, as {BOOKINGS.name}:0=.*, found none among {FILLS.name}:0=0"
+    )
+    with pytest.raises(PointFault, match=expected):
+        offsets_at(three.log, Point(offsets={(FILLS.name, 0): 0}), BOOKINGS, 2, named=(FILLS,))
+
+
+@pytest.mark.parametrize(
+    ("point", "other", "after"),
+    [
+        (Point(sequence=2), Point(sequence=1), True),
+        (Point(sequence=1), Point(sequence=1), False),
+        (Point(time_ns=2), Point(time_ns=1), True),
+        (Point(time_ns=1), Point(time_ns=2), False),
+        (Point(time_ns=2), Point(sequence=1), False),
+        (None, Point(sequence=1), False),
+        (Point(sequence=1), None, False),
+    ],
+)
+def test_what_is_after_what(point: Point | None, other: Point | None, after: bool):
+    assert is_after(point, other) is after
 
 
 @pytest.mark.parametrize(
