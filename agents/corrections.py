@@ -15,7 +15,7 @@ from agents.position_updates import Figures, emit_rematched
 from agents.rematching import rematch_position
 from agents.stage import Refusal, Step
 from agents.trade_index import TradeIndex
-from domain.lots.position import OrderKey, Terms, Trade
+from domain.lots.position import OrderKey, Terms, TermsFault, Trade
 from domain.lots.rematch import TermsConflict
 from schemas.identity import position_key
 
@@ -60,7 +60,7 @@ def correct(state: PositionsState, event: Any, step: Step) -> Refusal | None:
     except TermsConflict as conflict:
         for change in changes:
             state.reload(change.opened)
-        return terms_refusal(event.trade or event, str(conflict))
+        return terms_refusal(event.trade or event, conflict.fault)
     for number, change in enumerate(changes):
         _write(state, event, change, step, number)
     state.put_index(event.book, event.original_trade_id, _corrected_index(event, index))
@@ -140,12 +140,12 @@ def terms_of(booked: Any) -> Terms:
     )
 
 
-def terms_refusal(event: Any, reason: str) -> Refusal:
+def terms_refusal(event: Any, fault: TermsFault) -> Refusal:
     """Refuse a booking whose terms do not fit its position."""
     return Refusal(
         "the trade's terms do not fit the position's",
-        field="terms",
-        expected=reason,
-        found=str(getattr(event, "multiplier", "")),
+        field=fault.field,
+        expected=fault.expected,
+        found=fault.found,
         trade_id=event.trade_id,
     )

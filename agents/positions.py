@@ -17,7 +17,7 @@ from agents.rematching import rematch_position
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from agents.trade_index import FIRST, TradeIndex, index_key, pack_place
 from domain.lots.matching import apply
-from domain.lots.position import Terms, Trade
+from domain.lots.position import Terms, Trade, terms_difference
 from domain.lots.rematch import TermsConflict
 from schemas import events, topics
 from schemas.frames import wire
@@ -122,14 +122,17 @@ def _insert(
 ) -> Refusal | None:
     """A trade that is late, or that brings other terms."""
     late = trade.order < opened.last
-    if late and terms != opened.position.terms:
-        return terms_refusal(event, "a late trade of the terms that the position has now")
+    if late:
+        why = "as the position has it now (the trade is late)"
+        fault = terms_difference(opened.position.terms, terms, why)
+        if fault is not None:
+            return terms_refusal(event, fault)
     before = Figures(opened.position)
     try:
         realised_pnl = rematch_position(state, opened, None, trade, terms)
     except TermsConflict as conflict:
         state.reload(opened)
-        return terms_refusal(event, str(conflict))
+        return terms_refusal(event, conflict.fault)
     state.touch(opened)
     emit_rematched(opened, event, trade.trade_id, before, realised_pnl, step, 0)
     return None

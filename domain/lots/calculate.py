@@ -16,7 +16,7 @@ import msgspec
 
 from domain.lots.documents import Document, figures_document, lot_document, match_document, terms_document
 from domain.lots.matching import Match, matches
-from domain.lots.position import Position, Terms, Trade
+from domain.lots.position import Position, Terms, TermsFault, Trade
 from domain.lots.rematch import enter
 from schemas.events import FillEvent
 from schemas.numbers import ONE, ZERO, plain
@@ -256,7 +256,7 @@ def _match(
         trade = entry.trade
         terms, fault = _fitting(position, entry.terms)
         if fault is not None:
-            faults.append(_terms_fault(fault, entry.number))
+            faults.append(RowFault(entry.number, fault.field, fault.expected, fault.found))
             continue
         applied = enter(position, trade, terms).applied
         if applied.consumed:
@@ -267,7 +267,7 @@ def _match(
     return result
 
 
-def _fitting(position: Position, terms: Terms) -> tuple[Terms | None, str | None]:
+def _fitting(position: Position, terms: Terms) -> tuple[Terms | None, TermsFault | None]:
     """The terms that begin with a trade (None where those of the position go on), or why they do not fit.
 
     A row without a currency has that of its position.
@@ -283,10 +283,3 @@ def _fitting(position: Position, terms: Terms) -> tuple[Terms | None, str | None
     if terms == position.terms:
         return None, None
     return terms, position.terms_fault(terms)
-
-
-def _terms_fault(fault: str, number: int) -> RowFault:
-    """The fault of a row, from `expected multiplier 10, as the open position has it, found 5`."""
-    expected, _, found = fault.removeprefix("expected ").rpartition(", found ")
-    name, _, rest = expected.partition(" ")
-    return RowFault(number, name, rest, found)

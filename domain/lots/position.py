@@ -9,7 +9,7 @@ from decimal import Decimal, getcontext
 
 import msgspec
 
-from schemas.numbers import DIGITS_MAX, ONE, ZERO, divide_price
+from schemas.numbers import DIGITS_MAX, ONE, ZERO, divide_price, plain
 from schemas.units import FeePolicy, LotMethod
 
 OrderKey = tuple[int, int, str]
@@ -24,6 +24,32 @@ class Terms(msgspec.Struct, frozen=True, array_like=True, gc=False):
     multiplier: Decimal = ONE
     inverse: bool = False
     currency: str = ""
+
+
+class TermsFault(msgspec.Struct, frozen=True, gc=False):
+    """Which of a trade's terms does not fit its position."""
+
+    field: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"expected {self.field} {self.expected}, found {self.found}"
+
+
+def terms_difference(kept: Terms, terms: Terms, why: str) -> TermsFault | None:
+    """The first of `terms` that is not as it is `kept`, and why it should be; None where all are."""
+    for name in Terms.__struct_fields__:
+        expected, found = getattr(kept, name), getattr(terms, name)
+        if expected != found:
+            return TermsFault(name, f"{_in_words(expected)}, {why}", _in_words(found))
+    return None
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return plain(value) if isinstance(value, Decimal) else str(value) or "none"
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -108,19 +134,16 @@ class Position:
             value *= multiplier
         return value if self.held_fees is ZERO else value + self.held_fees
 
-    def terms_fault(self, terms: Terms) -> str | None:
+    def terms_fault(self, terms: Terms) -> TermsFault | None:
         """Why a trade of `terms` cannot be matched here.
 
         A position's terms are fixed while it is open, and its currency while it has P&L or fees in it.
         """
         if terms == self.terms:
             return None
-        for name in Terms.__struct_fields__:
-            kept, found = getattr(self.terms, name), getattr(terms, name)
-            if kept == found:
-                continue
-            if self.lots:
-                return f"expected {name} {kept}, as the open position has it, found {found}"
-            if name == "currency" and (self.realised_pnl or self.fees):
-                return f"expected currency {kept}, in which the position has its P&L, found {found}"
+        if self.lots:
+            return terms_difference(self.terms, terms, "as the open position has it")
+        if self.realised_pnl or self.fees:
+            kept = msgspec.structs.replace(terms, currency=self.terms.currency)
+            return terms_difference(kept, terms, "in which the position has its P&L")
         return None

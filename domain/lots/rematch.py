@@ -13,11 +13,15 @@ from decimal import Decimal
 import msgspec
 
 from domain.lots.matching import Applied, apply, lot_changes, undo
-from domain.lots.position import Lot, OrderKey, Position, Terms, Trade
+from domain.lots.position import Lot, OrderKey, Position, Terms, TermsFault, Trade
 
 
 class TermsConflict(ValueError):
-    """A change of terms would meet an open position."""
+    """A change of terms would meet an open position; `fault` says which."""
+
+    def __init__(self, fault: TermsFault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):

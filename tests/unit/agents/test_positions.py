@@ -161,19 +161,33 @@ def test_terms_are_fixed_while_the_position_is_open(books: Books):
     apply(books, booked("t5", 5, 100, at=5, fee_policy=FeePolicy.EXPENSED))
     apply(books, booked("t6", 5, 100, at=6, inverse=True))
     assert outcomes(books) == (6, 1, 0, 5)
-    assert {letter.field for letter in letters(books)} == {"terms"}
+    kept = "as the open position has it"
+    assert [(letter.field, letter.expected, letter.found) for letter in letters(books)] == [
+        ("multiplier", f"1, {kept}", "2"),
+        ("lot_method", f"fifo, {kept}", "lifo"),
+        ("currency", f"none, {kept}", "EUR"),
+        ("fee_policy", f"excluded, {kept}", "expensed"),
+        ("inverse", f"false, {kept}", "true"),
+    ]
     apply(books, booked("t7", 5, 100, at=7))
     assert books.position().quantity == 15
 
 
 def test_a_flat_position_takes_other_terms_but_keeps_its_currency_where_it_has_pnl(books: Books):
-    apply(books, booked("t1", 10, 100, at=1), booked("t2", -10, 110, at=2))
+    usd = {"settlement_currency": "USD"}
+    apply(books, booked("t1", 10, 100, at=1, **usd), booked("t2", -10, 110, at=2, **usd))
     apply(books, booked("t3", 5, 100, at=3, settlement_currency="EUR"))
     assert outcomes(books) == (3, 2, 0, 1)
+    [letter] = letters(books)
+    assert (letter.field, letter.expected, letter.found) == (
+        "currency",
+        "USD, in which the position has its P&L",
+        "EUR",
+    )
     apply(
         books,
-        booked("t4", 5, 100, at=4, multiplier=Decimal(3)),
-        booked("t5", -5, 101, at=5, multiplier=Decimal(3)),
+        booked("t4", 5, 100, at=4, multiplier=Decimal(3), **usd),
+        booked("t5", -5, 101, at=5, multiplier=Decimal(3), **usd),
     )
     assert books.position().realised_pnl == 100 + 15
 
@@ -219,6 +233,13 @@ def test_a_late_trade_into_the_time_of_other_terms_is_refused_and_changes_nothin
     apply(books, booked("t0", 5, 90, at=1.5, **THREE), booked("u0", 5, 90, at=1.5))
     assert outcomes(books) == (5, 3, 0, 2)
     assert books.hash() == before
+    conflict, late = letters(books)
+    assert (conflict.field, conflict.expected) == ("multiplier", "1, as the open position has it")
+    assert (late.field, late.expected, late.found) == (
+        "multiplier",
+        "3, as the position has it now (the trade is late)",
+        "1",
+    )
     apply(books, booked("t4", -5, 110, at=4, **THREE))
     assert books.position().realised_pnl == 100 + 5 * 10 * 3
 

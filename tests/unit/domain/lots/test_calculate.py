@@ -122,7 +122,7 @@ def test_terms_are_fixed_while_a_position_is_open():
         "t4 +1 @ 10 book B2",
         "t5 +1 @ 10 book B2 multiplier 2",
     ]
-    assert _faults(lines) == [(2, "multiplier", "5"), (3, "inverse", "True"), (5, "multiplier", "2")]
+    assert _faults(lines) == [(2, "multiplier", "5"), (3, "inverse", "true"), (5, "multiplier", "2")]
 
 
 def test_the_row_of_an_amend_is_at_fault_for_its_terms():
