@@ -29,7 +29,9 @@ def parse_time(text: str) -> Nanoseconds:
     """
     match = _ISO.fullmatch(text)
     if match is None:
-        raise ValueError("an ISO 8601 time with an offset and at most nine decimals")
+        raise ValueError(
+            "an ISO 8601 time with its time zone, as 2026-01-05T09:30:00Z (and at most nine decimals)"
+        )
     day, clock, fraction, offset = match.groups()
     if fraction is not None and clock.count(":") == 1:
         raise ValueError("an ISO 8601 time with seconds before the fraction")

@@ -19,12 +19,14 @@ from connectors.files.faults import FaultCollector
 from connectors.files.fields import positive
 from connectors.files.rows import JsonNumber, Row, describe, read_rows
 from connectors.files.source import Source
+from connectors.files.validation import expected_of
 from schemas import reference
 from schemas.frames import encode_event, to_wire
 from schemas.identity import content_id
 
 YAML_SUFFIXES = (".yaml", ".yml")
 YAML_BYTES_MAX = 64 * 1024**2
+_ANY_METHOD = f"lot_methods.{reference.ANY_CLASS}"
 _IDENTIFIERS = ("isin", "cusip", "figi", "ric")
 
 Check = Callable[[Any], tuple[str, str, str] | None]
@@ -160,7 +162,9 @@ def _definition(
         bare = to_wire(kind(event_id="", source=f"definition:{source_name(faults.file)}", **known))
     except (ValidationError, TypeError) as error:
         for field, expected, found in _validation_faults(error):
-            faults.add(row.place, field, expected, found)
+            # The column as the file has it.
+            in_file = "lot_method" if field == _ANY_METHOD and "lot_method" in row.values else field
+            faults.add(row.place, in_file, expected, found)
         return None
     content = encode_event(bare).decode()
     return to_wire(
@@ -184,4 +188,4 @@ def _validation_faults(error: ValidationError | TypeError) -> Iterator[tuple[str
     for fault in error.errors(include_url=False):
         field = ".".join(str(part) for part in fault["loc"])
         found = "nothing" if fault["type"] == "missing" else describe(fault["input"])
-        yield field, fault["msg"].removeprefix("Value error, expected "), found
+        yield field, expected_of(fault), found

@@ -74,7 +74,7 @@ def text(value: Any) -> str:
 def time(value: Any) -> int:
     """Nanoseconds of an ISO 8601 time with an offset."""
     if type(value) is not str:
-        raise ValueError("an ISO 8601 time with an offset, as text")
+        raise ValueError("an ISO 8601 time with its time zone, as text: 2026-01-05T09:30:00Z")
     return parse_time(value)
 
 

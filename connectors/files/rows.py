@@ -27,6 +27,7 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "json
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _ROW = "a row: an object of fields"
+_XML = "XML: use pks import FILE --format ibkr-flex --out - | pks lots -"
 
 
 class JsonNumber(str):
@@ -65,6 +66,26 @@ def detect_format(source: Source, start: bytes, input_format: str | None) -> str
     return {b"[": "json", b"{": "jsonl"}.get(head, "csv")
 
 
+def first_stray_line(start: bytes) -> tuple[int, str] | None:
+    """The number and text of the first line, where a file's start shows that it has not one JSON object a line.
+
+    That is where neither of its first two lines is an object by its looks (behind a local time, or not): a CSV, or JSON
+    over several lines. Each of its lines would be a fault.
+    """
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(start.removeprefix(_BOM).splitlines(), start=1)
+        if line.strip()
+    ]
+    first_two = [line.lstrip(b"0123456789 ") for _, line in lines[:2]]
+    if len(lines) < 2 or any(line[:1] == b"{" and line[-1:] == b"}" for line in first_two):
+        return None
+    if len(lines) == 2 and first_two[1][:1] == b"{":
+        # It may go on beyond what is seen here.
+        return None
+    return lines[0][0], lines[0][1].decode(errors="backslashreplace")
+
+
 def read_rows(
     source: Source,
     faults: FaultCollector,
@@ -82,7 +103,13 @@ def read_rows(
         if start[:2] in _UTF16:
             faults.add("", "", "UTF-8", "UTF-16; save the file as UTF-8")
             return
+        if start.removeprefix(_BOM).lstrip().startswith(b"<"):
+            faults.add("", "", "CSV, JSON or JSON Lines", _XML)
+            return
         kind = detect_format(source, start, input_format)
+        if kind == "jsonl" and (stray := first_stray_line(start)) is not None:
+            faults.add(f"line {stray[0]}", "", "one row a line: an object of fields", stray[1])
+            return
         if start.startswith(_BOM):
             stream.read(len(_BOM))
         if kind == "json":
@@ -197,14 +224,19 @@ def _header(
             if separator in header[0]:
                 faults.add(place, "", "columns separated by commas", header[0])
                 return None
+    missing = [name for name in required if name not in header]
+    if missing:
+        field = missing[0] if len(missing) == 1 else ""
+        columns = "a column of this name" if field else f"columns {', '.join(missing)}"
+        faults.add(place, field, f"{columns} (the first line must name the columns)", ", ".join(header))
+        if len(missing) == len(required):
+            # No header, or that of another file: nothing else in it can be held against a column.
+            return None
     seen: set[str] = set()
     for name in header:
         if name in seen:
             faults.add(place, name, "each column once", "the column twice")
         seen.add(name)
-    for name in required:
-        if name not in seen:
-            faults.add(place, name, "a column of this name", "columns " + ", ".join(header))
     return [(index, name) for index, name in enumerate(header) if not known or name in known]
 
 

@@ -20,6 +20,7 @@ from decimal import Decimal
 import msgspec
 
 from connectors.files.faults import FaultCollector
+from connectors.files.rows import first_stray_line
 from connectors.files.source import open_source
 from connectors.venues.binance_markets import VENUE, Market, market_of, terms_of
 from connectors.venues.decoding import (
@@ -127,6 +128,10 @@ class _Reader:
         source = source_of(NAME, path)
         batch: list[FillEvent] = []
         with self._decoded.reading(path) as faults, open_source(path).open() as stream:
+            stray = first_stray_line(stream.peek(1))
+            if stray is not None:
+                faults.add(f"line {stray[0]}", "", "one event a line", stray[1])
+                return
             for number, line in enumerate(stream, start=1):
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")

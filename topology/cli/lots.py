@@ -76,6 +76,8 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
     except LotsFaults as refused:
         for fault in refused.faults:
             faults.add(f"{found.unit} {fault.number}", fault.field, fault.expected, fault.found)
+    if not faults and not found.fills:
+        faults.add("", "", "rows", "none")
     if faults:
         raise InputFaults(faults.sorted())
     if found.foreign_fees:

@@ -173,3 +173,11 @@ def test_broken_json_says_where(tmp_path: Path):
 
 def test_every_fault_is_said(tmp_path: Path):
     assert len(faults_of(tmp_path, {**FUTURES, "p": "x", "q": "y"}, FUTURES, "z")) == 3
+
+
+@pytest.mark.parametrize(
+    "lines", [json.dumps(SPOT, indent=1).splitlines(), ["t,s,p,q", "7,BTCUSDT,1,2", "8,BTCUSDT,1,2"]]
+)
+def test_what_has_not_one_event_a_line_is_one_fault(tmp_path: Path, lines):
+    (fault,) = faults_of(tmp_path, *lines)
+    assert fault.startswith("line 1: expected one event a line, found ")

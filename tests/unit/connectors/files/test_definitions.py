@@ -1,0 +1,45 @@
+"""Faults of definition files: the column of the file, and what it may hold, in words."""
+
+from pathlib import Path
+
+import pytest
+
+from connectors.files.definitions import read_definitions
+from connectors.files.faults import InputFaults
+from connectors.files.source import open_source
+from schemas import reference
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "fault"),
+    [
+        (
+            reference.Book,
+            "book,lot_method\nB,hifo\n",
+            "lot_method: expected fifo, lifo or average, found hifo",
+        ),
+        (
+            reference.Book,
+            "book,lot_methods\nB,equity=hifo\n",
+            "lot_methods.equity: expected fifo, lifo or average, found hifo",
+        ),
+        (reference.Book, "book,active\nB,maybe\n", "active: expected true or false, found maybe"),
+        (
+            reference.Instrument,
+            "instrument,settlement_days\nX,31\n",
+            "settlement_days: expected a whole number of at most 30, found 31",
+        ),
+        (
+            reference.RoutingRule,
+            "rule,book,priority\nR,B,first\n",
+            "priority: expected a whole number, found first",
+        ),
+        (reference.RoutingRule, "rule,book\nR,\n", "book: expected a value, found nothing"),
+    ],
+)
+def test_a_value_that_cannot_be(tmp_path: Path, kind: type, text: str, fault: str):
+    path = tmp_path / "definitions.csv"
+    path.write_text(text)
+    with pytest.raises(InputFaults) as refused:
+        read_definitions(open_source(str(path)), kind)
+    assert [str(found) for found in refused.value.faults] == [f"{path}: line 2: {fault}"]
