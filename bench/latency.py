@@ -155,7 +155,7 @@ def _run(folder: Path, reader: PositionReader, schedule: _Schedule) -> _Found:
         while remaining or due_of_revision or sender.unanswered:
             now = time.perf_counter()
             if remaining and now - started >= remaining[0][0] and sender.has_room:
-                messages = []
+                messages: list[bytes] = []
                 while remaining and now - started >= remaining[0][0] and len(messages) < _TOGETHER_MAX:
                     due, message, watched = remaining.popleft()
                     messages.append(message)
