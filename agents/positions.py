@@ -111,7 +111,7 @@ def _known(index: TradeIndex, event: Any, fee: Decimal) -> Refusal:
     return Refusal(
         "the trade id is known with other content",
         field="trade_id",
-        expected="a new trade id, or the same content again",
+        expected="a new trade id, the same content again, or an AMEND that names it",
         found=event.trade_id,
         trade_id=event.trade_id,
     )

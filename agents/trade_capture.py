@@ -29,7 +29,7 @@ _TradeRejected = wire(events.TradeRejected)
 _REASONS = {
     Verdict.OTHER_CONTENT: (
         "the trade id is known with other content",
-        "a new id, or the same content again",
+        "a new id, the same content again, or an AMEND that names it",
     ),
     Verdict.CANCELLED_ALREADY: ("its trade is cancelled already", "a trade that is not cancelled"),
     Verdict.NAMES_NO_TRADE: ("names a correction, not a trade", "the id of a new trade"),

@@ -121,7 +121,9 @@ class _Trades:
         self._corrections = self._applied_corrections()
         self._booked: set[tuple[str, str]] = set()
         counts = read_counts(table).values()
-        self._repeated: set[tuple[str, str]] | None = set() if any(c.duplicates for c in counts) else None
+        # What was refused may have been sent again: it then stands twice among the bookings, and once in the book.
+        again = any(c.duplicates or c.refused for c in counts)
+        self._repeated: set[tuple[str, str]] | None = set() if again else None
         # Trades that came one after the other are in the same chunks of the journal.
         self._last: tuple[tuple[str, str, OrderKey], JournalEntry] | None = None
         self._chunks = lru_cache(maxsize=CHUNKS_MAX)(Chunk.read)

@@ -20,7 +20,7 @@ from domain.lots.documents import Document
 from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
-from schemas.times import format_time
+from schemas.times import format_time, parse_time
 from topology.checkpoints import Checkpoints
 from topology.log_reading import (
     POSITIONS_TABLE,
@@ -33,6 +33,7 @@ from topology.log_reading import (
 )
 from topology.points import Point, offsets_at
 from topology.queries import find_positions, matches_fields, position_fields
+from topology.refused_trades import refused_documents
 from topology.replay import Progress, Span, origin_of, state_at
 from topology.time_travel import first_order_after, rewind
 from topology.trades import trades_documents
@@ -105,8 +106,8 @@ class View:
     def trades_documents(
         self, book: str | None = None, instrument: str | None = None, trade_id: str | None = None
     ) -> Iterator[Document]:
-        """The trades, by partition and as they came."""
-        return trades_documents(
+        """The trades, by partition and as they came; after one that is looked for, its bookings that were refused."""
+        yield from trades_documents(
             self.log,
             self.partitions,
             book=book,
@@ -115,6 +116,16 @@ class View:
             executed_until=self.as_of,
             checkpoints=self.checkpoints,
         )
+        # What was known at another time is a scratch state, which has no dead letters.
+        if trade_id is None or self.known_at is not None:
+            return
+        for refused in refused_documents(self.log, self.partitions, trade_id):
+            if (
+                book in (None, refused["book"])
+                and instrument in (None, refused["instrument"])
+                and (self.as_of is None or parse_time(refused["executed_at"]) <= self.as_of)
+            ):
+                yield refused
 
     def book_hash(self, book: str | None = None) -> tuple[BookHash, int]:
         """The book hash, flat positions included, and how many positions are in it."""

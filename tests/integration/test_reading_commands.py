@@ -253,6 +253,20 @@ def test_trades_by_filters(pks: Pks, held: list[int]):
     assert (one["state"], one["corrected_by"]) == ("cancelled", "c2")
 
 
+def test_a_trade_that_positions_refused_is_shown_with_its_reason(
+    pks: Pks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1", currency="USD"), fill("t2", at=1, currency="EUR"))
+    [one] = pks("trades", "--trade", "t2")["trades"]
+    assert (one["state"], one["field"], one["found"]) == ("refused", "currency", "EUR")
+    assert pks("dlq", "show", one["dead_letter_id"])["expected"] == one["expected"]
+    assert run(["trades", "--trade", "t2", "--data", str(tmp_path / "data")]) == 0
+    out, err = capsys.readouterr()
+    assert "refused" in out
+    assert "currency: expected USD, as the open position has it, found EUR; send an amend of it" in err
+
+
 def test_known_at_a_time(pks: Pks, held: list[int]):
     assert pks("positions", "--known-at", "2020-01-01T00:00:00Z") == {
         "positions": [],

@@ -2,13 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption
-from topology.cli.output import print_facts, print_json, print_table, shorten
+from topology.cli.output import messages, print_facts, print_json, print_table, shorten
 from topology.cli.reading_options import (
     AsOfOption,
     BookOption,
@@ -89,6 +89,7 @@ def trades(
         if as_json:
             print_json_list("trades", found, view.document())
             return
+        refused: list[dict[str, Any]] = []
         print_table(
             "Trades",
             ("trade", "book", "instrument", "quantity", "price", "executed at", "state", "realised P&L"),
@@ -103,10 +104,25 @@ def trades(
                     one["state"],
                     shorten(one.get("realised_pnl")),
                 ]
-                for one in found
+                for one in _noting_refused(found, refused)
             ),
         )
+        for one in refused:
+            messages().print(
+                f"refused: {one['trade_id']}: {one['reason']}: {one['field']}: expected {one['expected']}, found "
+                f"{one['found']}; send an amend of it (docs/operating/dead-letters.md); pks dlq show "
+                f"{one['dead_letter_id']}",
+                markup=False,
+                soft_wrap=True,
+            )
         print_view(view)
+
+
+def _noting_refused(found: Iterable[Any], refused: list[dict[str, Any]]) -> Iterator[Any]:
+    for one in found:
+        if one["state"] == "refused":
+            refused.append(one)
+        yield one
 
 
 def book_hash(

@@ -1,12 +1,16 @@
 """Trades as documents: every field of the booking, and what became of it."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from schemas.units import Action
 from tests.support import MONDAY, SECOND, Books, Fee, TradeBooked, booked, fill
+from topology.dead_letters import dead_letters_document, find_dead_letter, retry_records
+from topology.points import Point
 from topology.trades import trades_documents
+from topology.views import view_of
 
 
 @pytest.fixture
@@ -82,3 +86,64 @@ def test_ids_of_any_script_are_found(held: Books):
     odd = 'ü"\\ 交易'
     held.book(fill(odd, 1, 1, at=9))
     assert _states(held, trade_id=odd) == [(odd, "B1", "live")]
+
+
+def test_a_trade_that_positions_refused_is_shown_until_an_amend_brings_it_in(tmp_path: Path):
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1", 10, 5, currency="USD"), fill("t2", 10, 5, at=1, currency="EUR"))
+
+        def seen(**filters) -> list[tuple[str, str, str]]:
+            with view_of(books.log, **filters.pop("view", {})) as view:
+                found = view.trades_documents(trade_id="t2", **filters)
+                return [(one["trade_id"], one["state"], one.get("found", "")) for one in found]
+
+        refused = [("t2", "refused", "EUR")]
+        assert seen() == seen(book="B1", instrument="X") == seen(view={"as_of": MONDAY + SECOND}) == refused
+        assert seen(book="B2") == seen(instrument="Y") == seen(view={"as_of": MONDAY}) == []
+        assert seen(view={"known_at": Point(sequence=books.log.sequence)}) == []
+        with view_of(books.log) as view:
+            assert [one["trade_id"] for one in view.trades_documents()] == ["t1"]
+        # The id is capture's for ever: other content is refused, and the same content changes nothing.
+        books.book(fill("t2", 10, 5, at=1, currency="USD"), fill("t2", 10, 5, at=1, currency="EUR"))
+        assert seen() == refused
+        [letter] = dead_letters_document(books.log, 2, stage="trade_capture")
+        assert (letter["reason"], letter["expected"]) == (
+            "the trade id is known with other content",
+            "a new id, the same content again, or an AMEND that names it",
+        )
+        books.book(fill("a2", 10, 5, at=1, currency="USD", action=Action.AMEND, original_trade_id="t2"))
+        assert seen() == [("t2", "amended", "")]
+        assert books.position().quantity == 20
+
+
+def test_a_refused_trade_sent_again_is_booked_once_its_terms_fit(tmp_path: Path):
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1", 10, 5), fill("t2", 10, 5, at=1, multiplier=Decimal(3)))
+        [document] = dead_letters_document(books.log, 2, stage="positions")
+        letter = find_dead_letter(books.log, 2, document["id"])
+        assert letter is not None and document["field"] == "multiplier"
+        books.book(fill("t3", -10, 5, at=0.5))
+        transaction = books.log.transaction()
+        for record in retry_records([letter], 2, lambda: MONDAY):
+            transaction.append(record.topic, record.partition, record.key, record.value)
+        transaction.commit()
+        books.run()
+        with view_of(books.log) as view:
+            assert [one["state"] for one in view.trades_documents(trade_id="t2")] == ["live"]
+        assert books.position().quantity == 10
+
+
+def test_what_the_documents_say_of_corrections_that_positions_refuses(tmp_path: Path):
+    """A cancel of a refused trade ends it; an amend into a book that refuses it waits for one that fits."""
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1", currency="USD"), fill("t2", at=1, currency="EUR"))
+        books.book(fill("c2", at=1, action=Action.CANCEL, original_trade_id="t2"))
+        books.book(fill("a2", at=1, currency="USD", action=Action.AMEND, original_trade_id="t2"))
+        reasons = [letter["reason"] for letter in dead_letters_document(books.log, 2)]
+        assert reasons[-2:] == ["names no live trade of this book", "its trade is cancelled already"]
+        amend = {"action": Action.AMEND, "original_trade_id": "t4", "book": "B1", "at": 3}
+        books.book(fill("t4", at=3, currency="EUR", book="B2"), fill("a4", currency="EUR", **amend))
+        assert books.position("B2").quantity == 0
+        books.book(fill("a5", currency="USD", **amend))
+        assert books.position("B1").quantity == 20
+        assert _states(books, trade_id="t4") == [("t4", "B1", "amended"), ("t4", "B2", "moved")]
