@@ -7,7 +7,8 @@ runs, so that `pks --help` is fast.
 import io
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from importlib.metadata import version
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -64,8 +65,19 @@ application = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"pks {version('pks')}\n")
+        raise typer.Exit
+
+
 @application.callback()
-def pks() -> None:
+def pks(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
     """Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log."""
 
 

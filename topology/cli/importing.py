@@ -1,5 +1,7 @@
 """`pks import`: files of venues, brokers and desks into the log, or into canonical lines."""
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -99,17 +101,30 @@ def _import(
     if not as_json:
         for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
             messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+    _say_what_positions_lack(decoded.counts.skipped)
     return counts_document(decoded, receipt)
 
 
+def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:
+    """A split or a merger changes positions without a trade: whoever imports must know that it was left out."""
+    actions = sum(count for kind, count in skipped.items() if kind.partition(".")[0] == "CorporateAction")
+    if actions:
+        messages().print(
+            f"{actions:,} corporate actions were skipped: the positions of their instruments may differ from the "
+            "broker's",
+            soft_wrap=True,
+        )
+
+
 def _report(document: dict[str, Any], as_json: bool, *, quiet: bool) -> None:
-    if quiet:
-        messages().print(document)
+    if as_json and quiet:
+        messages().print(json.dumps(document), markup=False, soft_wrap=True)
     elif as_json:
         print_json(document)
     else:
         skipped = document.pop("skipped")
-        print_facts({**document, **{f"skipped: {kind}": count for kind, count in skipped.items()}})
+        facts = {**document, **{f"skipped: {kind}": count for kind, count in skipped.items()}}
+        print_facts(facts, messages() if quiet else None)
 
 
 def _list(as_json: bool) -> None:

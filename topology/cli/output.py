@@ -50,9 +50,9 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=escape) + "\n")
 
 
-def console() -> Console:
-    """Standard output for people."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+def console(file_width: int = _FILE_WIDTH) -> Console:
+    """Standard output for people, on a terminal as wide as that is."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else file_width)
 
 
 def messages() -> Console:
@@ -60,7 +60,9 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, file_width: int = _FILE_WIDTH
+) -> None:
     """A table for people: its first `ROWS_SHOWN_MAX` rows, and on stderr how many more there are."""
     table = Table(title=title, title_justify="left", header_style="bold")
     remaining = iter(rows)
@@ -75,7 +77,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in filled:
         # As text: an identifier may look like markup.
         table.add_row(*map(Text, row))
-    console().print(table)
+    console(file_width).print(table)
     if more:
         messages().print(f"{title}: {more:,} more: --json shows all", markup=False, soft_wrap=True)
 
@@ -84,11 +86,12 @@ def _is_figure(cell: str) -> bool:
     return cell == "" or cell.lstrip("+-").replace(".", "", 1).replace(",", "").isdigit()
 
 
-def print_facts(facts: Mapping[str, object]) -> None:
-    """Names and values, one a line."""
+def print_facts(facts: Mapping[str, object], on: Console | None = None) -> None:
+    """Names and values, one a line; on standard output where nothing else is said."""
+    shown = on or console()
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        console().print(f"{name.ljust(width)}  {value}", markup=False, soft_wrap=True)
+        shown.print(f"{name.ljust(width)}  {value}", markup=False, soft_wrap=True)
 
 
 def shorten(number: str | None, decimals: int = 8) -> str:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 CHANGES_MAX = 100_000
 """Most changes that `watch --json` keeps for its one document; the oldest go first, and are counted."""
 
+_LINE_WIDTH = 1_000
+"""Columns of a file in which no position takes two lines."""
+
 _LOOK_SECONDS = 0.05
 
 NameOption = Annotated[
@@ -92,7 +95,8 @@ def _selected(reader: "PositionReader", book: str | None, instrument: str | None
 def _print_positions(title: str, found: list[dict[str, Any]]) -> None:
     from schemas.fields import FIELDS, Kind
 
-    columns = [field for field in FIELDS if field.kind is not Kind.TIME or field.name == "updated_at"]
+    # What fits into a table; the others stand in the document.
+    columns = [field for field in FIELDS if field.kind is not Kind.TIME and field.name != "cost_basis"]
     print_table(
         title,
         (*(field.name for field in columns), "status"),
@@ -106,6 +110,7 @@ def _print_positions(title: str, found: list[dict[str, Any]]) -> None:
             ]
             for position in found
         ),
+        file_width=_LINE_WIDTH,
     )
 
 

@@ -102,6 +102,17 @@ def test_tables_for_people(writer, shared_memory_name, capsys):
         assert captured.out.strip() and captured.err == ""
 
 
+def test_a_dump_for_people_has_one_line_a_position(writer, capsys):
+    figures = [Decimal(-1_234_567) / 7] * 6
+    book, instrument = "A-BOOK-OF-SOME-LENGTH", "AN-INSTRUMENT-20260619-C-00500"
+    writer.write(
+        (book, instrument), partition_of_key(book.encode(), 4), "USD", figures, (1_234, 7), (0, 1_500_000_000)
+    )
+    assert run(["shm", "dump"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if book in line]
+    assert instrument in line and "live" in line and line.count("-176366.71428571…") == 5
+
+
 def test_watch_shows_every_position_once_and_then_changes(writer, shared_memory_name, tmp_path):
     output = tmp_path / "changes.json"
     with output.open("w") as stdout:
