@@ -8,8 +8,8 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -119,6 +119,6 @@ def regressions(before: Run, now: Run) -> list[str]:
     return found
 
 
-def command_line() -> str:
-    """The command as it was given."""
-    return " ".join(["python -m bench", *sys.argv[1:]])
+def command_line(arguments: Sequence[str]) -> str:
+    """The command that measures the same again."""
+    return " ".join(["python -m bench", *arguments])
