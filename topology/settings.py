@@ -95,5 +95,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The command line, then the environment, then the file."""
-        file = Path(os.environ.get("PKS_SETTINGS", "pks.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+
+def settings_file() -> Path:
+    """The file of the settings, which need not exist."""
+    return Path(os.environ.get("PKS_SETTINGS", "pks.toml"))

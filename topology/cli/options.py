@@ -7,7 +7,8 @@ import typer
 from pydantic import ValidationError
 
 from topology.cli.output import EXIT_FAILURE, CommandError, bad_input
-from topology.settings import Settings
+from topology.setting_faults import setting_fault
+from topology.settings import Settings, settings_file
 
 EMBEDDED = "embedded://"
 
@@ -38,12 +39,9 @@ def load_settings(data: Path | None = None, transport: str | None = None, **chos
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
-        bad_input(
-            f"settings: {'.'.join(map(str, fault['loc']))}: expected {fault['msg']}, found {fault['input']!r:.80}"
-            for fault in error.errors()
-        )
+        bad_input(setting_fault(fault, chosen) for fault in error.errors())
     except ValueError as error:
-        bad_input([f"settings: expected a TOML file, found: {error}"])
+        bad_input([f"{settings_file()}: expected a TOML file, found: {error}"])
     if settings.transport.startswith("kafka://"):
         raise CommandError(
             f"transport: this version serves {EMBEDDED} only, found {settings.transport!r}; leave --transport out",

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from topology.cli.options import load_settings
+from topology.cli.output import CommandError
 from topology.settings import Settings
 
 
@@ -56,3 +58,37 @@ def test_what_is_wrong_is_refused(nothing_set: Path, line: str):
 
 def test_every_setting_is_documented():
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("web_port = 70000", "web_port: expected a whole number from 0 to 65535, found 70000"),
+        ('web_port = "x"', "web_port: expected a whole number from 0 to 65535, found 'x'"),
+        ("queue_records_max = 1", "queue_records_max: expected a whole number of at least 10, found 1"),
+        ('sync = "no"', "sync: expected always, group or os, found 'no'"),
+        ("clock_tick_seconds = 0", "clock_tick_seconds: expected a number above 0.0, found 0"),
+        (
+            "web_prot = 1",
+            "web_prot: expected the name of a setting (did you mean web_port?), found 'web_prot'",
+        ),
+        ("web_port = ", "expected a TOML file, found: "),
+    ],
+)
+def test_a_fault_of_the_file_is_said_in_words(nothing_set: Path, line: str, said: str):
+    (nothing_set / "pks.toml").write_text(line + "\n")
+    with pytest.raises(CommandError) as refused:
+        load_settings()
+    assert refused.value.exit_code == 2
+    [found] = refused.value.lines
+    assert found.startswith("pks.toml: ") and said in found
+
+
+def test_a_fault_names_the_variable_or_the_option(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PKS_WEB_PORT", "high")
+    with pytest.raises(CommandError) as refused:
+        load_settings()
+    assert refused.value.lines == ("PKS_WEB_PORT: expected a whole number from 0 to 65535, found 'high'",)
+    with pytest.raises(CommandError) as refused:
+        load_settings(web_port=70_000)
+    assert refused.value.lines == ("--web-port: expected a whole number from 0 to 65535, found 70000",)
