@@ -21,6 +21,13 @@ def escaped(text: str, characters_max: int = FOUND_CHARACTERS_MAX) -> str:
     return shown if len(shown) <= characters_max else shown[: characters_max - 1] + "…"
 
 
+def shown(text: str) -> str:
+    """`text` as `escaped`; in quotes where it begins or ends with a blank, which nobody would see."""
+    if text[:1] != " " and text[-1:] != " ":
+        return escaped(text)
+    return f"'{escaped(text, FOUND_CHARACTERS_MAX - 2)}'"
+
+
 @dataclass(frozen=True, slots=True)
 class InputFault:
     """One fault: the file as the user named it, the place in it, the field, expected and found."""
@@ -35,7 +42,7 @@ class InputFault:
         # A path is longer than what is found in it, and of no use when cut.
         parts = (escaped(self.file, PATH_CHARACTERS_MAX), escaped(self.place), escaped(self.field))
         where = ": ".join(part for part in parts if part)
-        return f"{where}: expected {self.expected}, found {escaped(self.found)}"
+        return f"{where}: expected {self.expected}, found {shown(self.found)}"
 
     @property
     def number(self) -> int:

@@ -54,6 +54,13 @@ def refused(read: Read) -> Callable[..., list[tuple[str, str, str]]]:
     return refused
 
 
+@pytest.mark.parametrize("name", ["trade_id", "book", "instrument", "account", "venue", "currency"])
+def test_a_blank_around_a_name_is_refused(refused: Callable[..., list[tuple[str, str, str]]], name: str):
+    for value in ("B1 ", " B1"):
+        row = json.dumps({**OBJECT, name: value})
+        assert refused(row, "a.jsonl") == [("line 1", name, value)]
+
+
 def test_a_row(read: Read):
     [found] = read(f"{HEADER}\n{ROW}\n")
     assert (found.trade_id, found.book, found.instrument, found.side) == ("t1", "B1", "X", Side.BUY)
