@@ -158,7 +158,9 @@ def check_certificate(
     books = Check("book hash", "book hash of a replay up to these offsets = book hash of the certificate")
     counts = Check("counts", "events, applied, duplicates, rejected and positions = those of the certificate")
     if spans is None:
-        books.broken("replay", "not made: this log does not reach the offsets of the certificate")
+        reason = "not made: this log does not reach the offsets of the certificate"
+        books.broken("replay", reason)
+        counts.broken("replay", reason)
         return [code, settings, inputs, books, counts]
     outcome = replayed(spans)
     _hold(books, "book hash", manifest.book_hash, outcome.book_hash.hexadecimal)

@@ -64,9 +64,9 @@ def find_positions(
                 yield table, opened
 
 
-def position_names(log: Log, partitions: int) -> Iterator[tuple[str, str]]:
-    """Book and instrument of every position, by partition."""
-    for partition in range(partitions):
+def position_names(log: Log, partitions: Iterable[int]) -> Iterator[tuple[str, str]]:
+    """Book and instrument of every position of these partitions."""
+    for partition in partitions:
         for key, _ in table_partition(log, POSITIONS_TABLE, partition).scan_prefix(SUMMARY):
             yield split_position_key(key[1:])
 
@@ -129,7 +129,7 @@ def matches_fields(journal: Iterable[JournalEntry], position: Position) -> list[
 
 def books_document(log: ReadLog, partitions: int) -> list[Document]:
     """Every book that is defined or holds positions, with how many."""
-    counts = Counter(book for book, _ in position_names(log, partitions))
+    counts = Counter(book for book, _ in position_names(log, range(partitions)))
     defined = {event.book: event for _, event in read_events(log, topics.BOOKS, 0)}
     found: list[Document] = []
     for book in sorted({*counts, *defined}):
@@ -171,7 +171,7 @@ def captured_record(log: Log, partitions: int, trade_id: str) -> TradeRecord | N
 
 def _booked_elsewhere(log: Log, partitions: int, trade_id: str) -> Document | None:
     """A trade that came as a booking, past capture: its book is not known, so every position's book is tried."""
-    for book in sorted({book for book, _ in position_names(log, partitions)}):
+    for book in sorted({book for book, _ in position_names(log, range(partitions))}):
         found = booked_trade(log, partitions, book, trade_id)
         if found is not None:
             return found

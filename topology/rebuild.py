@@ -16,7 +16,7 @@ from typing import Any
 from agents import positions
 from agents.counters import Counts
 from agents.stage import Stage
-from connectors.embedded.database import database_exists
+from connectors.embedded.database import database_exists, holds_log
 from connectors.embedded.errors import StateError
 from connectors.embedded.log import EmbeddedLog, SyncPolicy
 from connectors.embedded.replacing import discard_unfinished, end_changelog, exchange, new_name
@@ -54,7 +54,7 @@ def open_to_rebuild(folder: Path, sync: SyncPolicy) -> EmbeddedLog:
 
     Raises StateError where there is no log or it is damaged, OwnedElsewhereError where another process owns it.
     """
-    if not database_exists(folder):
+    if not database_exists(folder) and not holds_log(folder):
         raise StateError(f"{folder}: expected a data folder with a log, found none; name one with --data")
     log = EmbeddedLog.owner(folder, sync=sync)
     try:

@@ -31,6 +31,7 @@ from connectors.embedded.errors import (
     remedy,
     translate,
 )
+from connectors.embedded.watermark import Note
 
 _MEBIBYTE = 1024 * 1024
 _DATABASE = "log"
@@ -149,6 +150,14 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 def database_exists(folder: Path) -> bool:
     """Whether a log was ever made in a folder."""
     return (folder / _DATABASE / "CURRENT").exists()
+
+
+def holds_log(folder: Path) -> bool:
+    """Whether there was a log in a folder, also where `CURRENT`, without which RocksDB finds nothing, is missing.
+
+    Beside an owner that makes its first log, a manifest may be there before it.
+    """
+    return any((folder / _DATABASE).glob("*.sst")) or Note(folder, folder / _DATABASE).sequence > 0
 
 
 def database_folder(folder: Path) -> Path:

@@ -22,6 +22,7 @@ from connectors.embedded.database import (
     OwnerLock,
     database_exists,
     database_folder,
+    holds_log,
     open_beside,
     open_owned,
     require_room,
@@ -95,6 +96,12 @@ class EmbeddedLog(LogContents):
     def reader(cls, folder: Path) -> "EmbeddedLog":
         """Read a folder beside its owner; `catch_up` follows it. Raises StateError where there is no log."""
         if not database_exists(folder):
+            if holds_log(folder):
+                raise StateError(
+                    f"{database_folder(folder) / 'CURRENT'}: expected the file that names the log's manifest, found "
+                    "none: the log is damaged; keep a copy of the folder, then restore a backup "
+                    "(docs/operating/damaged-state.md)"
+                )
             raise StateError(
                 f"{folder}: expected a data folder with a log, found none; name one with --data, or start one "
                 "with `pks up` or `pks import`"

@@ -286,6 +286,28 @@ def test_a_folder_without_a_log_is_a_fault_of_the_state(pks: Pks, command: str):
     assert "expected a data folder with a log, found none" in line
 
 
+@pytest.mark.parametrize("command", ["positions", "trades", "book-hash"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--known-at", "1"]])
+def test_a_book_that_the_log_does_not_have_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, held: list[int], command: str, options: list[str]
+):
+    def said(book: str) -> str:
+        assert run([command, "--book", book, "--data", str(tmp_path / "data"), *options]) == 0
+        return capsys.readouterr().err
+
+    assert "--book: the log has no book 'NOPE' with positions" in said("NOPE")
+    assert ("no book" in said("B1")) is ("--known-at" in options)
+
+
+def test_a_log_without_the_name_of_its_manifest_is_damaged_also_for_readers(
+    pks: Pks, tmp_path: Path, held: list[int]
+):
+    (tmp_path / "data" / "log" / "CURRENT").unlink()
+    for command in ("positions", "verify", "rebuild"):
+        [line] = pks(command, code=3)
+        assert "damaged-state.md" in line
+
+
 def test_tables_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path, held: list[int]):
     for command in (
         ["positions", "--lots"],

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,11 @@ from topology.cli.reading_options import (
     KnownAtOption,
     opened_view,
     print_view,
+    say_missing_book,
 )
+
+if TYPE_CHECKING:
+    from topology.views import View
 
 
 def positions(
@@ -33,6 +37,8 @@ def positions(
     """Show positions, flat ones included."""
     with opened_view(data, transport, as_of, known_at, book) as view:
         found = view.positions_documents(book, instrument, lots=lots, matched=matched)
+        if not found:
+            say_missing_book(view, book)
         if as_json:
             print_json({"positions": found, **view.document()})
             return
@@ -85,7 +91,7 @@ def trades(
 ) -> None:
     """Show booked trades: every field, whether they stand, were amended or cancelled, and what they realised."""
     with opened_view(data, transport, as_of, known_at, book, past=trade is not None) as view:
-        found = view.trades_documents(book, instrument, trade)
+        found = _said_where_none(view, book, view.trades_documents(book, instrument, trade))
         if as_json:
             print_json_list("trades", found, view.document())
             return
@@ -125,6 +131,15 @@ def _noting_refused(found: Iterable[Any], refused: list[dict[str, Any]]) -> Iter
         yield one
 
 
+def _said_where_none(view: "View", book: str | None, found: Iterable[Any]) -> Iterator[Any]:
+    none = True
+    for one in found:
+        none = False
+        yield one
+    if none:
+        say_missing_book(view, book)
+
+
 def book_hash(
     book: BookOption = None,
     as_of: AsOfOption = None,
@@ -136,6 +151,8 @@ def book_hash(
     """Show the book hash: equal where, and only where, the books are equal."""
     with opened_view(data, transport, as_of, known_at, book) as view:
         total, count = view.book_hash(book)
+        if not count:
+            say_missing_book(view, book)
         facts = {"book_hash": total.hexadecimal, "positions": count}
         if as_json:
             print_json(facts | view.document())

@@ -110,6 +110,20 @@ def opened_view(
             ) from error
 
 
+def say_missing_book(view: "View", book: str | None) -> None:
+    """For who found nothing: whether that is since the log has no such book (a name that is mistyped, perhaps)."""
+    from topology.log_reading import partitions_to_read
+    from topology.queries import position_names
+
+    if book is None:
+        return
+    partitions = partitions_to_read(view.partitions, book) if view.partitions else ()
+    if all(name != book for name, _ in position_names(view.log, partitions)):
+        messages().print(
+            f"--book: the log has no book {book!r:.80} with positions", markup=False, soft_wrap=True
+        )
+
+
 def left_out(reason: str) -> None:
     """Checkpoints cannot be used: what is shown is the same, and takes longer."""
     messages().print(f"checkpoints left out: {reason}", markup=False, soft_wrap=True)
