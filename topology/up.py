@@ -21,6 +21,7 @@ from topology.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
 from topology.stages import build_stages
+from topology.web_server import listen
 from topology.worker import Worker, run_worker
 
 _logger = structlog.get_logger(__name__)
@@ -32,7 +33,11 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
     Raises OwnedElsewhereError, StateError, SharedMemoryError, and OSError where the web address is taken.
     """
     started = time.monotonic()
-    with EmbeddedLog.owner(settings.data, sync=settings.sync) as log:
+    # The address before shared memory: where it is taken, nothing is left there.
+    with (
+        EmbeddedLog.owner(settings.data, sync=settings.sync) as log,
+        listen(settings.web_host, settings.web_port) as web,
+    ):
         publisher = _publisher(settings)
         listener = listen_control(settings.data)
         try:
@@ -47,6 +52,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
                     keep_checkpoints,
                     *(() if publisher is None else (_beats(publisher),)),
                 ),
+                listener=web,
             )
         finally:
             listener.close()

@@ -26,6 +26,10 @@ def add_views(app: StageApp, log: EmbeddedLog, health: Health, metrics: Metrics)
     """Add the views to the App that serves them; before it starts."""
     partitions = app.settings.partitions
 
+    async def index(view: View, request: Any) -> Response:
+        """The paths that are served."""
+        return _json(view, {"views": list(views)})
+
     async def live(view: View, request: Any) -> Response:
         """The process runs and its loop turns."""
         return _json(view, {"live": True, "process": os.getpid()})
@@ -59,6 +63,7 @@ def add_views(app: StageApp, log: EmbeddedLog, health: Health, metrics: Metrics)
 
     of_book = app.table_route(table=app.stage_table, match_info="book")
     views: dict[str, Callable[..., Awaitable[Response]]] = {
+        "/": index,
         "/health/live": live,
         "/health/ready": ready,
         "/metrics": scrape,

@@ -5,10 +5,10 @@ port can be taken, and a port in use is an error of the start and not of a runni
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
-from aiohttp.web import SockSite
+from aiohttp.web import HTTPException, Request, SockSite, StreamResponse, json_response, middleware
 from faust.web.drivers.aiohttp import Web
 
 
@@ -25,6 +25,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+@middleware
+async def _errors_as_json(
+    request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]
+) -> StreamResponse:
+    """What no view answers (no such path, no such method) is answered in JSON as well."""
+    try:
+        return await handler(request)
+    except HTTPException as error:
+        if error.status < 400:
+            raise
+        text = f"expected a path that GET / names, found {request.method} {request.path}: {error.reason}"
+        return json_response({"error": text}, status=error.status)
+
+
 class ListeningWeb(Web):  # type: ignore[misc]
     """Serves the pages of an App on its `listener`."""
 
@@ -33,6 +47,10 @@ class ListeningWeb(Web):  # type: ignore[misc]
     production_blueprints: ClassVar[Sequence[Any]] = ()
     debug_blueprints: ClassVar[Sequence[Any]] = ()
     optional_blueprints: ClassVar[Sequence[Any]] = ()
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.web_app.middlewares.append(_errors_as_json)
 
     def _new_transport_tcp(self) -> Any:
         return SockSite(self._runner, self.app.listener, ssl_context=self.app.conf.web_ssl_context)

@@ -92,14 +92,23 @@ def run_worker(
     observers: Sequence[Observer] = (),
     on_ready: Ready | None = None,
     services: Sequence[Service] = (),
+    listener: socket.socket | None = None,
 ) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code.
+    """Run until SIGTERM or SIGINT; returns the exit code. `listener` is the socket of the web views, if it is bound.
 
     Raises OSError where the web address is taken, and StateError where the state turned out to be damaged.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(
-            serve(settings, stages, log=log, observers=observers, on_ready=on_ready, services=services)
+            serve(
+                settings,
+                stages,
+                log=log,
+                observers=observers,
+                on_ready=on_ready,
+                services=services,
+                listener=listener,
+            )
         )
 
 
@@ -112,10 +121,11 @@ async def serve(
     on_ready: Ready | None = None,
     services: Sequence[Service] = (),
     handle_signals: bool = True,
+    listener: socket.socket | None = None,
 ) -> int:
     """`run_worker` in a loop that runs already."""
     create_topics(log, stages, settings.partitions)
-    with listen(settings.web_host, settings.web_port) as listener:
+    with listener or listen(settings.web_host, settings.web_port) as listener:
         metrics = Metrics()
         apps = [
             build_app(

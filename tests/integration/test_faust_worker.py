@@ -109,6 +109,7 @@ def test_both_stages_step_in_one_commit_where_the_second_has_caught_up(tmp_path:
 def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):
     settings = quick_settings(tmp_path)
     paths = [
+        "/",
         "/health/live",
         "/health/ready",
         "/metrics",
@@ -131,6 +132,15 @@ def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):
         answers = asyncio.run(run(books))
     assert {path: status for path, (status, _) in answers.items()} == {
         path: 404 if path in ("/positions/B1/none", "/trades/none") else 200 for path in paths
+    }
+    assert set(json.loads(answers["/"][1])["views"]) == {
+        "/",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/positions/{book}",
+        "/positions/{book}/{instrument}",
+        "/trades/{trade_id}",
     }
     live, ready = (json.loads(answers[path][1]) for path in ("/health/live", "/health/ready"))
     assert live == {"live": True, "process": os.getpid()}
@@ -171,7 +181,7 @@ def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):
 
 def test_fausts_own_pages_are_off(tmp_path: Path):
     paths = (
-        "/",
+        "/nowhere",
         "/table",
         "/table/",
         "/table/positions/",
@@ -183,10 +193,12 @@ def test_fausts_own_pages_are_off(tmp_path: Path):
 
     async def run(log):
         async with worker_over(log, quick_settings(tmp_path, partitions=1)) as running:
-            return {path: (await running.get(path))[0] for path in paths}
+            return {path: await running.get(path) for path in paths}
 
     with EmbeddedLog.owner(tmp_path / "data", sync="os") as log:
-        assert asyncio.run(run(log)) == dict.fromkeys(paths, 404)
+        answers = asyncio.run(run(log))
+    assert {path: status for path, (status, _) in answers.items()} == dict.fromkeys(paths, 404)
+    assert all(f"found GET {path}: " in json.loads(text)["error"] for path, (_, text) in answers.items())
 
 
 def test_a_broken_invariant_stops_its_partition_only(tmp_path: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.embedded.database import owner_process
+from connectors.shm.mapping import path_of
 from connectors.shm.writer import PositionWriter
 
 ROOT = Path(__file__).parents[4]
@@ -55,10 +56,11 @@ def test_shared_memory_that_does_not_fit_is_a_failure(up):
     assert len(said.splitlines()) == 1
 
 
-def test_an_address_in_use_is_a_failure(up):
+def test_an_address_in_use_is_a_failure_that_leaves_no_shared_memory(up, shared_memory_name):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         code, said = up("--web-port", str(taken.getsockname()[1]))
     assert code == 1
     assert len(said.splitlines()) == 1
+    assert list(Path(path_of("/x")).parent.glob(f"{shared_memory_name[1:]}*")) == []
