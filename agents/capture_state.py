@@ -9,7 +9,7 @@ Families of keys (first byte):
     k               the clock: ticks seen
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -208,3 +208,9 @@ class CaptureState:
             self._load()
             # After a rollback of a part of the step, what is loaded is not committed either.
             self._stale = bool(self.table.changes)
+
+
+def waiting_fills(table: TablePartition) -> Iterator[Any]:
+    """The corrections that wait for their trade, in the order of their coming."""
+    for _, value in table.scan_prefix(WAITING):
+        yield _decode_waiting(value).fill

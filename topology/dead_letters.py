@@ -147,7 +147,12 @@ def drop_records(letters: Sequence[Letter], partitions: int, clock: Callable[[],
 
 def source_of(letter: Letter) -> str | None:
     """The source under which the stages count the original; None where it cannot be read."""
-    for event in topics.TOPIC_BY_NAME[letter.event.topic].codec.decode_each(letter.event.original):
+    return source_of_original(letter.event)
+
+
+def source_of_original(letter: Any) -> str | None:
+    """The same, of a `DeadLetter`."""
+    for event in topics.TOPIC_BY_NAME[letter.topic].codec.decode_each(letter.original):
         return None if isinstance(event, BadEvent) else str(event.source)
     return None
 

@@ -38,13 +38,15 @@ _ClockTick = wire(events.ClockTick)
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of what was submitted; `waiting` are corrections whose trade has not come yet."""
+    """What became of what was submitted; `waiting` are corrections whose trade has not come yet, `sources` what the
+    fills were counted under."""
 
     events: int = 0
     applied: int = 0
     duplicates: int = 0
     rejected: int = 0
     waiting: int = 0
+    sources: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class Gate(Protocol):
@@ -183,7 +185,7 @@ class _Sources:
             self.before.update(gate.counts(sorted(unknown)))
 
     def receipt(self, gate: Gate) -> Receipt:
-        receipt = Receipt()
+        receipt = Receipt(sources=frozenset(self.before))
         for source, after in gate.counts(sorted(self.before)).items():
             read, duplicates, refused, waiting = (
                 now - then for now, then in zip(after, self.before[source], strict=True)

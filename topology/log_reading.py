@@ -73,9 +73,11 @@ def events_of(topic: Topic, value: bytes | None) -> Iterator[Any]:
             yield event
 
 
-def read_events(log: ReadLog, topic: Topic, partition: int) -> Iterator[tuple[StoredRecord, Any]]:
-    """Every readable event of a topic partition with its record, in order."""
-    for record in read_records(log, topic.name, partition):
+def read_events(
+    log: ReadLog, topic: Topic, partition: int, offset: int = 0
+) -> Iterator[tuple[StoredRecord, Any]]:
+    """Every readable event of a topic partition from an offset on with its record, in order."""
+    for record in read_records(log, topic.name, partition, offset):
         for event in events_of(topic, record.value):
             yield record, event
 

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from topology.entry import Receipt
 
 _REJECTIONS_SHOWN = 20
 
@@ -42,7 +46,7 @@ def import_files(
         return
     _check(files, format_name, book, books)
     assert files is not None and format_name is not None, "checked"
-    document = _import(files, format_name, _options(book, books, input_format), out, data, transport, as_json)
+    document = _import(files, format_name, _options(book, books, input_format), out, data, transport)
     _report(document, as_json, quiet=out == "-")
 
 
@@ -79,7 +83,6 @@ def _import(
     out: str | None,
     data: Any,
     transport: Any,
-    as_json: bool,
 ) -> dict[str, Any]:
     from connectors.venues.formats import decode
     from topology.entry import open_entry
@@ -96,13 +99,29 @@ def _import(
                 write_lines(fills, out, lambda count: bar.advance(writing, count))
             else:
                 applying = bar.add_task("applying", total=fills.fills)
-                with open_entry(load_settings(data, transport)) as entry:
+                settings = load_settings(data, transport)
+                with open_entry(settings) as entry:
                     receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
-    if not as_json:
-        for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
-            messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+    for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
+        messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+    if receipt is not None and (receipt.rejected or receipt.waiting):
+        _say_what_is_left(receipt, settings.data)
     _say_what_positions_lack(decoded.counts.skipped)
     return counts_document(decoded, receipt)
+
+
+def _say_what_is_left(receipt: "Receipt", data: Path) -> None:
+    """What the stages refused, and what waits: the exit code is 0, as everything else was applied."""
+    from connectors.embedded.log import EmbeddedLog
+    from topology.import_remarks import import_remarks
+    from topology.log_reading import partition_count
+
+    log = EmbeddedLog.reader(data)
+    try:
+        for remark in import_remarks(log, partition_count(log), receipt, data):
+            messages().print(remark, markup=False, soft_wrap=True)
+    finally:
+        log.close()
 
 
 def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:
