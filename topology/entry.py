@@ -46,7 +46,7 @@ class Receipt:
     duplicates: int = 0
     rejected: int = 0
     waiting: int = 0
-    sources: frozenset[str] = field(default=frozenset(), repr=False)
+    sources: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
 
 class Gate(Protocol):
