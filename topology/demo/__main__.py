@@ -15,11 +15,13 @@ from rich.live import Live
 from rich.table import Table
 
 from clients.python.pks_client import PositionError, PositionReader
+from connectors.shm.writer import remove
 from schemas import topics
-from topology.cli.output import console, print_facts
+from topology.cli.output import CommandError, console, print_facts
+from topology.control import ControlError
 from topology.demo import tape
 from topology.demo.feed import Feed
-from topology.demo.stack import SHARED_MEMORY, Stack
+from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
 from topology.entry import Entry, open_entry
 from topology.settings import Settings
 
@@ -32,8 +34,24 @@ _LINE_SECONDS = 2.0
 
 def main() -> int:
     """Run the demonstration; 0 where both books are equal."""
+    try:
+        return _run(_whole_number("DEMO_FILLS", FILLS_DEFAULT), _whole_number("PKS_WEB_PORT", WEB_PORT))
+    except (StackFailed, CommandError, ControlError) as failed:
+        # Of the port the worker says what to set; here that is the demonstration's command.
+        hint = "\nWith a free port: PKS_WEB_PORT=0 make demo" if "PKS_WEB_PORT (" in str(failed) else ""
+        sys.stderr.write(f"{failed}{hint}\n")
+        return 1
+
+
+def _whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise CommandError(f"{name}: expected a whole number, found {text!r:.80}")
+    return int(text)
+
+
+def _run(number: int, web_port: int) -> int:
     data = Path(os.environ.get("DEMO_DATA", _DATA))
-    number = int(os.environ.get("DEMO_FILLS", FILLS_DEFAULT))
     shutil.rmtree(data, ignore_errors=True)
     data.parent.mkdir(parents=True, exist_ok=True)
     fills = list(tape.fills(number))
@@ -41,13 +59,15 @@ def main() -> int:
         f"[bold]PKS demonstration[/bold]: {len(fills):,} SIMULATED fills (seed {tape.SEED}): late, twice, amended, "
         "cancelled; FIFO, LIFO and average books; an inverse perpetual, a future, an option"
     )
-    web_port = int(os.environ.get("PKS_WEB_PORT", WEB_PORT))
     stack = Stack(data, web_port, os.environ.get("PKS_SHARED_MEMORY", SHARED_MEMORY))
-    stack.start()
     try:
+        stack.start()
         return _play(stack, fills)
     finally:
         stack.stop()
+        if stack.addresses:
+            # It was this stack's: a stopped worker leaves its last state to readers, of whom there are none here.
+            remove(stack.shared_memory)
 
 
 def _play(stack: Stack, fills: list[object]) -> int:
@@ -97,7 +117,8 @@ def _watch(stack: Stack, feed: Feed, started: float) -> int:
     killed, last_line, phase = 0, 0.0, f"process {stack.addresses['process']}"
     live = sys.stdout.isatty()
     with Live(console=console(), refresh_per_second=4, transient=False, auto_refresh=False) as screen:
-        while not feed.done and feed.failure is None:
+        while not (killed and feed.done) and feed.failure is None:
+            stack.check()
             if not killed and feed.sent >= feed.total // 2:
                 killed = stack.kill()
                 stack.start()

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 COMMAND = (sys.executable, "-m", "topology")
 SHARED_MEMORY = "/pks-demo-positions"
 STOP_SECONDS = 30.0
+
+
+class StackFailed(Exception):
+    """The worker did not start, or ended by itself; in its own words where it said any."""
 
 
 class Stack:
@@ -30,7 +34,8 @@ class Stack:
         return {**os.environ, "PKS_DATA": str(self.data), "PKS_SHARED_MEMORY": self.shared_memory}
 
     def start(self) -> None:
-        """Start the worker and wait until it is ready. Raises RuntimeError with its own words where it ends."""
+        """Start the worker and wait until it is ready. Raises StackFailed with its own words where it ends."""
+        said = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*COMMAND, "up", "--json", "--web-port", str(self._web_port)],
@@ -42,10 +47,24 @@ class Stack:
         assert self._process.stdout is not None, "a pipe was asked for"
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            last = self._log.read_text(encoding="utf-8").strip().splitlines()[-5:]
-            raise RuntimeError("\n".join(["expected the worker to start, found:", *last]))
+            code = self._process.wait()
+            last = self._log.read_bytes()[said:].decode("utf-8", "replace").strip().splitlines()[-5:]
+            raise StackFailed("\n".join(last) or f"expected the worker to start, found exit code {code}")
         self.addresses = json.loads(line)
+
+    def check(self) -> None:
+        """Raises StackFailed where the worker has ended by itself."""
+        assert self._process is not None, "started before"
+        code = self._process.poll()
+        if code is not None:
+            self._raise_ended(code)
+
+    def _raise_ended(self, code: int) -> NoReturn:
+        assert self._process is not None, "started before"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise StackFailed(
+            f"the worker (process {self._process.pid}) ended with {how}; what it said stands in {self._log}"
+        )
 
     def kill(self) -> int:
         """kill -9: no warning, no clean-up. Returns the process that is dead now."""
@@ -67,9 +86,11 @@ class Stack:
             self._process.stdout.close()
 
     def wait(self) -> None:
-        """Until the worker ends by itself or by a signal."""
+        """Until the worker is stopped in an orderly way. Raises StackFailed where it ends otherwise."""
         assert self._process is not None, "started before"
-        self._process.wait()
+        code = self._process.wait()
+        if code:
+            self._raise_ended(code)
 
     def ask(self, *arguments: str, data: Path | None = None) -> Any:
         """What a command of `pks` prints with --json."""
