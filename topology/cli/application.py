@@ -5,6 +5,7 @@ runs, so that `pks --help` is fast.
 """
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -32,8 +33,9 @@ from topology.cli import (
     simulating,
     verifying,
 )
-from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError
+from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
 from topology.control import ControlError
+from topology.setting_faults import unknown_variables
 
 # Typer ships its own copy of click from 0.26 on; its public errors lead to the ones that it does not name.
 _UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
@@ -58,6 +60,9 @@ _MODULES: tuple[Any, ...] = (
     later,
 )
 
+_WITHOUT_SETTINGS = ("lots", "price", "pnl-explain", "ocp")
+"""The calculators: no variable has a part in what they do."""
+
 application = typer.Typer(
     name="pks",
     no_args_is_help=True,
@@ -73,12 +78,16 @@ def _print_version(wanted: bool) -> None:
 
 @application.callback()
 def pks(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log."""
+    if context.invoked_subcommand not in _WITHOUT_SETTINGS:
+        for line in unknown_variables(os.environ):
+            messages().print(line, markup=False, soft_wrap=True)
 
 
 for module in _MODULES:

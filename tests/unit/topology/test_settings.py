@@ -1,19 +1,21 @@
 """Settings: the command line over the environment over the file, each checked."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from topology.cli.application import run
 from topology.cli.options import load_settings
 from topology.cli.output import CommandError
+from topology.setting_faults import unknown_variables
 from topology.settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    import os
-
     for name in list(os.environ):
         if name.startswith("PKS_"):
             monkeypatch.delenv(name)
@@ -92,3 +94,26 @@ def test_a_fault_names_the_variable_or_the_option(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(CommandError) as refused:
         load_settings(web_port=70_000)
     assert refused.value.lines == ("--web-port: expected a whole number from 0 to 65535, found 70000",)
+
+
+def test_a_variable_that_is_no_setting_is_said_with_the_nearest_name_and_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("PKS_DATA", "pks_sync", "PKS_SETTINGS", "PKS_TAPES", "PKS_SOAK_MINUTES", "DEMO_HOLD"):
+        monkeypatch.setenv(name, "os")
+    assert unknown_variables(os.environ) == []
+    monkeypatch.setenv("PKS_DAT", "1")
+    monkeypatch.setenv("PKS_XYZXYZ", "1")
+    wrong = [
+        "PKS_DAT: expected the variable of a setting (did you mean PKS_DATA?), found another name: ignored",
+        "PKS_XYZXYZ: expected the variable of a setting (docs/reference/settings.md has them all), found another "
+        "name: ignored",
+    ]
+    assert unknown_variables(os.environ) == wrong
+    monkeypatch.delenv("PKS_SETTINGS")
+    assert run(["topology", "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) and err.splitlines() == wrong
+    # A calculator has no settings, so none can be wrong.
+    run(["lots", "none.csv"])
+    assert "PKS_DAT" not in capsys.readouterr().err
