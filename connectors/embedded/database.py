@@ -160,6 +160,16 @@ def holds_log(folder: Path) -> bool:
     return any((folder / _DATABASE).glob("*.sst")) or Note(folder, folder / _DATABASE).sequence > 0
 
 
+def refuse_nameless(folder: Path) -> None:
+    """Raise StateError where the files of a log are there without the one that names them."""
+    if not database_exists(folder) and holds_log(folder):
+        raise StateError(
+            f"{folder / _DATABASE / 'CURRENT'}: expected the file that names the log's manifest, found none: the log is "
+            "damaged; keep a copy of the folder, then restore a backup, or rebuild it by replaying the fills from "
+            "their sources into a new folder (docs/operating/damaged-state.md)"
+        )
+
+
 def database_folder(folder: Path) -> Path:
     """Where RocksDB keeps the files of a data folder."""
     return folder / _DATABASE

@@ -22,9 +22,9 @@ from connectors.embedded.database import (
     OwnerLock,
     database_exists,
     database_folder,
-    holds_log,
     open_beside,
     open_owned,
+    refuse_nameless,
     require_room,
 )
 from connectors.embedded.durability import GroupSync
@@ -82,6 +82,8 @@ class EmbeddedLog(LogContents):
         lock = OwnerLock(folder)
         watermark: Watermark | None = None
         try:
+            # RocksDB would begin a log of its own over what is there.
+            refuse_nameless(folder)
             watermark = Watermark(folder, database_folder(folder))
             watermark.check_files()
             database = open_owned(folder)
@@ -96,12 +98,7 @@ class EmbeddedLog(LogContents):
     def reader(cls, folder: Path) -> "EmbeddedLog":
         """Read a folder beside its owner; `catch_up` follows it. Raises StateError where there is no log."""
         if not database_exists(folder):
-            if holds_log(folder):
-                raise StateError(
-                    f"{database_folder(folder) / 'CURRENT'}: expected the file that names the log's manifest, found "
-                    "none: the log is damaged; keep a copy of the folder, then restore a backup "
-                    "(docs/operating/damaged-state.md)"
-                )
+            refuse_nameless(folder)
             raise StateError(
                 f"{folder}: expected a data folder with a log, found none; name one with --data, or start one "
                 "with `pks up` or `pks import`"

@@ -306,6 +306,8 @@ def test_a_log_without_the_name_of_its_manifest_is_damaged_also_for_readers(
     for command in ("positions", "verify", "rebuild"):
         [line] = pks(command, code=3)
         assert "damaged-state.md" in line
+    [finding] = [one for one in pks("doctor", code=1)["findings"] if one["part"] == "data folder"]
+    assert "damaged" in finding["found"]
 
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path, held: list[int]):

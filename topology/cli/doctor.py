@@ -59,19 +59,23 @@ def _shared_memory() -> Finding:
 
 
 def _data_folder(settings: Settings) -> Finding:
-    from connectors.embedded.database import database_exists, owner_process
+    from connectors.embedded.database import database_exists, holds_log, owner_process
 
     folder = settings.data
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(above).free
     owner = owner_process(folder)
-    state = "has a log" if database_exists(folder) else "no log yet"
+    whole = database_exists(folder)
+    damaged = not whole and holds_log(folder)
+    state = (
+        "has a log" if whole else "log/CURRENT is missing: the log is damaged" if damaged else "no log yet"
+    )
     owned = "" if owner is None else f", owned by process {owner}"
     return Finding(
         "data folder",
-        os.access(above, os.W_OK) and free > _FREE_BYTES_MIN,
+        os.access(above, os.W_OK) and free > _FREE_BYTES_MIN and not damaged,
         f"{folder}: {state}{owned}, {free // 1024**3} GiB free",
-        "name a writable folder with room by --data",
+        "docs/operating/damaged-state.md" if damaged else "name a writable folder with room by --data",
     )
 
 

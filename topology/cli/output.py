@@ -83,7 +83,7 @@ def print_table(
 
 
 def _is_figure(cell: str) -> bool:
-    return cell == "" or cell.lstrip("+-").replace(".", "", 1).replace(",", "").isdigit()
+    return cell in ("", "-") or cell.rstrip("…").lstrip("+-").replace(".", "", 1).replace(",", "").isdigit()
 
 
 def print_facts(facts: Mapping[str, object], on: Console | None = None) -> None:

@@ -41,6 +41,8 @@ def main() -> int:
         hint = "\nWith a free port: PKS_WEB_PORT=0 make demo" if "PKS_WEB_PORT (" in str(failed) else ""
         sys.stderr.write(f"{failed}{hint}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _whole_number(name: str, default: int) -> int:

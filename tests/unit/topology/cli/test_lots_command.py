@@ -113,6 +113,18 @@ def test_a_missing_file_and_a_missing_argument(capsys: pytest.CaptureFixture[str
     assert _refused(capsys)
 
 
+def test_figures_stand_to_the_right_also_where_they_are_cut_or_missing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    path = tmp_path / "trades.csv"
+    thirds = "t4,B1,Y,BUY,3,1,0,2026-01-05T09:00:00Z\nt5,B1,Y,BUY,4,2,0,2026-01-05T09:00:00Z\n"
+    flat = "t6,B1,Z,BUY,1,1,0,2026-01-05T09:00:00Z\nt7,B1,Z,SELL,1,1,0,2026-01-05T09:00:00Z\n"
+    path.write_text(f"{HEADER}\n{ROWS}{thirds}{flat}")
+    assert run(["lots", str(path), "--method", "average"]) == 0
+    out = capsys.readouterr().out
+    assert "│  10.06666666… │" in out and "            - │" in out
+
+
 def test_tables_show_identifiers_as_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     path = tmp_path / "trades.csv"
     path.write_text(f"{HEADER}\n{ROWS}".replace("t3", "[red]t3[/x]"))
