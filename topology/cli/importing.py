@@ -112,11 +112,17 @@ def _import(
 
 def _say_what_is_left(receipt: "Receipt", data: Path) -> None:
     """What the stages refused, and what waits: the exit code is 0, as everything else was applied."""
+    from connectors.embedded.errors import EmbeddedLogError
     from connectors.embedded.log import EmbeddedLog
     from topology.import_remarks import import_remarks
     from topology.log_reading import partition_count
 
-    log = EmbeddedLog.reader(data)
+    try:
+        log = EmbeddedLog.reader(data)
+    except EmbeddedLogError as error:
+        # All is done; only the reasons cannot be read now.
+        messages().print(f"{receipt.rejected:,} rejected, {receipt.waiting:,} waiting; {error}", markup=False)
+        return
     try:
         for remark in import_remarks(log, partition_count(log), receipt, data):
             messages().print(remark, markup=False, soft_wrap=True)

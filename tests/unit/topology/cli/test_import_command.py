@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from connectors.embedded.errors import StateError
+from connectors.embedded.log import EmbeddedLog
 from topology.cli.application import run
 
 TRADE = (
@@ -91,3 +93,18 @@ def test_only_the_first_refusals_are_told(tmp_path: Path, capsys: pytest.Capture
         and "; u3: " not in line
         and "; 6 more; see" in line
     )
+
+
+def test_what_is_left_is_said_without_reasons_where_the_log_cannot_be_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def unreadable(*_: object) -> None:
+        raise StateError("data: expected a sound log, found another")
+
+    monkeypatch.setattr(EmbeddedLog, "reader", unreadable)
+    (tmp_path / "a.csv").write_text(ROWS)
+    assert (
+        run(["import", str(tmp_path / "a.csv"), "--format", "canonical", "--data", str(tmp_path / "data")])
+        == 0
+    )
+    assert "1 rejected, 1 waiting; data: expected a sound log" in capsys.readouterr().err
