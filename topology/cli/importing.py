@@ -135,7 +135,7 @@ def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:
     actions = sum(count for kind, count in skipped.items() if kind.partition(".")[0] == "CorporateAction")
     if actions:
         messages().print(
-            f"{actions:,} corporate actions were skipped: the positions of their instruments may differ from the "
+            f"corporate actions skipped: {actions:,}; the positions of their instruments may differ from the "
             "broker's",
             soft_wrap=True,
         )

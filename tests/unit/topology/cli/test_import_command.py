@@ -29,7 +29,7 @@ def test_a_statement_to_standard_output(
     assert out.count("\n") == 1 and '"trade_id":"7"' in out
     counts = dict(line.rsplit(maxsplit=1) for line in err.splitlines() if line[-1].isdecimal())
     assert (counts["fills"], counts["rejected"]) == ("1", "0")
-    assert ("2 corporate actions were skipped" in err) is said
+    assert ("corporate actions skipped: 2; " in err) is said
     assert (counts.get("skipped: CorporateAction.DETAIL") == "1") is said
 
 
