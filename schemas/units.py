@@ -16,9 +16,6 @@ Money = NewType("Money", Decimal)
 
 IDENTIFIER_CHARACTERS_MAX = 128
 
-NO_BLANKS = "no blanks at the ends"
-"""What is expected of a name that begins or ends with one."""
-
 
 class Side(StrEnum):
     BUY = "BUY"
@@ -65,16 +62,11 @@ class Regime(StrEnum):
     INTERNAL = "internal"
 
 
-def blank_at_an_end(text: str) -> bool:
-    """Whether a text begins or ends with a blank."""
-    return text[:1] == " " or text[-1:] == " "
-
-
 def identifier_fault(text: str) -> str | None:
     """What is wrong with a trade, book or instrument id; None where nothing is.
 
-    1 to 128 printable characters of any script, no blanks at the ends (`B1 ` beside `B1` would be another book, and
-    look the same), not starting with `=`, `+`, `-` or `@` (a spreadsheet would run those as a formula).
+    1 to 128 printable characters of any script, not blank, not starting with `=`, `+`, `-` or `@`
+    (a spreadsheet would run those as a formula).
     """
     if not 1 <= len(text) <= IDENTIFIER_CHARACTERS_MAX:
         return f"1 to {IDENTIFIER_CHARACTERS_MAX} characters"
@@ -82,8 +74,6 @@ def identifier_fault(text: str) -> str | None:
         return "printable characters only"
     if not text.strip():
         return "at least one character that is not blank"
-    if blank_at_an_end(text):
-        return NO_BLANKS
     if text[0] in "=+-@":
         return "a first character other than = + - @"
     return None

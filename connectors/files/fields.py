@@ -17,7 +17,7 @@ from schemas import events
 from schemas.frames import wire
 from schemas.numbers import parse_decimal
 from schemas.times import parse_time
-from schemas.units import NO_BLANKS, blank_at_an_end, identifier_fault
+from schemas.units import identifier_fault
 
 Reader = Callable[[Any], Any]
 Choice = TypeVar("Choice", bound=Enum)
@@ -63,13 +63,11 @@ def identifier(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Printable text of at most 256 characters, without blanks at the ends."""
+    """Printable text of at most 256 characters."""
     if type(value) is not str:
         raise ValueError("text")
     if len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
         raise ValueError(f"at most {TEXT_CHARACTERS_MAX} printable characters")
-    if blank_at_an_end(value):
-        raise ValueError(NO_BLANKS)
     return value
 
 

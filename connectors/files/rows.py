@@ -107,9 +107,6 @@ def read_rows(
             faults.add("", "", "CSV, JSON or JSON Lines", _XML)
             return
         kind = detect_format(source, start, input_format)
-        if kind == "jsonl" and (stray := first_stray_line(start)) is not None:
-            faults.add(f"line {stray[0]}", "", "one row a line: an object of fields", stray[1])
-            return
         if start.startswith(_BOM):
             stream.read(len(_BOM))
         if kind == "json":
@@ -224,19 +221,15 @@ def _header(
             if separator in header[0]:
                 faults.add(place, "", "columns separated by commas", header[0])
                 return None
-    missing = [name for name in required if name not in header]
-    if missing:
-        field = missing[0] if len(missing) == 1 else ""
-        columns = "a column of this name" if field else f"columns {', '.join(missing)}"
-        faults.add(place, field, f"{columns} (the first line must name the columns)", ", ".join(header))
-        if len(missing) == len(required):
-            # No header, or that of another file: nothing else in it can be held against a column.
-            return None
     seen: set[str] = set()
     for name in header:
         if name in seen:
             faults.add(place, name, "each column once", "the column twice")
         seen.add(name)
+    for name in required:
+        if name not in seen:
+            expected = "a column of this name (the first line must name the columns)"
+            faults.add(place, name, expected, "columns " + ", ".join(header))
     return [(index, name) for index, name in enumerate(header) if not known or name in known]
 
 

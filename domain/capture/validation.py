@@ -10,14 +10,7 @@ from typing import Any
 from domain.capture.faults import Fault
 from schemas.events import number_fault
 from schemas.numbers import DIGITS_MAX, ZERO
-from schemas.units import (
-    IDENTIFIER_CHARACTERS_MAX,
-    NO_BLANKS,
-    Action,
-    Regime,
-    blank_at_an_end,
-    identifier_fault,
-)
+from schemas.units import IDENTIFIER_CHARACTERS_MAX, Action, Regime, identifier_fault
 
 EXECUTED_AT_MIN = -2_208_988_800_000_000_000
 """1900-01-01T00:00:00Z in nanoseconds."""
@@ -66,16 +59,13 @@ def _shown(text: str) -> str:
 
 
 def _texts(fill: Any) -> Fault | None:
-    # All together are short and without blanks nearly always, and that costs less to find out.
-    texts = "".join(filter(None, _texts_of(fill)))
-    if len(texts) <= TEXT_CHARACTERS_MAX and " " not in texts:
+    # All together are short nearly always, and that costs less to find out.
+    if len("".join(filter(None, _texts_of(fill)))) <= TEXT_CHARACTERS_MAX:
         return None
     for name, text in zip(TEXTS, _texts_of(fill), strict=True):
         if text is not None and len(text) > TEXT_CHARACTERS_MAX:
             expected = f"at most {TEXT_CHARACTERS_MAX} characters"
             return Fault(f"{name} is not valid", name, expected, f"{len(text)} characters")
-        if text and blank_at_an_end(text) and name not in _UNNAMED:
-            return Fault(f"{name} is not valid", name, NO_BLANKS, _shown(text))
     return None
 
 
@@ -186,9 +176,6 @@ TEXTS = (
     "instrument_scheme",
 )
 """Fields of free text."""
-
-_UNNAMED = frozenset(("event_id", "correlation_id", "causation_id", "source"))
-"""Those that name nothing of the business: what stands at their ends does no harm."""
 
 _texts_of = attrgetter(*TEXTS)
 

@@ -76,10 +76,10 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
     except LotsFaults as refused:
         for fault in refused.faults:
             faults.add(f"{found.unit} {fault.number}", fault.field, fault.expected, fault.found)
-    if not faults and not found.fills:
-        faults.add("", "", "rows", "none")
     if faults:
         raise InputFaults(faults.sorted())
+    if not found.fills:
+        messages().print(f"{source.name}: no rows", soft_wrap=True, markup=False)
     if found.foreign_fees:
         messages().print(
             f"{found.foreign_fees} rows have a fee in another currency than their trade: those fees are left out"

@@ -204,16 +204,6 @@ def test_a_fault_is_one_line():
     assert escaped("x" * 80) == "x" * 80
 
 
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [("B1 ", "'B1 '"), (" ", "' '"), ("a b", "a b"), ("", ""), (" " + "x" * 99, f"' {'x' * 76}…'")],
-)
-def test_a_blank_at_an_end_is_seen(found: str, said: str):
-    line = str(InputFault("a.csv", "line 3", "book", "no blanks at the ends", found))
-    assert line == f"a.csv: line 3: book: expected no blanks at the ends, found {said}"
-    assert len(said) <= 80
-
-
 def test_faults_come_in_the_order_of_places_and_are_counted_beyond_the_bound(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("connectors.files.faults.FAULTS_MAX", 3)
     faults = FaultCollector("f")
@@ -226,3 +216,13 @@ def test_faults_come_in_the_order_of_places_and_are_counted_beyond_the_bound(mon
     assert faulty[-1].found == "2 more faults"
     with pytest.raises(InputFaults, match="line 3"):
         faults.raise_if_any()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [("BUY ", "'BUY '"), (" ", "' '"), ("a b", "a b"), ("", ""), (" " + "x" * 99, f"' {'x' * 76}…'")],
+)
+def test_a_blank_at_an_end_is_seen(found: str, said: str):
+    line = str(InputFault("a.csv", "line 3", "side", "BUY or SELL", found))
+    assert line == f"a.csv: line 3: side: expected BUY or SELL, found {said}"
+    assert len(said) <= 80
