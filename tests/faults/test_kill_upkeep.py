@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clients.python.pks_client import PositionReader
 from connectors.embedded.log import EmbeddedLog
+from connectors.shm.writer import remove
 from schemas import topics
 from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
@@ -57,13 +58,17 @@ def test_kills_while_shared_memory_grows(tmp_path: Path, shared_memory_name: str
     ]
     places = []
     for turn, batch in enumerate(batches):
+        if turn % 2:
+            # Else the first segment would be as large as the last one was, and would not grow.
+            remove(shared_memory_name)
         with Worker(*arguments, environment=settings) as worker:
             # Half of the kills fall while positions come, the others while a start shows the tables.
+            grown = 0
             if turn % 2 == 0:
                 client = eventually(lambda: connect(folder))
                 settle(client)
+                grown = worker.marks.growing
                 client.send(request_of(batch))
-            grown = worker.marks.growing if turn % 2 == 0 else 0
             worker.until(lambda marks, grown=grown: marks.growing > grown, closely=True)
             places.append(worker.kill())
             if turn % 2 == 0:
