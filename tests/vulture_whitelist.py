@@ -39,6 +39,8 @@ _.supports_headers
 _.driver_version
 _.tracked
 _._new_web
+_._new_transport
+_._new_producer_transport
 _._new_transport_tcp
 _.default_blueprints
 _.production_blueprints

@@ -131,9 +131,7 @@ class PartitionRunner:
         fresh = records
         if not records or records[0].offset < self.next_offset:
             fresh = [record for record in records if record.offset >= self.next_offset]
-        if fresh and (
-            fresh[0].offset != self.next_offset or fresh[-1].offset - self.next_offset != len(fresh) - 1
-        ):
+        if fresh and not _contiguous(fresh, self.next_offset):
             self._stop(
                 f"expected {len(fresh)} records of {self.stage.input.name} from offset {self.next_offset} on, found "
                 f"{fresh[0].offset} to {fresh[-1].offset}: some are missing"
@@ -361,23 +359,44 @@ class Prepared:
     report: StepReport
 
 
-def step_together(
+@dataclass(slots=True)
+class PendingStep:
+    """A step that is prepared and not yet committed: `commit`, in any thread, then `finish`; or `abandon` it."""
+
+    begun: list[PartitionRunner]
+    parts: list[Prepared]
+    transaction: Transaction
+
+    def commit(self) -> int:
+        """Write the step. Raises `CommitError` of the log where that failed: nothing is applied then."""
+        return self.transaction.commit()
+
+    def finish(self, sequence: int) -> list[tuple[PartitionRunner, StepReport]]:
+        """The step is in the log; returns the reports of the partitions that went on."""
+        return [(part.runner, part.runner.committed(part, sequence)) for part in self.parts]
+
+    def abandon(self) -> None:
+        """Forget the step; it may be tried again."""
+        for runner in self.begun:
+            runner.rollback()
+
+
+def prepare_together(
     work: Sequence[tuple[PartitionRunner, Sequence[Record]]], following: Sequence[PartitionRunner] = ()
-) -> list[tuple[PartitionRunner, StepReport]]:
-    """One step of several partitions of a stage, in one commit; returns the reports of those that went on.
+) -> PendingStep | None:
+    """Prepare one step of several partitions of a stage, to be one commit; None where all of them have stopped.
 
     Outputs of several partitions to one are merged by time of execution, so that trades which were spread over
     partitions by their ids meet their book in the order of matching, as far as it is known here. A partition
     whose invariant breaks is stopped and left out. Those of the stages `following` that have read all there was
-    before take what these emit at once, in the same commit. Raises `CommitError` of the log where the write
-    failed: then nothing is applied and the step may be tried again.
+    before take what these emit at once, in the same commit.
     """
     begun = [runner for runner, _ in work]
     try:
         with exact_arithmetic():
             prepared = [part for runner, records in work if (part := runner.prepare(records)) is not None]
             if not prepared:
-                return []
+                return None
             transaction = prepared[0].runner.begin()
             emitted = _write(transaction, prepared)
             after: list[Prepared] = []
@@ -389,12 +408,29 @@ def step_together(
                     if part is not None:
                         after.append(part)
             _write(transaction, after)
-            sequence = transaction.commit()
     except BaseException:
         for runner in begun:
             runner.rollback()
         raise
-    return [(part.runner, part.runner.committed(part, sequence)) for part in (*prepared, *after)]
+    return PendingStep(begun, [*prepared, *after], transaction)
+
+
+def step_together(
+    work: Sequence[tuple[PartitionRunner, Sequence[Record]]], following: Sequence[PartitionRunner] = ()
+) -> list[tuple[PartitionRunner, StepReport]]:
+    """`prepare_together`, committed at once; returns the reports of those that went on.
+
+    Raises `CommitError` of the log where the write failed: then nothing is applied and the step may be tried again.
+    """
+    pending = prepare_together(work, following)
+    if pending is None:
+        return []
+    try:
+        sequence = pending.commit()
+    except BaseException:
+        pending.abandon()
+        raise
+    return pending.finish(sequence)
 
 
 def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> dict[tuple[str, int], list[Appended]]:
@@ -493,6 +529,20 @@ def merged(outputs: Sequence[Output]) -> Sequence[bytes]:
     if len(orders) != len(whole):
         return whole
     return [whole[place] for place in sorted(range(len(whole)), key=orders.__getitem__)]
+
+
+def _contiguous(records: Sequence[Record], next_offset: int) -> bool:
+    """Whether none is missing: offsets are dense, or each record says which offset it `follows` on a cluster.
+
+    There the marks of transactions take offsets too, so who reads in order says where each record was read from.
+    """
+    if records[0].offset == next_offset and records[-1].offset - next_offset == len(records) - 1:
+        return True
+    for record in records:
+        if getattr(record, "follows", None) != next_offset:
+            return False
+        next_offset = record.offset + 1
+    return True
 
 
 def _packed(changes: list[bytes | None]) -> list[bytes]:

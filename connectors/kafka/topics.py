@@ -1,0 +1,100 @@
+"""Topics of a cluster: made with explicit partitions, compaction, retention and replicas, and held against that.
+
+Guarantees: nothing is left to the broker's defaults; a topic that is there with another number of partitions is
+an error that says what to do, for keys would go astray.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.kafka.errors import LinkError, TopicError
+from connectors.kafka.link import Link
+
+_SECONDS = 30.0
+_RECORD_BYTES_MAX = 16 * 1024 * 1024
+_SEGMENT_BYTES_COMPACTED = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it shall be. `retention_seconds` None keeps records for ever."""
+
+    name: str
+    partitions: int
+    retention_seconds: int | None = None
+    compact: bool = False
+
+    def settings(self, in_sync_min: int) -> dict[str, str]:
+        """The topic's own settings on the broker."""
+        kept = -1 if self.retention_seconds is None else self.retention_seconds * 1_000
+        told = {
+            "cleanup.policy": "compact" if self.compact else "delete",
+            "min.insync.replicas": str(in_sync_min),
+            "max.message.bytes": str(_RECORD_BYTES_MAX),
+            # A replica that fell behind never becomes the leader: acknowledged records would be lost.
+            "unclean.leader.election.enable": "false",
+        }
+        if self.compact:
+            told["segment.bytes"] = str(_SEGMENT_BYTES_COMPACTED)
+        else:
+            told["retention.ms"] = str(kept)
+            told["retention.bytes"] = "-1"
+        return told
+
+
+def partition_counts(link: Link) -> dict[str, int]:
+    """Every topic of the cluster with its partitions. Raises LinkError where no broker answers."""
+    try:
+        found = AdminClient(link.common()).list_topics(timeout=_SECONDS)
+    except KafkaException as error:
+        raise LinkError(
+            f"expected a Kafka broker at {link.brokers}, found: {error.args[0].str()}; start it, or name another "
+            "with --transport"
+        ) from error
+    return {name: len(topic.partitions) for name, topic in found.topics.items()}
+
+
+def check_topics(plans: Sequence[TopicPlan], found: dict[str, int]) -> None:
+    """Raise TopicError where a topic that exists has another number of partitions."""
+    wrong = [plan for plan in plans if found.get(plan.name, plan.partitions) != plan.partitions]
+    if wrong:
+        listed = ", ".join(f"{plan.name} {found[plan.name]} of {plan.partitions}" for plan in wrong)
+        raise TopicError(
+            f"expected topics with the partitions of this installation's settings, found {listed}: keys would go to "
+            "other partitions than before; set `partitions` to what the cluster has, or move the log with "
+            "`pks topology repartition`"
+        )
+
+
+def ensure_topics(link: Link, plans: Sequence[TopicPlan], *, replicas: int = 1, in_sync_min: int = 1) -> None:
+    """Make the topics that are missing. Raises TopicError where one exists that does not fit, and LinkError."""
+    found = partition_counts(link)
+    check_topics(plans, found)
+    missing = [plan for plan in plans if plan.name not in found]
+    if not missing:
+        return
+    administration = AdminClient(link.common())  # kept: what it was asked ends with it
+    made = administration.create_topics(
+        [
+            NewTopic(
+                plan.name,
+                num_partitions=plan.partitions,
+                replication_factor=replicas,
+                config=plan.settings(in_sync_min),
+            )
+            for plan in missing
+        ],
+        operation_timeout=_SECONDS,
+    )
+    for name, future in made.items():
+        try:
+            future.result(_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(
+                    f"expected to make topic {name} with {replicas} replicas, found: {error.args[0].str()}"
+                ) from error
+    check_topics(plans, partition_counts(link))

@@ -1,0 +1,43 @@
+"""A worker of the stages on a cluster, in a process of its own: `URL FOLDER NAME`; ends on SIGTERM."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from connectors.kafka.link import parse_url
+from connectors.kafka.transport import Cluster
+from topology.cluster.app import ClusterApp
+from topology.settings import Settings
+from topology.stages import build_stages
+
+
+async def _main(url: str, folder: Path, name: str) -> int:
+    settings = Settings(data=folder)
+    membership = {"group_instance_id": name, "session_timeout_ms": 3_000, "heartbeat_interval_ms": 500}
+    cluster = Cluster(parse_url(url), membership)
+    apps = [
+        ClusterApp(stage, cluster, settings, folder=folder, worker=name) for stage in build_stages(settings)
+    ]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    for app in apps:
+        app.in_worker = True
+    starting = [asyncio.ensure_future(app.maybe_start()) for app in apps]
+    waits = [
+        asyncio.ensure_future(stop.wait()),
+        *(asyncio.ensure_future(app._crashed.wait()) for app in apps),
+    ]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in starting:
+        task.cancel()
+    await asyncio.gather(*starting, return_exceptions=True)
+    await asyncio.gather(*(app.stop() for app in apps))
+    return 1 if any(app.crashed for app in apps) else 0
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])))

@@ -1,0 +1,1 @@
+"""The topology on Apache Kafka: many workers, each the one owner of its partitions."""
