@@ -6,6 +6,7 @@ Guarantees: an append is answered when it is durable; while the stages are behin
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ class OwnerAnswers:
     """Answers requests over the log and the runners of this process.
 
     `runners` gives those at work now, upstream stages first; `status` is what `Request("status")` adds to the
-    number of partitions (addresses, the process).
+    number of partitions (addresses, the process). `append` puts records into the log, as `Intake.append` does.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class OwnerAnswers:
         settings: Settings,
         runners: Callable[[], Sequence[PartitionRunner]],
         status: Mapping[str, Any],
+        append: Callable[[Sequence[Outgoing]], int] | None = None,
     ) -> None:
+        self._append = append or partial(append_records, log)
         self._log = log
         self._settings = settings
         self._runners = runners
@@ -49,9 +52,7 @@ class OwnerAnswers:
     def append(self, requests: Sequence[Request]) -> list[Reply]:
         """Append all of them in one commit, or else each in one of its own, so that a bad one fails alone."""
         try:
-            sequence = append_records(
-                self._log, coalesced([record for request in requests for record in request.records])
-            )
+            sequence = self._append(coalesced([record for request in requests for record in request.records]))
         except EmbeddedLogError as error:
             if len(requests) == 1:
                 return [Reply(str(error))]

@@ -8,7 +8,7 @@ the dead letters with its bytes, and the partition moves on; a broken invariant 
 """
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, chain
@@ -346,6 +346,10 @@ class Appended(NamedTuple):
     value: bytes
 
 
+Appends = Mapping[tuple[str, int], Sequence[Appended]]
+"""What a transaction appends, by topic and partition."""
+
+
 @dataclass(slots=True)
 class Prepared:
     """What one partition's part of a step will commit."""
@@ -398,21 +402,51 @@ def prepare_together(
             if not prepared:
                 return None
             transaction = prepared[0].runner.begin()
-            emitted = _write(transaction, prepared)
-            after: list[Prepared] = []
-            for runner in following:
-                appended = emitted.get((runner.stage.input.name, runner.partition))
-                if appended and appended[0].offset == runner.next_offset:
-                    begun.append(runner)
-                    part = runner.prepare(appended)
-                    if part is not None:
-                        after.append(part)
-            _write(transaction, after)
+            prepared += _follow(transaction, _write(transaction, prepared), (following,), begun)
     except BaseException:
         for runner in begun:
             runner.rollback()
         raise
-    return PendingStep(begun, [*prepared, *after], transaction)
+    return PendingStep(begun, prepared, transaction)
+
+
+def append_together(
+    transaction: Transaction, appended: Appends, stages: Sequence[Sequence[PartitionRunner]]
+) -> PendingStep:
+    """Prepare, beside what a transaction appends, the steps of the `stages` that read it, in their order.
+
+    A runner that has not read all there was before what is appended is left out, as in `prepare_together`.
+    """
+    begun: list[PartitionRunner] = []
+    try:
+        with exact_arithmetic():
+            return PendingStep(begun, _follow(transaction, appended, stages, begun), transaction)
+    except BaseException:
+        for runner in begun:
+            runner.rollback()
+        raise
+
+
+def _follow(
+    transaction: Transaction,
+    appended: Appends,
+    stages: Sequence[Sequence[PartitionRunner]],
+    begun: list[PartitionRunner],
+) -> list[Prepared]:
+    """The parts of the stages that take what a transaction appends, each what the one before it emits."""
+    prepared: list[Prepared] = []
+    for runners in stages:
+        parts = []
+        for runner in runners:
+            records = appended.get((runner.stage.input.name, runner.partition))
+            if records and records[0].offset == runner.next_offset:
+                begun.append(runner)
+                part = runner.prepare(records)
+                if part is not None:
+                    parts.append(part)
+        appended = _write(transaction, parts)
+        prepared += parts
+    return prepared
 
 
 def step_together(
@@ -433,7 +467,7 @@ def step_together(
     return pending.finish(sequence)
 
 
-def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> dict[tuple[str, int], list[Appended]]:
+def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> Appends:
     """All that a stage's part of a step commits; returns what it emits."""
     for part in prepared:
         part.runner.write(transaction, part)

@@ -17,6 +17,7 @@ import structlog
 from connectors.embedded.log import EmbeddedLog
 from topology.checkpoint_upkeep import keep_checkpoints
 from topology.control_server import listen_control, serve_control
+from topology.intake import Intake
 from topology.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
@@ -85,7 +86,8 @@ def status(worker: Worker) -> dict[str, Any]:
 
 def _control(listener: socket.socket) -> Callable[[Worker], Awaitable[None]]:
     async def serve(worker: Worker) -> None:
-        answers = OwnerAnswers(worker.log, worker.settings, worker.runners, status(worker))
+        intake = Intake(worker.log, worker.apps, worker.settings.step_bytes_max)
+        answers = OwnerAnswers(worker.log, worker.settings, worker.runners, status(worker), intake.append)
         await serve_control(listener, answers)
 
     return serve

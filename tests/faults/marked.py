@@ -18,7 +18,7 @@ from typing import Any
 from connectors.embedded import log as embedded_log
 from connectors.embedded import retention, store, transaction
 from connectors.shm import writer
-from topology import app, drive, rebuild, rebuilding
+from topology import app, drive, intake, rebuild, rebuilding
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.marked_worker"])
@@ -152,6 +152,7 @@ def mark(marks: Marks, halt: tuple[str, int]) -> None:
     for owner, name, phase in (
         (drive, "step_together", "stepping"),
         (app, "step_together", "stepping"),
+        (intake, "append_through", "stepping"),
         (store.EmbeddedStore, "restore_slice", "restoring"),
         (retention.Retention, "step", "retaining"),
         (writer.PositionWriter, "_grow", "growing"),
