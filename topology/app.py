@@ -198,15 +198,15 @@ class StageApp(faust.App):  # type: ignore[misc]
             _logger.info("commits succeed again", stage=self.stage.name)
             self.trouble = None
         seconds = time.perf_counter() - started
-        own = [found for found in reports if found[0].stage is self.stage]
-        self._note_step(own, seconds)
-        if following is not None and len(own) < len(reports):
-            following.took([found for found in reports if found[0].stage is not self.stage], seconds)
+        self._note_step(reports, seconds)
+        if following is not None:
+            following.took(reports, seconds)
         return True
 
     def _note_step(self, reports: Reports, seconds: float) -> None:
-        if self._on_step is not None and reports:
-            self._on_step(self.stage, reports, seconds)
+        own = [found for found in reports if found[0].stage is self.stage]
+        if self._on_step is not None and own:
+            self._on_step(self.stage, own, seconds)
 
     def caught_up_runners(self) -> Sequence[PartitionRunner]:
         """The runners that may take what comes next in the commit that appends it.
@@ -225,10 +225,11 @@ class StageApp(faust.App):  # type: ignore[misc]
         return [runner for runner in self.runners.values() if runner.stopped is None]
 
     def took(self, reports: Reports, seconds: float) -> None:
-        """The runners of these reports stepped in a commit of the stage before."""
+        """A commit of others had steps in it: pass over what this stage's runners among them took."""
         for runner, report in reports:
-            tp = TP(self.stage.input.name, runner.partition)
-            self.consumer.pass_over(tp, runner.next_offset - report.records, runner.next_offset)
+            if runner.stage is self.stage:
+                tp = TP(self.stage.input.name, runner.partition)
+                self.consumer.pass_over(tp, runner.next_offset - report.records, runner.next_offset)
         self._note_step(reports, seconds)
 
     def _leave(self, tp: Any) -> None:

@@ -76,7 +76,7 @@ def append_through(
         raise
     reports = pending.finish(sequence)
     seconds = time.perf_counter() - started
-    app.took([found for found in reports if found[0].stage is app.stage], seconds)
+    app.took(reports, seconds)
     if following is not None:
-        following.took([found for found in reports if found[0].stage is following.stage], seconds)
+        following.took(reports, seconds)
     return sequence

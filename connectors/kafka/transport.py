@@ -37,7 +37,7 @@ def share_cluster(cluster: Cluster) -> URL:
 
 
 class Transport(base.Transport):  # type: ignore[misc]
-    """The transport of the entry point `librdkafka`."""
+    """The transport that an App on a cluster makes for itself."""
 
     Consumer: ClassVar[Any] = Consumer
     Producer: ClassVar[Any] = Producer

@@ -8,7 +8,7 @@ one transaction; a worker that lost its partitions ends, and whoever starts it a
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,11 @@ from connectors.kafka.errors import ChangelogError
 from connectors.kafka.log import KafkaLog
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.transport import Cluster, Transport, share_cluster
-from topology.runtime import PartitionRunner, StepReport, prepare_together
+from topology.app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, StepObserver
+from topology.runtime import PartitionRunner, prepare_together
 from topology.settings import Settings
 from topology.stages import Observer
 
-RETRY_SECONDS_FIRST = 0.05
-RETRY_SECONDS_MAX = 1.0
-
-StepObserver = Callable[[Stage, Sequence[tuple[PartitionRunner, StepReport]], float], None]
 Event = Any
 _logger = structlog.get_logger(__name__)
 
