@@ -27,9 +27,9 @@ from schemas import events, topics
 from schemas.frames import wire
 from schemas.times import Nanoseconds
 from schemas.units import Side
-from topology.control import LENGTH, ControlClient, Request, encode, socket_path
+from topology.control.entry import fill_key, records_of
+from topology.control.protocol import LENGTH, ControlClient, Request, encode, socket_path
 from topology.demo.stack import Stack
-from topology.entry import fill_key, records_of
 
 RATES = (1_000, 10_000, 50_000)
 """Fills a second."""

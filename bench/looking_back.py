@@ -15,12 +15,12 @@ from bench.booked_log import make
 from bench.row import Row
 from connectors.embedded.log import EmbeddedLog
 from schemas.topics import BOOKINGS
-from topology.checkpoints import Checkpoints, opened_checkpoints, take_checkpoints
+from topology.documents.views import view_of
+from topology.history.checkpoints import Checkpoints, opened_checkpoints, take_checkpoints
+from topology.history.points import Point
 from topology.log_reading import partition_count, read_records
-from topology.points import Point
-from topology.replay import Span, replay_whole
+from topology.replaying.replay import Span, replay_whole
 from topology.settings import Settings
-from topology.views import view_of
 
 _BOOK = "BOOK7"
 _REPEATS = 3

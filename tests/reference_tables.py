@@ -22,9 +22,9 @@ from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
 from schemas.topics import TOPICS
 from topology.cli.application import application
-from topology.metrics import Metrics
 from topology.settings import Settings
 from topology.stages import build_stages
+from topology.web.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"

@@ -30,7 +30,7 @@ from topology.log import Record
 from topology.runtime import PartitionRunner, StepReport, step_together
 from topology.settings import Settings
 from topology.stages import Observer
-from topology.web_server import ListeningWeb
+from topology.web.server import ListeningWeb
 
 RETRY_SECONDS_FIRST = 0.05
 RETRY_SECONDS_MAX = 1.0

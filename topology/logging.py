@@ -15,7 +15,7 @@ from topology.settings import Settings
 _LIBRARIES = (
     *("faust", "mode", "aiohttp", "aiokafka", "asyncio", "kafka"),
     # Ours by name only: mode logs the life of a service under the module of its class.
-    *("topology.app", "topology.web_server", "connectors.embedded"),
+    *("topology.app", "topology.web.server", "connectors.embedded"),
 )
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import structlog
 
 from connectors.embedded.log import EmbeddedLog
-from topology.checkpoint_upkeep import keep_checkpoints
-from topology.control_server import listen_control, serve_control
-from topology.intake import Intake
-from topology.owner import OwnerAnswers
+from topology.control.intake import Intake
+from topology.control.owner import OwnerAnswers
+from topology.control.server import listen_control, serve_control
+from topology.history.upkeep import keep_checkpoints
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
 from topology.stages import build_stages
-from topology.web_server import listen
+from topology.web.server import listen
 from topology.worker import Worker, run_worker
 
 _logger = structlog.get_logger(__name__)

@@ -25,14 +25,14 @@ from connectors.embedded.errors import StateError
 from connectors.embedded.log import EmbeddedLog
 from topology.app import StageApp, build_app, chain_apps, stop_apps
 from topology.clock import tick_clock
-from topology.health import Health
-from topology.metrics import Metrics
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
 from topology.stages import Observer, create_topics
 from topology.upkeep import keep_retention, keep_writable
-from topology.web import add_views
-from topology.web_server import listen
+from topology.web.application import add_views
+from topology.web.health import Health
+from topology.web.metrics import Metrics
+from topology.web.server import listen
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1

@@ -18,7 +18,10 @@ from typing import Any
 from connectors.embedded import log as embedded_log
 from connectors.embedded import retention, store, transaction
 from connectors.shm import writer
-from topology import app, drive, intake, rebuild, rebuilding
+from topology import app, drive
+from topology.control import intake
+from topology.rebuilding import rebuild
+from topology.rebuilding import stage_log as rebuilding
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.marked_worker"])

@@ -22,7 +22,12 @@ from topology import app
 from topology.cli import application
 from topology.drive import run_until_idle
 
-for module in ("connectors.embedded.transport", "topology.cli.running", "topology.rebuild", "topology.up"):
+for module in (
+    "connectors.embedded.transport",
+    "topology.cli.running",
+    "topology.rebuilding.rebuild",
+    "topology.up",
+):
     import_module(module)  # once, here, so that no child has to
 
 

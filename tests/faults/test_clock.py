@@ -15,7 +15,7 @@ from tests.faults import stages_worker
 from tests.faults.up_support import Watch, pks, request_of, running, settle
 from tests.integration.c_programs import compile_c
 from tests.support import Books, ClockTick, eventually, fill
-from topology.control import ControlClient
+from topology.control.protocol import ControlClient
 
 HOUR = 3_600
 NANOSECONDS = 1_000_000_000

@@ -15,7 +15,7 @@ from tests.faults.marked import Worker
 from tests.faults.up_support import connect, environment, request_of, settle
 from tests.support import Books, eventually, soak_kills
 from topology.cli import application
-from topology.control import ControlError
+from topology.control.protocol import ControlError
 
 KINDS = (".sst", ".log", "MANIFEST-", "CURRENT", "OPTIONS-", "rocksdict-config.json")
 COMMANDS = (["book-hash"], ["positions", "--lots"], ["replay"])

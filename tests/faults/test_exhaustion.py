@@ -9,7 +9,7 @@ import pytest
 from tests.faults import stages_worker
 from tests.faults.up_support import COMMAND, environment, pks, request_of, running, settle
 from tests.support import Books, eventually, fill
-from topology.control import ControlClient, ControlError, Request
+from topology.control.protocol import ControlClient, ControlError, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 

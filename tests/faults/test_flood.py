@@ -13,8 +13,8 @@ from tests.faults import stages_worker
 from tests.faults.planted_up import HOLD
 from tests.faults.up_support import Watch, planted, request_of, running, settle
 from tests.support import MONDAY, SECOND, Books, eventually, fill, soak_minutes
-from topology.control import LENGTH, ControlClient, ControlError, Request, encode
-from topology.control_server import AHEAD_BYTES_MAX
+from topology.control.protocol import LENGTH, ControlClient, ControlError, Request, encode
+from topology.control.server import AHEAD_BYTES_MAX
 
 FRAME_FILLS = 200
 SENDERS = 4

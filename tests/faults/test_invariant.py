@@ -8,8 +8,8 @@ from schemas import topics
 from schemas.murmur2 import partition_of_key
 from tests.faults.up_support import Watch, pks, planted, running, settle
 from tests.support import Books, eventually, fill, fill_key
-from topology.control import ControlClient, Request
-from topology.entry import records_of
+from topology.control.entry import records_of
+from topology.control.protocol import ControlClient, Request
 
 PARTITIONS = 2
 SOUND = "B1"

@@ -16,7 +16,7 @@ from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import AFTER_WRITE, BEFORE_WRITE, Marks, Worker
 from tests.faults.up_support import connect, environment, request_of, settle
 from tests.support import Books, eventually, soak_kills
-from topology.control import ControlClient
+from topology.control.protocol import ControlClient
 
 FILLS, KILLS = 100_000, 30
 OUTPUTS = (

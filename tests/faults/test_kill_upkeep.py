@@ -11,7 +11,7 @@ from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
 from tests.faults.up_support import connect, environment, request_of, running, settle
 from tests.support import Books, eventually, fill
-from topology.control import ControlClient
+from topology.control.protocol import ControlClient
 
 
 def test_kills_in_retention_leave_an_unbroken_log(tmp_path: Path):

@@ -19,7 +19,7 @@ from tests.faults.malformed_support import CSV, FEWER, IMPORTS, PARSERS, mutants
 from tests.faults.up_support import pks, request_of, running, settle
 from tests.support import Books, ClockTick, fill, soak_minutes
 from topology.cli.application import run
-from topology.control import LENGTH, ControlClient, ControlError, Request, encode
+from topology.control.protocol import LENGTH, ControlClient, ControlError, Request, encode
 
 MUTANTS = 20_000
 COMMANDS = 60

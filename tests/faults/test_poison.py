@@ -10,7 +10,7 @@ from schemas.frames import encode_frames
 from tests.faults import stages_worker
 from tests.faults.up_support import Watch, pks, planted, request_of, running, settle
 from tests.support import Books, eventually, fill
-from topology.control import ControlClient, Outgoing, Request
+from topology.control.protocol import ControlClient, Outgoing, Request
 
 GARBAGE = b"\xff\x00 no JSON"
 MOVED_ON_SECONDS = 1.0

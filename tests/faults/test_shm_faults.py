@@ -13,7 +13,7 @@ from clients.python.pks_client import PositionReader, SlotBusy, Status
 from tests.faults.planted_up import FEW_SLOTS
 from tests.faults.up_support import ROOT, Watch, environment, pks, planted, request_of, running, settle
 from tests.support import eventually, fill
-from topology.control import ControlClient
+from topology.control.protocol import ControlClient
 
 READ_WITHOUT_END = """
 import sys

@@ -17,7 +17,7 @@ from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
 from tests.faults.up_support import connect, environment, pks, request_of, running, settle
 from tests.support import Books, eventually
-from topology.control import ControlClient, ControlError
+from topology.control.protocol import ControlClient, ControlError
 
 
 def outcome(folder: Path) -> tuple[str, set[str]]:

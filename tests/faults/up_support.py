@@ -13,8 +13,8 @@ from typing import Any
 
 from schemas import topics
 from tests.faults import stages_worker
-from topology.control import ControlClient, ControlError, Request
-from topology.entry import fill_key, records_of
+from topology.control.entry import fill_key, records_of
+from topology.control.protocol import ControlClient, ControlError, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from topology.cli import main; main()"]

@@ -13,10 +13,10 @@ from schemas import topics
 from schemas.frames import encode_frames
 from schemas.units import Action
 from tests.support import Book, fill
-from topology import entry as entry_module
-from topology.control import ControlClient, ControlError, Outgoing, Request
+from topology.control import entry as entry_module
+from topology.control.entry import open_entry
+from topology.control.protocol import ControlClient, ControlError, Outgoing, Request
 from topology.demo.stack import Stack
-from topology.entry import open_entry
 from topology.settings import Settings
 
 

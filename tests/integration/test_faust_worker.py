@@ -26,7 +26,7 @@ from tests.support import Book, Books, fill
 from topology.app import RETRY_SECONDS_FIRST
 from topology.clock import append_ticks
 from topology.stages import build_stages
-from topology.web_server import listen
+from topology.web.server import listen
 from topology.worker import serve
 
 ROOT = Path(__file__).resolve().parents[2]

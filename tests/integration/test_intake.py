@@ -11,9 +11,9 @@ from schemas.frames import encode_frames
 from schemas.topics import FILLS, INSTRUMENTS, POSITIONS
 from tests.integration.faust_support import quick_settings, worker_over
 from tests.support import Books, fill, fill_key
-from topology.control import Outgoing
-from topology.entry import records_of
-from topology.intake import Intake
+from topology.control.entry import records_of
+from topology.control.intake import Intake
+from topology.control.protocol import Outgoing
 
 
 def outgoing(*fills: Any) -> list[Outgoing]:
@@ -110,7 +110,7 @@ def test_a_stage_that_fails_beside_an_append_holds_it_not_up(
             raise MemoryError
 
         with monkeypatch.context() as patched:
-            patched.setattr("topology.intake.append_together", broken)
+            patched.setattr("topology.control.intake.append_together", broken)
             intake.append(outgoing(fill("t1")))
         assert positions(books) == 0
         await running.idle()

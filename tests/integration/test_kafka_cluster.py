@@ -23,7 +23,7 @@ from schemas.topics import BOOKINGS, FILLS, POSITIONS, TOPICS
 from tests.kafka_support import running_broker
 from tests.support import eventually
 from topology.drive import run_until_idle
-from topology.replay import books_of
+from topology.replaying.replay import books_of
 from topology.settings import Settings
 from topology.stages import build_stages
 

@@ -11,9 +11,9 @@ import pytest
 
 from agents.open_position import SUMMARY
 from tests.support import Books, eventually, fill
-from topology.checkpoints import FOLDER
 from topology.cli.application import run
 from topology.demo.stack import Stack
+from topology.history.checkpoints import FOLDER
 
 Pks = Callable[..., Any]
 

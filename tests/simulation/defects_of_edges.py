@@ -5,7 +5,7 @@ from typing import Any
 
 from connectors.shm import segment as shm_segment
 from tests.simulation.switches import instead
-from topology import entry, owner
+from topology.control import entry, owner
 from topology.shared_memory import PositionsPublisher
 from topology.simulation import senders
 

@@ -34,7 +34,7 @@ from topology.cli import (
     verifying,
 )
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
-from topology.control import ControlError
+from topology.control.protocol import ControlError
 from topology.setting_faults import unknown_variables
 
 # Typer ships its own copy of click from 0.26 on; its public errors lead to the ones that it does not name.

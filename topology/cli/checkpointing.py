@@ -16,7 +16,7 @@ def checkpoint(
 
     A running worker does so by itself; this is for after a bulk import without one.
     """
-    from topology.checkpoints import take_checkpoints
+    from topology.history.checkpoints import take_checkpoints
 
     settings = load_settings(data, transport)
     if not settings.checkpoint_spacing_bytes:

@@ -11,7 +11,7 @@ from topology.cli.output import CommandError, bad_input, print_facts, print_json
 from topology.cli.reading_options import opened_log
 
 if TYPE_CHECKING:
-    from topology.dead_letters import Letter
+    from topology.documents.dead_letters import Letter
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: inputs that could not be applied.")
 
@@ -50,7 +50,7 @@ def list_letters(
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters in the order of their coming."""
-    from topology.dead_letters import dead_letters_document
+    from topology.documents.dead_letters import dead_letters_document
     from topology.log_reading import partition_count
 
     with opened_log(data, transport) as log:
@@ -105,7 +105,7 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Send the originals again. What was retried already is left alone."""
-    from topology.dead_letters import retry_records
+    from topology.documents.dead_letters import retry_records
 
     letters = _chosen(identities, every, stage, kind, data, transport)
     _resolve(letters, Status.RETRIED, retry_records, data, transport, as_json)
@@ -122,7 +122,7 @@ def drop(
     as_json: JsonOption = False,
 ) -> None:
     """Note that nothing is to be done about them. They stay in the log."""
-    from topology.dead_letters import drop_records
+    from topology.documents.dead_letters import drop_records
 
     letters = _chosen(identities, every, stage, kind, data, transport)
     _resolve(letters, Status.DROPPED, drop_records, data, transport, as_json)
@@ -132,7 +132,7 @@ def _chosen(
     identities: list[str] | None, every: bool, stage: str | None, kind: str | None, data: Any, transport: Any
 ) -> "list[Letter]":
     """The letters that the arguments name; all of them must be there."""
-    from topology.dead_letters import dead_letters_document
+    from topology.documents.dead_letters import dead_letters_document
     from topology.log_reading import partition_count
 
     if bool(identities) == every:
@@ -149,7 +149,7 @@ def _chosen(
 
 
 def _find(identities: list[str], data: Any, transport: Any) -> "list[Letter]":
-    from topology.dead_letters import find_dead_letter
+    from topology.documents.dead_letters import find_dead_letter
     from topology.log_reading import partition_count
 
     with opened_log(data, transport) as log:
@@ -170,8 +170,8 @@ def _find(identities: list[str], data: Any, transport: Any) -> "list[Letter]":
 def _resolve(
     letters: "list[Letter]", status: Status, records_of: Any, data: Any, transport: Any, as_json: bool
 ) -> None:
-    from topology.dead_letters import source_of
-    from topology.entry import open_entry
+    from topology.control.entry import open_entry
+    from topology.documents.dead_letters import source_of
 
     _refuse_others(letters, status)
     now = [letter for letter in letters if letter.status == Status.OPEN.value]

@@ -90,7 +90,7 @@ def _define(
 ) -> None:
     from connectors.files.definitions import read_definitions
     from connectors.files.source import open_source
-    from topology.entry import open_entry
+    from topology.control.entry import open_entry
 
     found = read_definitions(open_source(file), kind, input_format=input_format, check=check)
     with open_entry(settings) as entry:

@@ -11,7 +11,7 @@ from topology.cli.options import DataOption, JsonOption, TransportOption, load_s
 from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from topology.entry import Receipt
+    from topology.control.entry import Receipt
 
 _REJECTIONS_SHOWN = 20
 
@@ -85,8 +85,8 @@ def _import(
     transport: Any,
 ) -> dict[str, Any]:
     from connectors.venues.formats import decode
-    from topology.entry import open_entry
-    from topology.importing import counts_document, spool, write_lines
+    from topology.control.entry import open_entry
+    from topology.importing.importing import counts_document, spool, write_lines
 
     decoded = decode(format_name, files, options)
     receipt = None
@@ -114,7 +114,7 @@ def _say_what_is_left(receipt: "Receipt", data: Path) -> None:
     """What the stages refused, and what waits: the exit code is 0, as everything else was applied."""
     from connectors.embedded.errors import EmbeddedLogError
     from connectors.embedded.log import EmbeddedLog
-    from topology.import_remarks import import_remarks
+    from topology.importing.remarks import import_remarks
     from topology.log_reading import partition_count
 
     try:

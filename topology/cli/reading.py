@@ -20,7 +20,7 @@ from topology.cli.reading_options import (
 )
 
 if TYPE_CHECKING:
-    from topology.views import View
+    from topology.documents.views import View
 
 
 def positions(

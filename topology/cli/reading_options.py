@@ -13,8 +13,8 @@ from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_inpu
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
     from schemas.topics import Topic
-    from topology.points import Point
-    from topology.views import View
+    from topology.documents.views import View
+    from topology.history.points import Point
 
 BookOption = Annotated[str | None, typer.Option("--book", help="This book only.", show_default=False)]
 InstrumentOption = Annotated[
@@ -68,11 +68,11 @@ def opened_view(
 
     from agents.stage import InvariantBroken
     from schemas import topics
-    from topology.checkpoints import opened_checkpoints
+    from topology.documents.views import view_of
+    from topology.history.checkpoints import opened_checkpoints
+    from topology.history.points import PointFault
     from topology.log_reading import partitions_to_read
-    from topology.points import PointFault
     from topology.runtime import PartitionStopped
-    from topology.views import view_of
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     with opened_log(data, transport) as log, contextlib.ExitStack() as stack:
@@ -112,8 +112,8 @@ def opened_view(
 
 def say_missing_book(view: "View", book: str | None) -> None:
     """For who found nothing: whether that is since the log has no such book (a name that is mistyped, perhaps)."""
+    from topology.documents.queries import position_names
     from topology.log_reading import partitions_to_read
-    from topology.queries import position_names
 
     if book is None:
         return
@@ -151,7 +151,7 @@ def parse_instant(option: str, text: str | None) -> int | None:
 
 def parse_option_point(option: str, text: str | None) -> "Point | None":
     """A point of the log as an option; a fault is bad input."""
-    from topology.points import PointFault, parse_point
+    from topology.history.points import PointFault, parse_point
 
     if text is None:
         return None
@@ -170,7 +170,7 @@ def say_point(
     """
     import time
 
-    from topology.points import unnamed_partitions
+    from topology.history.points import unnamed_partitions
 
     left = unnamed_partitions(point, topic, partitions)
     if left:

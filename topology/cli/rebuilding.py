@@ -9,7 +9,7 @@ from topology.cli.options import DataOption, JsonOption, TransportOption, load_s
 from topology.cli.output import EXIT_STATE, CommandError, messages, print_facts, print_json, progress
 
 if TYPE_CHECKING:
-    from topology.rebuild import Rebuilt
+    from topology.rebuilding.rebuild import Rebuilt
 
 
 class RebuiltStage(StrEnum):
@@ -60,7 +60,7 @@ def rebuild(
 
 
 def _rebuild(stage: RebuiltStage | None, data: Any, transport: Any) -> "Rebuilt":
-    from topology import rebuild as rebuilding
+    from topology.rebuilding import rebuild as rebuilding
     from topology.runtime import PartitionStopped
     from topology.stages import build_stages
 

@@ -12,7 +12,7 @@ from topology.cli.reading_options import left_out, opened_log, parse_option_poin
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
-    from topology.replay import Outcome, Span
+    from topology.replaying.replay import Outcome, Span
 
 
 class ReplayedStage(StrEnum):
@@ -110,7 +110,7 @@ def _refuse_log_options(
 def _replay_files(
     files: list[str], input_format: str | None, scratch: bool, data: Any, transport: Any
 ) -> dict[str, Any]:
-    from topology.file_replay import read_files, replay_files
+    from topology.replaying.files import read_files, replay_files
 
     settings = load_settings(data, transport)
     fills = read_files(files, input_format)
@@ -179,7 +179,7 @@ def _replay_log(
 
 
 def _certify(log: "EmbeddedLog", spans: "list[Span]", outcome: "Outcome", path: Path) -> str:
-    from topology.certificate import certify, write_certificate
+    from topology.replaying.certificate import certify, write_certificate
 
     manifest = certify(log, spans, outcome)
     try:
@@ -195,8 +195,8 @@ def _spans(
     log: "EmbeddedLog", topic: Any, partitions: int, start: str | None, end: str | None, empty: bool
 ) -> "list[Span]":
     from schemas import topics
-    from topology.points import PointFault, is_after, offsets_at
-    from topology.replay import Span
+    from topology.history.points import PointFault, is_after, offsets_at
+    from topology.replaying.replay import Span
 
     bounds = {
         "--from": [0] * partitions,
@@ -240,9 +240,9 @@ def _run(
 ) -> "Outcome":
     from agents import trade_capture
     from schemas import topics
-    from topology.checkpoints import opened_checkpoints
-    from topology.replay import replay_fills, replay_whole
-    from topology.scratch_tables import tables_for
+    from topology.history.checkpoints import opened_checkpoints
+    from topology.replaying.replay import replay_fills, replay_whole
+    from topology.replaying.scratch_tables import tables_for
 
     settings = load_settings()
     with progress() as bar:

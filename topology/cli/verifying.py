@@ -11,7 +11,7 @@ from topology.cli.output import EXIT_FAILURE, bad_input, messages, print_json, p
 from topology.cli.reading_options import opened_log, stopped_replay
 
 if TYPE_CHECKING:
-    from topology.checks import Check
+    from topology.verifying.checks import Check
 
 
 def verify(
@@ -40,8 +40,8 @@ def verify(
         if quick:
             bad_input(["--quick: expected without --certificate, which is checked by a replay"])
         return _verify_certificate(certificate, processes, data, transport, as_json)
-    from topology import verify as verification
     from topology.log_reading import applied_offsets, partition_count
+    from topology.verifying import verify as verification
 
     with opened_log(data, transport) as log, progress() as bar:
         tasks: dict[str, object] = {}
@@ -60,9 +60,9 @@ def verify(
 
 
 def _verify_certificate(path: Path, processes: int, data: Any, transport: Any, as_json: bool) -> int:
-    from topology.certificate import CertificateFault, check_certificate, read_certificate
     from topology.log_reading import partition_count
-    from topology.replay import Outcome, Span, replay_whole
+    from topology.replaying.certificate import CertificateFault, check_certificate, read_certificate
+    from topology.replaying.replay import Outcome, Span, replay_whole
     from topology.runtime import PartitionStopped
 
     try:

@@ -18,11 +18,11 @@ from clients.python.pks_client import PositionError, PositionReader
 from connectors.shm.writer import remove
 from schemas import topics
 from topology.cli.output import CommandError, console, print_facts
-from topology.control import ControlError
+from topology.control.entry import Entry, open_entry
+from topology.control.protocol import ControlError
 from topology.demo import tape
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
-from topology.entry import Entry, open_entry
 from topology.settings import Settings
 
 FILLS_DEFAULT = 60_000

@@ -11,8 +11,8 @@ from typing import Any
 
 from clients.python.pks_client import NotAvailable, PositionReader
 from schemas import topics
-from topology.control import ControlClient, ControlError, Request
-from topology.entry import fill_key, records_of
+from topology.control.entry import fill_key, records_of
+from topology.control.protocol import ControlClient, ControlError, Request
 
 BATCH_FILLS = 10
 BATCHES_IN_FLIGHT = 4

@@ -1,7 +1,7 @@
 """Senders and the network between them and the worker: what is on its way, what was acknowledged, what is sent again.
 
 A sender sends ahead and over again (`Senders`), or hands a whole batch to `Entry.submit` and waits (`WaitingGate`).
-Either way the requests are those of `topology.entry` and the answers those of `topology.owner`.
+Either way the requests are those of `topology.control.entry` and the answers those of `topology.control.owner`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ import msgspec
 
 from connectors.embedded.errors import CommitError
 from schemas.topics import FILLS
-from topology.control import ControlError, Outgoing, Request
-from topology.entry import Receipt, counts_of, fill_key, records_of
+from topology.control.entry import Receipt, counts_of, fill_key, records_of
+from topology.control.protocol import ControlError, Outgoing, Request
 from topology.simulation.log import SimulatedLog
 from topology.simulation.plan import Plan
 from topology.simulation.worker import Worker
@@ -120,7 +120,7 @@ class Resting(Protocol):
 
 @dataclass(slots=True)
 class WaitingGate:
-    """Fulfils `topology.entry.Gate`: the owner's answers, each waited for.
+    """Fulfils `topology.control.entry.Gate`: the owner's answers, each waited for.
 
     `differing` says where counts were not what the model of capture wants; `first` and `last` are the model's counts
     when the first and the last were asked for.

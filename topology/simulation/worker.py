@@ -16,7 +16,7 @@ from connectors.embedded.errors import ResourceError
 from connectors.embedded.log import EmbeddedLog
 from connectors.shm import writer
 from topology import runtime
-from topology.owner import OwnerAnswers
+from topology.control.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import PositionsPublisher
 from topology.simulation.log import SimulatedLog

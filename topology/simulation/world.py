@@ -16,7 +16,7 @@ from schemas import events
 from schemas.frames import encode_event, encode_frames, wire
 from schemas.times import Nanoseconds
 from schemas.topics import FILLS
-from topology.entry import Entry
+from topology.control.entry import Entry
 from topology.simulation.books import CommittedBooks, SlotsReader, shared_memory_name
 from topology.simulation.log import Fate, Killed, SimulatedLog
 from topology.simulation.oracle import Oracle

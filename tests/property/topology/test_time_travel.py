@@ -16,12 +16,12 @@ from schemas.frames import encode_frames
 from schemas.numbers import exact_arithmetic
 from schemas.units import Action, FeePolicy, LotMethod
 from tests.support import MONDAY, SECOND, Book, Books, Fee, fill
-from topology.checkpoints import FOLDER, Checkpoints, opened_checkpoints, take_checkpoints
-from topology.points import Point
-from topology.replay import Span, replay_bookings
+from topology.documents.views import View, view_of
+from topology.history.checkpoints import FOLDER, Checkpoints, opened_checkpoints, take_checkpoints
+from topology.history.points import Point
+from topology.replaying.replay import Span, replay_bookings
+from topology.replaying.scratch import ScratchLog
 from topology.runtime import PartitionRunner
-from topology.scratch import ScratchLog
-from topology.views import View, view_of
 
 DEFINITIONS = (
     Book(event_id="d1", book="B1", lot_methods={"*": LotMethod.FIFO}, fee_policy=FeePolicy.CAPITALISED),

@@ -23,7 +23,7 @@ from tests.support import (
     TradeBooked,
     fill,
 )
-from topology.verify import verify
+from topology.verifying.verify import verify
 
 HOUR = 3_600
 

@@ -1,0 +1,1 @@
+"""The way into a log: as its owner, or through the owner's socket."""

@@ -1,0 +1,1 @@
+"""Looking back: points of the log, checkpoints, positions as of an execution time."""

@@ -1,0 +1,1 @@
+"""Tables and changelogs of a stage made anew from its inputs."""

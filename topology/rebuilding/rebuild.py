@@ -1,0 +1,195 @@
+"""Tables and changelogs made anew from the inputs of their stages: what a lost or broken state needs.
+
+Owns: the order of a rebuild, and its account.
+Assumes: inputs are whole (fills, bookings and dead letters are kept for ever).
+Guarantees: a new state takes the place of the old one in one write, when it is complete and agrees with what its
+stage has sent; killed at any moment before, the old state stands, and a rebuild begins again; topics, offsets and
+dead letters stay as they are.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents import positions
+from agents.counters import Counts
+from agents.stage import Stage
+from connectors.embedded.database import database_exists, holds_log
+from connectors.embedded.errors import StateError
+from connectors.embedded.log import EmbeddedLog, SyncPolicy
+from connectors.embedded.replacing import discard_unfinished, end_changelog, exchange, new_name
+from schemas import events
+from schemas.frames import BadEvent, wire
+from schemas.topics import TOPIC_BY_NAME, Topic
+from topology.documents.dead_letters import RETRIED
+from topology.log_reading import partition_count, read_events
+from topology.rebuilding.stage_log import RebuildingLog, Sent, is_kept
+from topology.replaying.replay import (
+    STEP_BYTES_MAX,
+    STEP_RECORDS_MAX,
+    Progress,
+    books_of,
+    reference_sequences,
+)
+from topology.runtime import PartitionRunner
+from topology.verifying.checks import UNREADABLE
+
+_DeadLetter: Any = wire(events.DeadLetter)
+
+
+class RebuildRefused(Exception):
+    """What was made anew is not what the log says was there; the old state stands."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild did. `hash_before` is None where the old positions could not be read."""
+
+    hash_before: str | None = None
+    book_hash: str = ""
+    positions: int = 0
+    counts: dict[str, Counts] = field(default_factory=dict)
+    sequence: int = 0
+    seconds: float = 0.0
+
+
+def open_to_rebuild(folder: Path, sync: SyncPolicy) -> EmbeddedLog:
+    """Own a folder, rid of what a rebuild that was killed has left.
+
+    Raises StateError where there is no log or it is damaged, OwnedElsewhereError where another process owns it.
+    """
+    if not database_exists(folder) and not holds_log(folder):
+        raise StateError(f"{folder}: expected a data folder with a log, found none; name one with --data")
+    log = EmbeddedLog.owner(folder, sync=sync)
+    try:
+        if discard_unfinished(log):
+            log.close()
+            log = EmbeddedLog.owner(folder, sync=sync)
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def records_to_apply(log: EmbeddedLog, stages: Sequence[Stage]) -> int:
+    """How many input records a rebuild of these stages applies."""
+    return sum(
+        log.committed(stage.name, stage.input.name, partition) or 0
+        for stage in stages
+        for partition in range(partition_count(log))
+    )
+
+
+def rebuild(log: EmbeddedLog, stages: Sequence[Stage], progress: Progress | None = None) -> Rebuilt:
+    """Make the tables and changelogs of these stages anew; the log must be closed afterwards.
+
+    Raises RebuildRefused where the new state is not that of what the stage has sent, and PartitionStopped where an
+    invariant breaks; the old state of that stage stands then.
+    """
+    began = time.perf_counter()
+    partitions = partition_count(log)
+    done = Rebuilt(hash_before=_hash_before(log, partitions))
+    done.book_hash = done.hash_before or ""
+    for stage in stages:
+        log.create_topic(new_name(stage.changelog), partitions, compact=True)
+        made = [_make_anew(log, stage, partition, partitions, progress) for partition in range(partitions)]
+        end_changelog(log, stage.table.name, stage.changelog)
+        _hold_against_sent(log, stage, partitions, [view for _, view in made])
+        counts = done.counts[stage.name] = Counts()
+        for runner, _ in made:
+            for found in runner.state.counters.all().values():
+                counts.add(found)
+        if stage.name == positions.NAME:
+            books, done.positions = books_of(made[0][1], range(partitions))
+            done.book_hash = books.hexadecimal
+        exchange(log, stage.table.name, stage.changelog)
+    done.sequence = log.sequence
+    done.seconds = time.perf_counter() - began
+    return done
+
+
+def _hash_before(log: EmbeddedLog, partitions: int) -> str | None:
+    try:
+        return books_of(log, range(partitions))[0].hexadecimal
+    except (StateError, *UNREADABLE):
+        return None
+
+
+def _make_anew(
+    log: EmbeddedLog, stage: Stage, partition: int, partitions: int, progress: Progress | None
+) -> tuple[PartitionRunner, RebuildingLog]:
+    """Apply one partition's input, each record with the reference data that was in the log before it."""
+    view = RebuildingLog(log, stage, partition)
+    runner = PartitionRunner(stage, partition, view, partitions)
+    for view.horizon in (*reference_sequences(log, stage), None):
+        while True:
+            found = view.read(
+                stage.input.name, partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
+            )
+            records = [record for record in found if view.horizon is None or record.sequence < view.horizon]
+            if not records:
+                break
+            runner.step(records)
+            if progress is not None:
+                progress(len(records))
+    # Reference data that was applied after the last input.
+    runner.step([])
+    if runner.next_offset != view.end:
+        raise RebuildRefused(
+            f"{stage.name}: expected {stage.input.name}/{partition} up to offset {view.end}, found it up to "
+            f"{runner.next_offset}: input is missing; the old state stands: restore a backup "
+            "(docs/operating/damaged-state.md)"
+        )
+    return runner, view
+
+
+# -- what was sent ----------------------------------------------------------------------------------------------
+
+
+def _hold_against_sent(
+    log: EmbeddedLog, stage: Stage, partitions: int, views: Sequence[RebuildingLog]
+) -> None:
+    """What the stage would send again must be what it had sent, or later corrections would meet another state."""
+    again = Sent()
+    for view in views:
+        again.merge(view.sent)
+    before = _sent_before(log, stage, partitions)
+    if again.digest != before.digest:
+        raise RebuildRefused(
+            f"{stage.name}: expected the {before.count} bookings and dead letters that it has sent, found "
+            f"{again.count} and not the same ones: definitions or settings are not those of then; the old state "
+            "stands: restore a backup (docs/operating/rebuild.md)"
+        )
+
+
+def _sent_before(log: EmbeddedLog, stage: Stage, partitions: int) -> Sent:
+    """What the stage has sent and the log keeps for ever."""
+    sent = Sent()
+    dead = stage.input.dead_letters
+    for topic in (*stage.outputs, *(() if dead is None else (TOPIC_BY_NAME[dead],))):
+        if topic.retention_seconds is None:
+            for partition in range(topic.partitions(partitions)):
+                for _, event in read_events(log, topic, partition):
+                    if is_kept(event, stage.name):
+                        sent.add(event)
+            for event in _sent_by_others(log, topic, partitions):
+                sent.remove(event)
+    return sent
+
+
+def _sent_by_others(log: EmbeddedLog, topic: Topic, partitions: int) -> list[Any]:
+    """Events of a topic that an operator sent again out of its dead letters."""
+    if topic.dead_letters is None:
+        return []
+    letters = TOPIC_BY_NAME[topic.dead_letters]
+    originals: dict[str, bytes] = {}
+    found: list[Any] = []
+    for partition in range(letters.partitions(partitions)):
+        for _, event in read_events(log, letters, partition):
+            if isinstance(event, _DeadLetter):
+                originals[event.event_id] = event.original
+            elif event.action == RETRIED:
+                found += topic.codec.decode_each(originals.pop(event.dead_letter_id, b""))
+    return [event for event in found if not isinstance(event, BadEvent)]

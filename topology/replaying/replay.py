@@ -1,0 +1,444 @@
+"""Replays: bookings (or fills) of a log through the same stages and steps into a scratch state.
+
+Owns: which records a replay reads, how partitions are shared between processes, and its count.
+Assumes: a source that does not change meanwhile (a reader that does not catch up), or one that others open
+beside its owner.
+Guarantees: nothing of the source changes; events = applied + duplicates + rejected; the book hash is the same on
+every machine and for every number of processes.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from agents import positions, trade_capture
+from agents.counters import Counts
+from agents.open_position import scan_positions
+from agents.stage import Frame, Stage, Step
+from connectors.embedded.commits import first_commits, whole_commits
+from connectors.embedded.log import EmbeddedLog
+from domain.book_hash import BookHash, position_digest
+from schemas import topics
+from schemas.numbers import exact_arithmetic
+from tables.store import Store
+from topology.history.checkpoints import Checkpoints, opened_checkpoints
+from topology.log import Log
+from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
+from topology.replaying.scratch import ScratchLog
+from topology.replaying.scratch_tables import LayeredTables, ScratchTables, tables_for
+from topology.runtime import PartitionRunner, PartitionStopped, step_together
+
+STEP_RECORDS_MAX = 2_000
+STEP_BYTES_MAX = 4 * 1024 * 1024
+COMMITS_BYTES_MIN = 64 * 1024
+"""Commits smaller than this are replayed together in one step."""
+
+BOOKINGS_BYTES_MAX = 16 * 1024 * 1024
+"""Most bytes of a step of bookings: what is touched again within a step is written once."""
+
+Handler = Callable[[Any, Iterable[Frame], Step], None]
+Progress = Callable[[int], None]
+"""Called with the input records that a step has applied."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a replay did. `applied_offsets` are next offsets of its input by partition."""
+
+    events: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    waiting: int = 0
+    positions: int = 0
+    book_hash: BookHash = field(default_factory=BookHash)
+    seconds: float = 0.0
+
+    def merge(self, other: "Outcome") -> None:
+        """Take in what another part of the replay did."""
+        self.events += other.events
+        self.applied += other.applied
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.waiting += other.waiting
+        self.positions += other.positions
+        self.book_hash.merge(other.book_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which records of one partition of a replay's input: `start` on to before `end`.
+
+    What is before `start` is applied first, uncounted (the checkpoint there), unless `empty`.
+    """
+
+    partition: int
+    start: int
+    end: int
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a replay begins: the state in `tables` (None: nothing, in memory), which holds the bookings before
+    `offsets` (0 where none is given)."""
+
+    tables: ScratchTables | None = None
+    offsets: Mapping[int, int] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def origin_of(
+    log: EmbeddedLog, spans: Sequence[Span], checkpoints: Checkpoints | None = None
+) -> Iterator[Origin]:
+    """Where a replay of spans of bookings begins best: each at the last checkpoint before its start."""
+    offsets = {
+        span.partition: checkpoints.before(span.partition, min(span.start, span.end))
+        for span in spans
+        if checkpoints is not None and not span.empty
+    }
+    ranges = [
+        (span.partition, span.start if span.empty else offsets.get(span.partition, 0), span.end)
+        for span in spans
+    ]
+    with tables_for(log, topics.BOOKINGS.name, ranges) as tables:
+        if checkpoints is None or not any(offsets.values()):
+            yield Origin(tables)
+            return
+        kept = checkpoints
+
+        def base(table: str, partition: int) -> Store | None:
+            offset = offsets.get(partition, 0)
+            return kept.table(partition, offset) if offset and table == POSITIONS_TABLE else None
+
+        yield Origin(LayeredTables(tables, base), offsets)
+
+
+def books_of(log: Log, partitions: Iterable[int]) -> tuple[BookHash, int]:
+    """The book hash of what the tables hold, flat positions included, and how many positions there are."""
+    total, count = BookHash(), 0
+    with exact_arithmetic():
+        for partition in partitions:
+            for opened in scan_positions(table_partition(log, POSITIONS_TABLE, partition)):
+                total.add(position_digest(opened.book, opened.instrument, opened.position))
+                count += 1
+    return total, count
+
+
+def replay_bookings(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None = None,
+    origin: Origin | None = None,
+    book: str | None = None,
+) -> tuple[Outcome, ScratchLog]:
+    """Replay spans of bookings through the positions stage; returns what came of it and the scratch state.
+
+    With a `book`, bookings of others are passed over: they change nothing of it. Raises PartitionStopped where an
+    invariant breaks.
+    """
+    began = time.perf_counter()
+    outcome, scratch = _replay(source, partitions, spans, progress, origin or Origin(), book)
+    outcome.book_hash, outcome.positions = books_of(scratch, [span.partition for span in spans])
+    outcome.seconds = time.perf_counter() - began
+    return outcome, scratch
+
+
+def state_at(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None,
+    origin: Origin,
+    book: str | None = None,
+) -> ScratchLog:
+    """The scratch state at the end of spans of bookings, to look at; as `replay_bookings`."""
+    return _replay(source, partitions, spans, progress, origin, book)[1]
+
+
+def _replay(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    progress: Progress | None,
+    origin: Origin,
+    book: str | None,
+) -> tuple[Outcome, ScratchLog]:
+    topic = topics.BOOKINGS.name
+    scratch = ScratchLog(
+        source,
+        {(topic, span.partition): span.end for span in spans},
+        starts={
+            (topic, span.partition): span.start if span.empty else origin.offsets.get(span.partition, 0)
+            for span in spans
+        },
+        tables=origin.tables,
+    )
+    # From a checkpoint there is little to go: to read all the ids that are known there would cost more.
+    stage = positions.stage(known_at_start=0) if origin.offsets else positions.stage()
+    stage = replace(stage, handler=_silent(stage.handler if book is None else _only(book, stage.handler)))
+    outcome = Outcome()
+    for span in spans:
+        runner = PartitionRunner(stage, span.partition, scratch, partitions)
+        _run_to(runner, scratch, min(span.start, span.end), progress)
+        before = _counts_of([runner])
+        _run_to(runner, scratch, span.end, progress)
+        _count(outcome, before, _counts_of([runner]))
+    return outcome, scratch
+
+
+def _silent(handler: Handler) -> Handler:
+    """A handler whose outputs nobody reads: a third of what a booking costs."""
+
+    def handle(state: Any, frames: Iterable[Frame], step: Step) -> None:
+        step.silent = True
+        handler(state, frames, step)
+
+    return handle
+
+
+def _only(book: str, handler: Handler) -> Handler:
+    """A handler of one book's events."""
+
+    def handle(state: Any, frames: Iterable[Frame], step: Step) -> None:
+        handler(state, map(of_book, frames), step)
+
+    def of_book(frame: Frame) -> Frame:
+        places = [place for place, event in enumerate(frame.events) if getattr(event, "book", None) == book]
+        return replace(
+            frame,
+            events=[frame.events[place] for place in places],
+            indexes=[frame.indexes[place] for place in places],
+        )
+
+    return handle
+
+
+def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Progress | None) -> None:
+    while runner.next_offset < end:
+        found = scratch.read(
+            runner.stage.input.name,
+            runner.partition,
+            runner.next_offset,
+            STEP_RECORDS_MAX,
+            BOOKINGS_BYTES_MAX,
+        )
+        records = [record for record in found if record.offset < end]
+        if not records:
+            return
+        runner.step(records)
+        if progress is not None:
+            progress(len(records))
+
+
+def _counts_of(runners: Iterable[PartitionRunner]) -> dict[str, Counts]:
+    """The counts of runners by stage."""
+    found: dict[str, Counts] = {}
+    for runner in runners:
+        total = found.setdefault(runner.stage.name, Counts())
+        for counts in runner.state.counters.all().values():
+            total.add(counts)
+    return found
+
+
+def _count(outcome: Outcome, before: Mapping[str, Counts], after: Mapping[str, Counts]) -> None:
+    """Add what happened between two counts: events as the first stage read them, refusals of all stages."""
+    first = next(iter(after))
+    for name, counts in after.items():
+        earlier = before.get(name, Counts())
+        if name == first:
+            outcome.events += counts.read - earlier.read
+        outcome.duplicates += counts.duplicates - earlier.duplicates
+        outcome.rejected += counts.refused - earlier.refused
+        outcome.waiting += counts.waiting - earlier.waiting
+    # What waits for its trade is neither applied nor refused yet: it is not among the events.
+    waiting = after[first].waiting - before.get(first, Counts()).waiting
+    outcome.events -= waiting
+    outcome.applied = outcome.events - outcome.duplicates - outcome.rejected
+
+
+def replay_whole(
+    log: EmbeddedLog,
+    partitions: int,
+    spans: Sequence[Span],
+    processes: int = 1,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Outcome:
+    """Replay spans of bookings in one process or several; past the checkpoints where none are given."""
+    if processes > 1 and partitions > 1:
+        with_checkpoints = checkpoints is not None
+        return replay_in_processes(
+            log.folder, partitions, spans, min(processes, partitions), progress, with_checkpoints
+        )
+    with origin_of(log, spans, checkpoints) as origin:
+        return replay_bookings(log, partitions, spans, progress, origin)[0]
+
+
+# -- several processes ------------------------------------------------------------------------------------------
+
+
+def replay_in_processes(
+    folder: Path,
+    partitions: int,
+    spans: Sequence[Span],
+    processes: int,
+    progress: Progress | None = None,
+    with_checkpoints: bool = True,
+) -> Outcome:
+    """Replay spans of bookings of a data folder, its partitions shared between processes."""
+    began = time.perf_counter()
+    outcome = Outcome()
+    with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
+        waiting = {
+            pool.submit(_replay_one, folder, partitions, span, with_checkpoints): span
+            for span in sorted(spans, key=lambda span: span.start - span.end)
+        }
+        for done in as_completed(waiting):
+            outcome.merge(done.result())
+            if progress is not None:
+                progress(waiting[done].end)
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def _replay_one(folder: Path, partitions: int, span: Span, with_checkpoints: bool) -> Outcome:
+    log = EmbeddedLog.reader(folder)
+    try:
+        if not with_checkpoints:
+            return replay_whole(log, partitions, [span])
+        with opened_checkpoints(log) as checkpoints:
+            return replay_whole(log, partitions, [span], checkpoints=checkpoints)
+    finally:
+        log.close()
+
+
+# -- from the fills on ------------------------------------------------------------------------------------------
+
+
+def replay_fills(
+    source: ReadLog,
+    partitions: int,
+    spans: Sequence[Span],
+    capture: Stage | None = None,
+    progress: Progress | None = None,
+    tables: ScratchTables | None = None,
+) -> Outcome:
+    """Replay spans of fills through capture and positions.
+
+    Each fill sees the reference data that was in the log before it, and no later one.
+    """
+    began = time.perf_counter()
+    fills, bookings = topics.FILLS.name, topics.BOOKINGS.name
+    scratch = ScratchLog(
+        source,
+        {(fills, span.partition): span.end for span in spans},
+        starts={(fills, span.partition): span.start for span in spans if span.empty},
+        kept=frozenset((bookings,)),
+        tables=tables,
+    )
+    capture = trade_capture.stage() if capture is None else capture
+    captures = [PartitionRunner(capture, span.partition, scratch, partitions) for span in spans]
+    books = [
+        PartitionRunner(positions.stage(), partition, scratch, partitions) for partition in range(partitions)
+    ]
+    changes = reference_sequences(source, capture)
+    outcome = Outcome()
+    starts = {span.partition: min(span.start, span.end) for span in spans}
+    _run_both(captures, books, scratch, starts, changes, progress)
+    before = _counts_of([*captures, *books])
+    _run_both(captures, books, scratch, {span.partition: span.end for span in spans}, changes, progress)
+    _count(outcome, before, _counts_of([*captures, *books]))
+    outcome.book_hash, outcome.positions = books_of(scratch, range(partitions))
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+def reference_sequences(source: ReadLog, capture: Stage) -> list[int]:
+    """When reference data changed: the sequences of its records."""
+    found: list[int] = []
+    for topic in capture.broadcasts:
+        offset = 0
+        while records := source.read(topic.name, 0, offset, STEP_RECORDS_MAX, STEP_BYTES_MAX):
+            found.extend(record.sequence for record in records)
+            offset = records[-1].offset + 1
+    return sorted(found)
+
+
+def _run_both(
+    captures: Sequence[PartitionRunner],
+    books: Sequence[PartitionRunner],
+    scratch: ScratchLog,
+    ends: Mapping[int, int],
+    changes: Sequence[int],
+    progress: Progress | None,
+) -> None:
+    for horizon in (*changes, None):
+        scratch.horizon = horizon
+        while True:
+            work = _fills_before(captures, scratch, ends, horizon)
+            if not work:
+                break
+            _step(work)
+            if progress is not None:
+                progress(sum(len(records) for _, records in work))
+            _settle(books, scratch)
+
+
+def _fills_before(
+    captures: Sequence[PartitionRunner], scratch: ScratchLog, ends: Mapping[int, int], horizon: int | None
+) -> list[tuple[PartitionRunner, list[Any]]]:
+    """The next fills of every partition, as far as they were appended together; those before `horizon` only."""
+    found: dict[PartitionRunner, list[Any]] = {}
+    last: dict[PartitionRunner, int] = {}
+    for runner in captures:
+        end = ends[runner.partition]
+        if runner.next_offset >= end:
+            continue
+        read = scratch.read(
+            topics.FILLS.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
+        )
+        records = [
+            record
+            for record in read
+            if record.offset < end and (horizon is None or record.sequence < horizon)
+        ]
+        if records:
+            found[runner] = records
+            # What is cut off here does not come before the horizon: nothing of it is missing.
+            last[runner] = end if len(records) == len(read) else records[-1].offset + 1
+    return list(first_commits(whole_commits(found, last), COMMITS_BYTES_MIN).items())
+
+
+def _settle(books: Sequence[PartitionRunner], scratch: ScratchLog) -> None:
+    while True:
+        work = [
+            (
+                runner,
+                scratch.read(
+                    topics.BOOKINGS.name,
+                    runner.partition,
+                    runner.next_offset,
+                    STEP_RECORDS_MAX,
+                    STEP_BYTES_MAX,
+                ),
+            )
+            for runner in books
+        ]
+        work = [(runner, records) for runner, records in work if records]
+        if not work:
+            return
+        _step(work)
+
+
+def _step(work: Sequence[tuple[PartitionRunner, Sequence[StoredRecord]]]) -> None:
+    step_together(work)
+    for runner, _ in work:
+        if runner.stopped is not None:
+            raise PartitionStopped(runner.stopped)

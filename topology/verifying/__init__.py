@@ -1,0 +1,1 @@
+"""Every identity that must hold over the state and the log."""

@@ -1,0 +1,46 @@
+"""Every identity that must hold over the state and the log, each with its residual.
+
+Owns: which checks are made: over the state (`verify_books`), over the log and its counters (`verify_log`), and
+over the state made again from the log (`verify_rebuild`).
+Assumes: a reader of the log, which does not catch up meanwhile: all checks see one moment.
+Guarantees: nothing is changed; memory is bounded by the open lots of one position and the number of positions.
+"""
+
+from collections.abc import Callable, Sequence
+
+from connectors.embedded.log import EmbeddedLog
+from schemas.numbers import exact_arithmetic
+from topology.log_reading import partition_count
+from topology.verifying.books import check_books
+from topology.verifying.checks import UNREADABLE, Check, Step
+from topology.verifying.log import check_counts, check_dead_letters, check_offsets, check_updates
+from topology.verifying.rebuild import check_changelogs, check_checkpoints, check_replay
+
+
+def verify(log: EmbeddedLog, *, quick: bool = False, step: Step | None = None) -> Sequence[Check]:
+    """Every check over a log; `quick` leaves out what makes the state again (recomputation, changelog, replay)."""
+    partitions = partition_count(log)
+    told: Step = step or (lambda name, done: None)
+    groups: dict[str, Callable[[], Sequence[Check]]] = {
+        "positions": lambda: check_books(log, partitions, told, recompute=not quick),
+        "counters": lambda: check_counts(log, partitions, told),
+        "dead letters": lambda: [check_dead_letters(log, partitions)],
+        "updates": lambda: check_updates(log, partitions, told),
+        "offsets": lambda: [check_offsets(log, told)],
+    }
+    if not quick:
+        groups["changelogs"] = lambda: [check_changelogs(log, partitions, told)]
+        groups["replay"] = lambda: check_replay(log, partitions, told)
+        groups["checkpoints"] = lambda: check_checkpoints(log, partitions, told)
+    with exact_arithmetic():
+        return [check for name, group in groups.items() for check in _guarded(name, group)]
+
+
+def _guarded(name: str, group: Callable[[], Sequence[Check]]) -> Sequence[Check]:
+    """The checks of a group; where what they read cannot be read, that is the finding."""
+    try:
+        return group()
+    except UNREADABLE as error:
+        unreadable = Check(name, "what is checked can be read")
+        unreadable.broken("state", f"cannot be read: {error}")
+        return [unreadable]

@@ -1,0 +1,160 @@
+"""The metrics of a worker, for Prometheus.
+
+Nothing is done per event: the stages count what becomes of their inputs anyway (in their tables, so the figures
+go on after a restart), and those counts, lags and sequences are read when somebody asks. Only the time of a step is
+noted as it happens.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agents.counters import Counts
+from agents.stage import Stage
+from connectors.embedded.log import EmbeddedLog
+from topology.app import StageApp
+from topology.runtime import PartitionRunner, StepReport
+from topology.stages import Observer
+from topology.web.health import Health
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Metrics:
+    """The registry of one worker."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._step_seconds = Histogram(
+            "pks_step_seconds",
+            "Time of a step: decode, rules and one commit of all partitions that had input.",
+            ["stage"],
+            buckets=_STEP_SECONDS,
+            registry=self._registry,
+        )
+        self._dead_letters = Counter(
+            "pks_dead_letters",
+            "Inputs that went to the dead letters since the worker started; each holds its reason and bytes.",
+            ["stage"],
+            registry=self._registry,
+        )
+
+    def step(
+        self, stage: Stage, reports: Sequence[tuple[PartitionRunner, StepReport]], seconds: float
+    ) -> None:
+        """Note a committed step."""
+        self._step_seconds.labels(stage.name).observe(seconds)
+        letters = sum(report.dead_letters for _, report in reports)
+        if letters:
+            self._dead_letters.labels(stage.name).inc(letters)
+
+    def watch(
+        self, log: EmbeddedLog, apps: Sequence[StageApp], health: Health, observers: Sequence[Observer]
+    ) -> None:
+        """Export the figures of these Apps as well."""
+        for app in apps:
+            self._step_seconds.labels(app.stage.name)
+            self._dead_letters.labels(app.stage.name)
+        self._registry.register(_WorkerCollector(log, apps, health, observers))
+
+    def render(self) -> bytes:
+        """The text that a scrape gets."""
+        return generate_latest(self._registry)
+
+
+class _WorkerCollector(Collector):
+    """Reads the figures of a worker when they are asked for."""
+
+    def __init__(
+        self, log: EmbeddedLog, apps: Sequence[StageApp], health: Health, observers: Sequence[Observer]
+    ) -> None:
+        self._log = log
+        self._apps = apps
+        self._health = health
+        self._observers = observers
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        yield from self._events()
+        yield from self._partitions()
+        yield from self._sequences()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read before the first scrape."""
+        return ()
+
+    def _events(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            "pks_events",
+            "Inputs by stage and by what became of them, since the log was made.",
+            labels=["stage", "outcome"],
+        )
+        residual = GaugeMetricFamily(
+            "pks_identity_residual",
+            "Inputs less applied, duplicate, rejected and waiting ones; anything but 0 is an alarm.",
+            labels=["stage"],
+        )
+        for app in self._apps:
+            counts = Counts()
+            for runner in app.runners.values():
+                for found in runner.state.counters.all().values():
+                    counts.add(found)
+            outcomes = {
+                "applied": counts.applied,
+                "duplicate": counts.duplicates,
+                "rejected": counts.refused,
+                "waiting": counts.waiting,
+            }
+            for outcome, value in outcomes.items():
+                events.add_metric([app.stage.name, outcome], value)
+            residual.add_metric([app.stage.name], counts.read - sum(outcomes.values()))
+        yield events
+        yield residual
+
+    def _partitions(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(
+            "pks_lag_events",
+            "Records (frames of events) of a stage's input that it has not applied yet.",
+            labels=["stage", "partition"],
+        )
+        stopped = GaugeMetricFamily(
+            "pks_partitions_stopped",
+            "Partitions that stopped on a broken invariant; anything but 0 is an alarm.",
+            labels=["stage"],
+        )
+        trouble = GaugeMetricFamily(
+            "pks_commit_trouble", "1 while a stage tries a failed commit again, else 0.", labels=["stage"]
+        )
+        for app in self._apps:
+            name = app.stage.name
+            for partition in sorted(app.runners):
+                lag.add_metric([name, str(partition)], self._health.lag(app, partition))
+            stopped.add_metric([name], sum(runner.stopped is not None for runner in app.runners.values()))
+            trouble.add_metric([name], app.trouble is not None)
+        yield lag
+        yield stopped
+        yield trouble
+
+    def _sequences(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "pks_commit_sequence", "Records in the log, over all topics.", value=self._log.sequence
+        )
+        yield GaugeMetricFamily(
+            "pks_durable_sequence",
+            "Up to which sequence the log is synced to the disk.",
+            value=self._log.durable_sequence,
+        )
+        yield CounterMetricFamily(
+            "pks_log_listener_failures",
+            "Times that something which waits for commits failed when it was told of one; the commit stands.",
+            value=self._log.listener_failures,
+        )
+        yield CounterMetricFamily(
+            "pks_shared_memory_alarms",
+            "Times that shared memory had no room, since the worker started.",
+            value=sum(getattr(observer, "alarms", 0) for observer in self._observers),
+        )
