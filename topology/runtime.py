@@ -7,33 +7,28 @@ is applied once (a redelivered one is skipped, a gap stops the partition); input
 the dead letters with its bytes, and the partition moves on; a broken invariant stops this partition only.
 """
 
-import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, chain
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
-import msgspec
 import structlog
 
-from agents.stage import Frame, InvariantBroken, Output, Refusal, Stage, StageState, Step
-from connectors.embedded.errors import EmbeddedLogError, ResourceError, remedy
+from agents.stage import Frame, InvariantBroken, Refusal, Stage, StageState, Step
 from schemas import events
-from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
-from schemas.frames import BadEvent, encode_event, join_frames, wire
+from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset
+from schemas.frames import BadEvent, encode_event, wire
 from schemas.identity import derived_id
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.topics import TOPIC_BY_NAME, Topic
 from tables.partition import TablePartition
 from topology.log import Log, LogStore, Record, Transaction
+from topology.step_input import DeadEvent, StepFrames, contiguous, failure, original_bytes
+from topology.step_output import Appends, packed, write_outputs
 
 BROADCAST_RECORDS_MAX = 1_000
-_REASON_CHARACTERS_MAX = 1_000
-
-CHANGELOG_BYTES_MAX = 512 * 1024
-"""Most bytes of a changelog record; a Kafka record must stay under 1 MB."""
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
@@ -41,18 +36,8 @@ UNREADABLE = "unreadable"
 REFUSED_DEFINITIONS = "refused definitions"
 """The source under which reference data is counted that cannot be taken in; what is taken in is no counted input."""
 
-_NO_FAULT_OF_AN_EVENT = (InvariantBroken, EmbeddedLogError, MemoryError)
-"""What ends a step, whichever event met it: above all a log that cannot be read now."""
-
-_MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO)
-
 _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
-_raw_items = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-DeadEvent = tuple[int, int, bytes, Refusal]
-"""An input that becomes a dead letter: offset, place in the record, original bytes, and why."""
 
 
 class PartitionStopped(Exception):
@@ -131,13 +116,13 @@ class PartitionRunner:
         fresh = records
         if not records or records[0].offset < self.next_offset:
             fresh = [record for record in records if record.offset >= self.next_offset]
-        if fresh and not _contiguous(fresh, self.next_offset):
+        if fresh and not contiguous(fresh, self.next_offset):
             self._stop(
                 f"expected {len(fresh)} records of {self.stage.input.name} from offset {self.next_offset} on, found "
                 f"{fresh[0].offset} to {fresh[-1].offset}: some are missing"
             )
             return None
-        frames = _Frames(self.stage, self.partition, fresh)
+        frames = StepFrames(self.stage, self.partition, fresh)
         try:
             step, broadcast_offsets = self._handle(frames)
         except InvariantBroken as error:
@@ -146,9 +131,9 @@ class PartitionRunner:
             return None
         dead = list(frames.unreadable)
         for (offset, index), (event, refusal) in frames.failed.items():
-            dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
+            dead.append((offset, index, original_bytes(fresh, offset, index, event), refusal))
         for offset, index, event, refusal in step.refusals:
-            dead.append((offset, index, _original_bytes(fresh, offset, index, event), refusal))
+            dead.append((offset, index, original_bytes(fresh, offset, index, event), refusal))
         dead_broadcasts = self._reported_broadcasts()
         report = StepReport(
             records=len(fresh),
@@ -210,7 +195,7 @@ class PartitionRunner:
             else:
                 original, refusal = b"", self._broadcast_refusal(event)
             if refusal is not None:
-                original = original or _original_bytes([record], record.offset, index, event)
+                original = original or original_bytes([record], record.offset, index, event)
                 self._dead_broadcasts.append((topic.name, (record.offset, index, original, refusal)))
 
     def _broadcast_refusal(self, event: Any) -> Refusal | None:
@@ -218,7 +203,7 @@ class PartitionRunner:
             return None if self.stage.on_broadcast is None else self.stage.on_broadcast(self.state, event)
         except Exception as error:
             # As with any other event: a defect that one meets holds up no other.
-            refusal = _failure(error)
+            refusal = failure(error)
             _logger.error("definition failed", stage=self.stage.name, error=repr(error))
             self.state.rollback()
             return refusal
@@ -232,12 +217,12 @@ class PartitionRunner:
         counts.read += number
         counts.refused += number
 
-    def _handle(self, frames: "_Frames") -> tuple[Step, dict[str, int]]:
+    def _handle(self, frames: StepFrames) -> tuple[Step, dict[str, int]]:
         try:
             return self._run(frames)
         except Exception as error:
             # A defect met by one event must not hold up the others: find it, then go on without it.
-            _failure(error)
+            failure(error)
             _logger.error(
                 "handler failed", stage=self.stage.name, partition=self.partition, error=repr(error)
             )
@@ -245,7 +230,7 @@ class PartitionRunner:
         self.rollback()
         return self._run(frames)
 
-    def _run(self, frames: "_Frames") -> tuple[Step, dict[str, int]]:
+    def _run(self, frames: StepFrames) -> tuple[Step, dict[str, int]]:
         """All of a step that is in memory; nothing of it outlives a rollback, so that it may be run again."""
         step = Step(self._partition_of)
         broadcast_offsets = self._apply_broadcasts()
@@ -259,7 +244,7 @@ class PartitionRunner:
         self.state.before_commit()
         return step, broadcast_offsets
 
-    def _find_failures(self, frames: "_Frames") -> None:
+    def _find_failures(self, frames: StepFrames) -> None:
         """Try the events one by one, in a scratch run, and note those that the handler fails on."""
         self.rollback()
         self._apply_broadcasts()
@@ -273,7 +258,7 @@ class PartitionRunner:
                     self.stage.handler(self.state, [single], Step(self._partition_of))
                     self.state.before_commit()
                 except Exception as error:
-                    refusal = _failure(error)
+                    refusal = failure(error)
                     table.changes = kept
                     self.state.rollback()
                     failed[frame.offset, index] = (event, refusal)
@@ -293,7 +278,7 @@ class PartitionRunner:
                 + sum(prepared.broadcast_offsets.values()).to_bytes(8, "big")
             )
             offset = 0
-            for number, value in enumerate(_packed(list(chain.from_iterable(changes.items())))):
+            for number, value in enumerate(packed(list(chain.from_iterable(changes.items())))):
                 part = key + number.to_bytes(4, "big")
                 offset = transaction.append(self.stage.changelog, partition, part, value)
             # How far into its changelog the table has come, so that a restart restores nothing that it has.
@@ -337,17 +322,6 @@ class PartitionRunner:
             to_partition = self._partition_of(identity) if topic.partitioned else 0
             # One letter a record and no cap: the original must arrive whole, however large it was.
             transaction.append(name, to_partition, identity.encode(), b"[" + encode_event(letter) + b"]")
-
-
-class Appended(NamedTuple):
-    """A record that a running step emits: the next stage may take it before it is committed, with it."""
-
-    offset: int
-    value: bytes
-
-
-Appends = Mapping[tuple[str, int], Sequence[Appended]]
-"""What a transaction appends, by topic and partition."""
 
 
 @dataclass(slots=True)
@@ -471,129 +445,5 @@ def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> Appends:
     """All that a stage's part of a step commits; returns what it emits."""
     for part in prepared:
         part.runner.write(transaction, part)
-    return _write_outputs(transaction, prepared)
-
-
-class _Frames:
-    """The frames of a step's records, decoded as they are handled: so that events are still at hand then.
-
-    `events` counts what was read and `unreadable` holds what could not be, after the last iteration. Events in
-    `failed`, by offset and index, are left out.
-    """
-
-    def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
-        self._topic = stage.input
-        self._partition = partition
-        self._records = records
-        self.events = 0
-        self.unreadable: list[DeadEvent] = []
-        self.failed: dict[tuple[int, int], tuple[Any, Refusal]] = {}
-
-    def __iter__(self) -> Iterator[Frame]:
-        self.events = 0
-        self.unreadable = []
-        for record in self._records:
-            frame = self._decode(record)
-            self.events += len(frame.events)
-            yield self._without_failed(frame) if self.failed else frame
-
-    def _without_failed(self, frame: Frame) -> Frame:
-        kept = [
-            place for place, index in enumerate(frame.indexes) if (frame.offset, index) not in self.failed
-        ]
-        indexes, events_kept = (
-            [frame.indexes[place] for place in kept],
-            [frame.events[place] for place in kept],
-        )
-        return Frame(frame.topic, frame.partition, frame.offset, events_kept, indexes)
-
-    def _decode(self, record: Record) -> Frame:
-        topic = self._topic
-        value = record.value or b""
-        try:
-            decoded = topic.codec.decode(value)
-            return Frame(topic.name, self._partition, record.offset, decoded, range(len(decoded)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            good: list[Any] = []
-            indexes: list[int] = []
-            for index, event in enumerate(topic.codec.decode_each(value)):
-                if isinstance(event, BadEvent):
-                    refusal = Refusal(event.reason, kind="unreadable")
-                    self.unreadable.append((record.offset, event.index, event.original, refusal))
-                else:
-                    good.append(event)
-                    indexes.append(index)
-            return Frame(topic.name, self._partition, record.offset, good, indexes)
-
-
-def _failure(error: Exception) -> Refusal:
-    """What is said of an event that the code failed on. Raises instead what is no fault of that event."""
-    if isinstance(error, _NO_FAULT_OF_AN_EVENT):
-        raise error
-    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
-        text = f"expected to open {error.filename}, found: {error.strerror}; {remedy(str(error.strerror)) or 'free some'}"
-        raise ResourceError(text) from error
-    return Refusal(f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS_MAX], kind="failed")
-
-
-def _write_outputs(
-    transaction: Transaction, prepared: Sequence[Prepared]
-) -> dict[tuple[str, int], list[Appended]]:
-    outputs: dict[tuple[str, int], list[Output]] = {}
-    for part in prepared:
-        for place, output in part.step.outputs.items():
-            part.report.outputs += len(output.encoded)
-            outputs.setdefault(place, []).append(output)
-    return {
-        (topic, partition): [
-            Appended(transaction.append(topic, partition, None, frame), frame)
-            for frame in join_frames(merged(found))
-        ]
-        for (topic, partition), found in outputs.items()
-    }
-
-
-def merged(outputs: Sequence[Output]) -> Sequence[bytes]:
-    """Events of several partitions by place in the order of matching; those of one partition keep their order."""
-    if len(outputs) == 1:
-        return outputs[0].encoded
-    whole = list(chain.from_iterable(output.encoded for output in outputs))
-    # What stands behind a later event of its partition waits for it.
-    orders = list(chain.from_iterable(accumulate(output.orders, max) for output in outputs))
-    if len(orders) != len(whole):
-        return whole
-    return [whole[place] for place in sorted(range(len(whole)), key=orders.__getitem__)]
-
-
-def _contiguous(records: Sequence[Record], next_offset: int) -> bool:
-    """Whether none is missing: offsets are dense, or each record says which offset it `follows` on a cluster.
-
-    There the marks of transactions take offsets too, so who reads in order says where each record was read from.
-    """
-    if records[0].offset == next_offset and records[-1].offset - next_offset == len(records) - 1:
-        return True
-    for record in records:
-        if getattr(record, "follows", None) != next_offset:
-            return False
-        next_offset = record.offset + 1
-    return True
-
-
-def _packed(changes: list[bytes | None]) -> list[bytes]:
-    """Changelog records that hold `changes` (key, value, key, value, ...) in order, each within its cap."""
-    value = pack_changes(changes)
-    if len(value) <= CHANGELOG_BYTES_MAX or len(changes) == 2:
-        return [value]
-    middle = len(changes) // 4 * 2
-    return _packed(changes[:middle]) + _packed(changes[middle:])
-
-
-def _original_bytes(records: Sequence[Record], offset: int, index: int, event: Any) -> bytes:
-    """An event's bytes as they came; as we would write them where it came in an earlier step."""
-    for record in records:
-        if record.offset == offset:
-            try:
-                return bytes(_raw_items.decode(record.value or b"")[index])
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
-                return record.value or b""
-    return encode_event(event)
+        part.report.outputs = sum(len(output.encoded) for output in part.step.outputs.values())
+    return write_outputs(transaction, [part.step for part in prepared])

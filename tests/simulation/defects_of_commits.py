@@ -8,7 +8,7 @@ from connectors.embedded.errors import EmbeddedLogError
 from schemas.topics import INSTRUMENTS
 from tables import partition as table_partition
 from tests.simulation.switches import instead
-from topology import runtime
+from topology import runtime, step_input, step_output
 from topology.simulation import log as simulated_log
 from topology.simulation import worker as simulated_worker
 
@@ -39,18 +39,18 @@ def _double_emit():
     """Outputs are written twice."""
 
     def make(real):
-        def write(transaction, prepared):
-            real(transaction, prepared)
-            return real(transaction, prepared)
+        def write(transaction, steps):
+            real(transaction, steps)
+            return real(transaction, steps)
 
         return write
 
-    return instead(runtime, "_write_outputs", make)
+    return instead(runtime, "write_outputs", make)
 
 
 def _lost_output():
     """The last event of a step's output is not written."""
-    return instead(runtime, "merged", lambda real: lambda found: real(found)[:-1] or real(found)[:0])
+    return instead(step_output, "merged", lambda real: lambda found: real(found)[:-1] or real(found)[:0])
 
 
 def _uncommitted_slot():
@@ -105,7 +105,7 @@ def _changelog_without_deletes():
 
         return packed
 
-    return instead(runtime, "_packed", make)
+    return instead(runtime, "packed", make)
 
 
 def _poison_drops_neighbours():
@@ -119,7 +119,7 @@ def _poison_drops_neighbours():
 
         return decode
 
-    return instead(runtime._Frames, "_decode", make)
+    return instead(step_input.StepFrames, "_decode", make)
 
 
 def _last_event_cut():
@@ -134,7 +134,7 @@ def _last_event_cut():
 
         return decode
 
-    return instead(runtime._Frames, "_decode", make)
+    return instead(step_input.StepFrames, "_decode", make)
 
 
 def _failure_takes_a_neighbour():
@@ -149,7 +149,7 @@ def _failure_takes_a_neighbour():
 
         return without
 
-    return instead(runtime._Frames, "_without_failed", make)
+    return instead(step_input.StepFrames, "_without_failed", make)
 
 
 def _failure_is_no_dead_letter():
@@ -251,7 +251,7 @@ def _broadcast_one_too_late():
 
 def _dead_letter_cut():
     """A dead letter has not all of the original bytes."""
-    return instead(runtime, "_original_bytes", lambda real: lambda *arguments: real(*arguments)[:-1])
+    return instead(runtime, "original_bytes", lambda real: lambda *arguments: real(*arguments)[:-1])
 
 
 def _memory_kept_after_a_failed_read():
@@ -262,7 +262,7 @@ def _memory_kept_after_a_failed_read():
 def _failed_read_blames_an_event():
     """An event in whose handling the log could not be read becomes a dead letter."""
     return instead(
-        runtime,
+        step_input,
         "_NO_FAULT_OF_AN_EVENT",
         lambda real: tuple(kind for kind in real if kind is not EmbeddedLogError),
     )
@@ -289,7 +289,7 @@ def _second_stage_keeps_its_place():
     def make(real):
         def prepare(self, records):
             prepared = real(self, records)
-            if prepared is not None and isinstance(records[0], runtime.Appended):
+            if prepared is not None and isinstance(records[0], step_output.Appended):
                 prepared.next_offset = None
             return prepared
 

@@ -16,7 +16,8 @@ from connectors.embedded.log import EmbeddedLog
 from topology.app import StageApp
 from topology.control.entry import append_records
 from topology.control.protocol import Outgoing
-from topology.runtime import Appended, PartitionRunner, append_together
+from topology.runtime import PartitionRunner, append_together
+from topology.step_output import Appended
 
 _logger = structlog.get_logger(__name__)
 
