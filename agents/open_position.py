@@ -30,7 +30,11 @@ _FIFO = LotMethod.FIFO
 
 
 class Summary(msgspec.Struct, array_like=True, gc=False):
-    """A position without its lots, as it is stored; `part` is what is left of a first lot that was touched."""
+    """A position without its lots, as it is stored, with all that showing it needs.
+
+    `part` is what is left of a first lot that was touched; `lots` says how many lots are open, and `price` the price
+    of a single one (None where `part` has it): an average of one would be rounded.
+    """
 
     revision: int
     terms: Terms
@@ -42,6 +46,8 @@ class Summary(msgspec.Struct, array_like=True, gc=False):
     held_fees: Decimal
     last: tuple[int, int, str]
     part: Lot | None
+    lots: int
+    price: Decimal | None
 
 
 class _EncodedSummary(Summary, array_like=True, gc=False):
@@ -150,6 +156,8 @@ class OpenPosition:
             self.encoded_terms = encoded_terms(position.terms)
             position.terms = self.encoded_terms[0]
         part = self._write_lots(changes)
+        lots = position.lots
+        lots_open = len(lots)
         # Numbers are dear to spell: what is the same twice is spelled once, and what is nearly always zero is not.
         realised: Decimal | str = position.realised_pnl
         net: Decimal | str = position.net_realised_pnl
@@ -168,6 +176,8 @@ class OpenPosition:
                 "0" if held_fees is ZERO else held_fees,
                 self.last,
                 part,
+                lots_open,
+                lots[0].price if lots_open == 1 and part is None else None,
             )
         )
         if self._journal is not None:
@@ -238,20 +248,15 @@ def _restore(book: str, instrument: str, stored: bytes, stored_lots: Iterable[by
     return opened
 
 
-def scan_positions(table: TablePartition) -> Iterator[OpenPosition]:
-    """Every position of a table partition, in the order of book and instrument."""
-    for key, stored, lots in _scan(table):
-        yield _restore(*split_position_key(key), stored, lots)
-
-
-def _scan(table: TablePartition) -> Iterator[tuple[bytes, bytes, list[bytes]]]:
-    """The key of every position, its summary and its lots as they are stored.
+def scan_positions(table: TablePartition, book: str | None = None) -> Iterator[OpenPosition]:
+    """The positions of a table partition (or of one book), in the order of book and instrument.
 
     Lots stand in the same order, so that one pass over each family finds all: a look-up a position is dearer.
     """
-    lots = table.scan_prefix(LOT)
+    prefix = b"" if book is None else position_key(book, "")
+    lots = table.scan_prefix(LOT + prefix)
     lot = next(lots, None)
-    for key, stored in table.scan_prefix(SUMMARY):
+    for key, stored in table.scan_prefix(SUMMARY + prefix):
         prefix = LOT + key[1:] + b"\x00"
         found: list[bytes] = []
         while lot is not None and lot[0] < prefix:
@@ -259,33 +264,57 @@ def _scan(table: TablePartition) -> Iterator[tuple[bytes, bytes, list[bytes]]]:
         while lot is not None and lot[0].startswith(prefix):
             found.append(lot[1])
             lot = next(lots, None)
-        yield key[1:], stored, found
+        yield _restore(*split_position_key(key[1:]), stored, found)
 
 
-class Shown:
-    """The figures of a position, as whoever shows it needs them."""
+class ShownPosition:
+    """The figures of a position, as whoever shows it needs them, from its summary alone."""
 
-    __slots__ = ("average_price", "book", "cost_basis", "instrument", "lots", "summary")
+    __slots__ = (
+        "average_price",
+        "book",
+        "cost_basis",
+        "fees",
+        "instrument",
+        "last",
+        "lots_open",
+        "net_realised_pnl",
+        "quantity",
+        "realised_pnl",
+        "revision",
+        "terms",
+    )
 
-    def __init__(self, key: bytes, stored: bytes, lots: list[bytes]) -> None:
-        self.book, self.instrument = split_position_key(key)
-        self.summary = summary = _decode_summary(stored)
-        quantity, value, terms = summary.quantity, summary.value, summary.terms
-        self.lots = len(lots) if quantity else 0
-        self.average_price: Decimal | None = None
-        if self.lots == 1:
-            self.average_price = (summary.part or _decode_lot(lots[0])).price
-        elif self.lots:
-            self.average_price = average_price(quantity, value, terms.inverse)
+    def __init__(self, book: str, instrument: str, stored: bytes) -> None:
+        summary = _decode_summary(stored)
+        self.book, self.instrument = book, instrument
+        self.terms = terms = summary.terms
+        self.quantity, self.fees = summary.quantity, summary.fees
+        self.realised_pnl, self.net_realised_pnl = summary.realised_pnl, summary.net_realised_pnl
+        self.lots_open, self.revision, self.last = summary.lots, summary.revision, summary.last
+        self.average_price: Decimal | None = summary.price
+        if summary.lots == 1:
+            if summary.part is not None:
+                self.average_price = summary.part.price
+        elif summary.lots:
+            self.average_price = average_price(summary.quantity, summary.value, terms.inverse)
+        self.cost_basis = summary.value
         if str(terms.multiplier) != "1":
-            value *= terms.multiplier
-        self.cost_basis = value if str(summary.held_fees) == "0" else value + summary.held_fees
+            self.cost_basis *= terms.multiplier
+        if str(summary.held_fees) != "0":
+            self.cost_basis += summary.held_fees
 
 
-def scan_shown(table: TablePartition) -> Iterator[Shown]:
-    """Every position of a table partition to be shown, in the order of book and instrument; no lots are made of it."""
-    for key, stored, lots in _scan(table):
-        yield Shown(key, stored, lots)
+def scan_shown(table: TablePartition, book: str | None = None) -> Iterator[ShownPosition]:
+    """The positions of a table partition (or of one book) to be shown, in the order of book and instrument."""
+    for key, stored in table.scan_prefix(SUMMARY if book is None else SUMMARY + position_key(book, "")):
+        yield ShownPosition(*split_position_key(key[1:]), stored)
+
+
+def load_shown(table: TablePartition, book: str, instrument: str) -> ShownPosition | None:
+    """The position that stands in the table, to be shown; None where there is none."""
+    stored = table.get(SUMMARY + position_key(book, instrument))
+    return None if stored is None else ShownPosition(book, instrument, stored)
 
 
 def check_position(opened: OpenPosition, lots_max: int | None = None) -> None:

@@ -107,21 +107,20 @@ class PositionsPublisher:
         with exact_arithmetic():
             for partition, table in tables:
                 for shown in scan_shown(table):
-                    summary = shown.summary
                     self.writer.write(
                         (shown.book, shown.instrument),
                         partition,
-                        summary.terms.currency,
+                        shown.terms.currency,
                         (
-                            summary.quantity,
+                            shown.quantity,
                             shown.average_price,
                             shown.cost_basis,
-                            summary.realised_pnl,
-                            summary.net_realised_pnl,
-                            summary.fees,
+                            shown.realised_pnl,
+                            shown.net_realised_pnl,
+                            shown.fees,
                         ),
-                        (shown.lots, summary.revision),
-                        (_slot_time(summary.last[0]), now),
+                        (shown.lots_open, shown.revision),
+                        (_slot_time(shown.last[0]), now),
                     )
                     count += 1
         self.committed_sequence = committed_sequence

@@ -280,8 +280,16 @@ class TableHistory:
     def _scan(
         self, partition: int, version: int, start: bytes, end: bytes | None, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
+        page = self._page_of(start)
+        if page is not None and end is not None and start > page and end <= page + b"\x01":
+            # Keys of one page only (a zero byte ends its name), which need not be looked for.
+            found = self._contents(partition, page, version)
+            for suffix in sorted(found, reverse=reverse):
+                if start <= page + suffix < end:
+                    yield page + suffix, found[suffix]
+            return
         prefix = _prefix(partition)
-        low = prefix + _escaped(self._page_of(start) or start)
+        low = prefix + _escaped(page or start)
         high = _prefix(partition + 1) if end is None else prefix + _escaped(end)
         entries = self._entries_down if reverse else self._entries_up
         for stem, stored in entries(low, high, _inverted(version)):

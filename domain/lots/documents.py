@@ -1,16 +1,36 @@
 """Positions, lots, matches and steps as the documents that commands print: exact numbers as plain text."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Protocol
 
 from domain.lots.matching import Match
-from domain.lots.position import Lot, Position
+from domain.lots.position import Lot, Terms
 from schemas.numbers import plain
 from schemas.times import format_time
 
 Document = dict[str, Any]
 
 
-def figures_document(position: Position) -> Document:
+class Figures(Protocol):
+    """The figures of a position, made of its lots or as they are stored."""
+
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def average_price(self) -> Decimal | None: ...
+    @property
+    def cost_basis(self) -> Decimal: ...
+    @property
+    def realised_pnl(self) -> Decimal: ...
+    @property
+    def net_realised_pnl(self) -> Decimal: ...
+    @property
+    def fees(self) -> Decimal: ...
+
+
+def figures_document(position: Figures) -> Document:
     """The figures of a position; `average_price` is null where it is flat."""
     average = position.average_price
     return {
@@ -23,7 +43,7 @@ def figures_document(position: Position) -> Document:
     }
 
 
-def terms_document(position: Position) -> Document:
+def terms_document(position: Figures) -> Document:
     """The terms of a position."""
     terms = position.terms
     return {

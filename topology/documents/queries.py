@@ -14,12 +14,21 @@ import msgspec
 
 from agents.capture_state import TRADE as CAPTURED
 from agents.journal import entry_at, scan_journal
-from agents.open_position import SUMMARY, OpenPosition, load_position, scan_positions
+from agents.open_position import (
+    SUMMARY,
+    OpenPosition,
+    ShownPosition,
+    load_position,
+    load_shown,
+    scan_positions,
+    scan_shown,
+)
 from agents.position_state import load_index
 from agents.trade_index import FIRST, index_key
 from domain.capture.lifecycle import State, TradeRecord
 from domain.lots.documents import (
     Document,
+    Figures,
     figures_document,
     lot_document,
     match_document,
@@ -59,9 +68,25 @@ def find_positions(
             if opened is not None:
                 yield table, opened
             continue
-        for opened in scan_positions(table):
-            if book in (None, opened.book) and instrument in (None, opened.instrument):
+        for opened in scan_positions(table, book):
+            if instrument in (None, opened.instrument):
                 yield table, opened
+
+
+def find_shown(
+    log: Log, partitions: int, book: str | None = None, instrument: str | None = None
+) -> Iterator[ShownPosition]:
+    """The same to be shown: no lot is read. Call it inside `exact_arithmetic()`."""
+    for partition in partitions_to_read(partitions, book):
+        table = table_partition(log, POSITIONS_TABLE, partition)
+        if book is not None and instrument is not None:
+            shown = load_shown(table, book, instrument)
+            if shown is not None:
+                yield shown
+            continue
+        for shown in scan_shown(table, book):
+            if instrument in (None, shown.instrument):
+                yield shown
 
 
 def position_names(log: Log, partitions: Iterable[int]) -> Iterator[tuple[str, str]]:
@@ -76,10 +101,11 @@ def positions_document(
 ) -> list[Document]:
     """The positions of a book and an instrument (None: of all), flat ones included, by book and instrument."""
     with exact_arithmetic():
-        found = [
-            position_fields(opened, lots=lots)
-            for _, opened in find_positions(log, partitions, book, instrument)
-        ]
+        found = (
+            [position_fields(opened) for _, opened in find_positions(log, partitions, book, instrument)]
+            if lots
+            else [shown_fields(shown) for shown in find_shown(log, partitions, book, instrument)]
+        )
     return sorted(found, key=lambda fields: (fields["book"], fields["instrument"]))
 
 
@@ -96,22 +122,31 @@ def position_document(
     return None
 
 
-def position_fields(opened: OpenPosition, *, lots: bool) -> Document:
+def position_fields(opened: OpenPosition, *, lots: bool = True) -> Document:
     """The fields of a position, those of `pks lots` first."""
     position = opened.position
-    fields: Document = {
-        "book": opened.book,
-        "instrument": opened.instrument,
-        **figures_document(position),
-        **terms_document(position),
-        "lot_method": str(position.terms.lot_method),
-        "fee_policy": str(position.terms.fee_policy),
-        "lots_open": len(position.lots),
-        "revision": opened.revision,
-    }
+    fields = _fields(opened.book, opened.instrument, position, len(position.lots), opened.revision)
     if lots:
         fields["lots"] = [lot_document(lot) for lot in position.lots]
     return fields
+
+
+def shown_fields(shown: ShownPosition) -> Document:
+    """The same fields, without its lots."""
+    return _fields(shown.book, shown.instrument, shown, shown.lots_open, shown.revision)
+
+
+def _fields(book: str, instrument: str, figures: Figures, lots_open: int, revision: int) -> Document:
+    return {
+        "book": book,
+        "instrument": instrument,
+        **figures_document(figures),
+        **terms_document(figures),
+        "lot_method": str(figures.terms.lot_method),
+        "fee_policy": str(figures.terms.fee_policy),
+        "lots_open": lots_open,
+        "revision": revision,
+    }
 
 
 def matches_fields(journal: Iterable[JournalEntry], position: Position) -> list[Document]:

@@ -21,7 +21,7 @@ from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.times import format_time, parse_time
-from topology.documents.queries import find_positions, matches_fields, position_fields
+from topology.documents.queries import find_positions, matches_fields, position_fields, positions_document
 from topology.documents.refused_trades import refused_documents
 from topology.documents.trades import trades_documents
 from topology.history.checkpoints import Checkpoints
@@ -83,6 +83,8 @@ class View:
         matched: bool = False,
     ) -> list[Document]:
         """The positions by book and instrument. `revision` counts events, so as of a time there is none."""
+        if self.as_of is None and not matched:
+            return positions_document(self.log, self.partitions, book, instrument, lots)
         found = []
         with exact_arithmetic():
             for opened in self.positions(book, instrument):

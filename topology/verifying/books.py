@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from agents.journal import NOTHING_BEFORE, scan_journal
-from agents.open_position import LOT, SUMMARY, OpenPosition, load_position
+from agents.open_position import LOT, SUMMARY, OpenPosition, ShownPosition, load_position
 from agents.trade_index import FIRST, TRADE, TradeIndex, decode_index, index_key
 from domain.lots.position import Terms, Trade
 from domain.lots.reference import position_in_order, residuals
@@ -45,7 +45,7 @@ class _BookChecks:
 
     def partition(self, table: TablePartition, partition: int, step: Step) -> None:
         lots = entries = 0
-        for key, _ in table.scan_prefix(SUMMARY):
+        for key, stored in table.scan_prefix(SUMMARY):
             book, instrument = split_position_key(key[1:])
             where = f"{book}/{instrument}"
             try:
@@ -53,6 +53,7 @@ class _BookChecks:
                 assert opened is not None, "its key was just read"
                 lots += len(opened.position.lots)
                 self._sum_of_lots(where, opened)
+                self._shown(where, opened, ShownPosition(book, instrument, stored))
                 walk = _Walk(table, opened, self, where)
                 self._position(where, opened, walk)
                 entries += walk.count
@@ -71,6 +72,13 @@ class _BookChecks:
         self.lots.expect(f"{where}: quantity", position.quantity, quantity)
         self.lots.expect(f"{where}: value", position.value, value)
         self.lots.expect(f"{where}: held fees", position.held_fees, fees)
+
+    def _shown(self, where: str, opened: OpenPosition, shown: ShownPosition) -> None:
+        position = opened.position
+        self.lots.expect(f"{where}: number of lots", len(position.lots), shown.lots_open)
+        self.lots.expect(
+            f"{where}: average price", position.average_price or ZERO, shown.average_price or ZERO
+        )
 
     def _position(self, where: str, opened: OpenPosition, walk: "_Walk") -> None:
         position = opened.position

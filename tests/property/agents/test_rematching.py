@@ -87,7 +87,7 @@ def _contents(books: Books) -> tuple[str, list[Any]]:
             check_position(opened)
             position = opened.position
             # What slots show after a start is what they showed before, digit for digit.
-            assert (shown.book, shown.instrument, shown.lots) == ("B1", "X", len(position.lots))
+            assert (shown.book, shown.instrument, shown.lots_open) == ("B1", "X", len(position.lots))
             assert str(shown.average_price) == str(position.average_price)
             assert str(shown.cost_basis) == str(position.cost_basis)
     return books.hash(), list(scan_journal(table, b"B1\x00X"))

@@ -258,6 +258,7 @@ DAMAGE: dict[str, tuple[Callable[[Books], None], set[str]]] = {
         {"journal", "recomputation", "deltas", "replay"},
     ),
     "a position's held fees are wrong": (_change_summary("held_fees"), {"lots", "journal", "recomputation"}),
+    "a position's number of lots is wrong": (_change_summary("lots"), {"lots", "changelogs"}),
     "a position's revision is wrong": (_change_summary("revision"), {"updates", "changelogs"}),
     "a position cannot be read": (_garble_summary, {"journal", "updates", "replay", "changelogs"}),
     "a trade is not in the index": (_drop_index, {"trade index", "changelogs"}),
