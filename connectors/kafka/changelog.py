@@ -5,7 +5,7 @@ in the middle goes on where it was; a changelog that was cut, and a local table 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -15,7 +15,7 @@ from connectors.kafka.link import Link
 from schemas.changelog import RESTORED_KEY, changes_of, decode_offset, encode_offset
 
 _RECORDS_MAX = 2_000
-_WAIT_SECONDS = 0.2
+_WAIT_SECONDS = 0.02
 _SILENCE_SECONDS_MAX = 60.0
 
 _NO_LEADER = {
@@ -38,7 +38,10 @@ class ChangelogReader:
         self._topic = topic
         self._table = table
         self._state = state
-        self._consumer = Consumer(link.consumer(f"{group}-restore", enable_partition_eof=True))
+        # Where a record that comes next is missing, a table must not go on with another one.
+        self._consumer = Consumer(
+            link.consumer(f"{group}-restore", enable_partition_eof=True, auto_offset_reset="error")
+        )
 
     def restored(self, partition: int) -> int:
         """The offset of the next record that a local table partition needs."""
@@ -84,6 +87,43 @@ class ChangelogReader:
                         )
         finally:
             self._consumer.unassign()
+
+    def follow(self, partitions: Collection[int]) -> None:
+        """Read the changelogs of these partitions from now on, each from the record that its table needs; see `poll`."""
+        if partitions:
+            self._consumer.assign(
+                [
+                    TopicPartition(self._topic, partition, self.restored(partition))
+                    for partition in sorted(partitions)
+                ]
+            )
+        else:
+            self._consumer.unassign()
+
+    def poll(self, wait_seconds: float) -> dict[int, int]:
+        """Apply what came of the partitions that are followed; returns the records by partition.
+
+        Raises LinkError, and ChangelogError where a record that a table needs is not there.
+        """
+        found: dict[int, list[object]] = {}
+        for message in self._consumer.consume(_RECORDS_MAX, wait_seconds):
+            error = message.error()
+            if error is None:
+                found.setdefault(message.partition(), []).append(message)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise ChangelogError(
+                    f"{self._state.folder}: expected {self._topic}/{message.partition()} to hold record "
+                    f"{self.restored(message.partition())}, which comes next, found: {error.str()}"
+                )
+            elif error.fatal():
+                raise LinkError(f"expected records of {self._topic}, found: {error.str()}")
+        return {partition: self._apply(partition, records) for partition, records in found.items()}
+
+    def lag(self, partition: int) -> int:
+        """How many records a followed partition is behind, as far as the last fetch saw; markers of commits count."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+        position = self._consumer.position([TopicPartition(self._topic, partition)])[0].offset
+        return max(int(high) - max(int(position), self.restored(partition)), 0)
 
     def _bounds(self, place: TopicPartition) -> tuple[int, int]:
         deadline = time.monotonic() + _SILENCE_SECONDS_MAX
