@@ -5,7 +5,7 @@ from typing import Any
 
 from connectors.shm import segment as shm_segment
 from tests.simulation.switches import instead
-from topology.control import entry, owner
+from topology.control import entry, intake, owner
 from topology.shared_memory import PositionsPublisher
 from topology.simulation import senders
 
@@ -87,6 +87,36 @@ def _receipt_counts_the_past():
     return instead(entry._Sources, "note", make)
 
 
+def _failed_append_keeps_its_step():
+    """Where an append fails, what its stages had computed beside it stays in memory."""
+
+    def make(real):
+        def append_together(transaction, appended, stages):
+            pending = real(transaction, appended, stages)
+            pending.begun = []
+            return pending
+
+        return append_together
+
+    return instead(intake, "append_together", make)
+
+
+def _append_not_seen_by_its_stage():
+    """A stage that stepped in the commit of an append does not know that it has read it."""
+
+    def make(real):
+        def append_through(log, app, runners, records):
+            before = [(runner, runner.next_offset) for runner in runners]
+            sequence = real(log, app, runners, records)
+            for runner, offset in before:
+                runner.next_offset = offset
+            return sequence
+
+        return append_through
+
+    return instead(intake, "append_through", make)
+
+
 DEFECTS: tuple[Callable[[], Any], ...] = (
     _acknowledge_before_commit,
     _slots_stale_after_reopening,
@@ -95,4 +125,6 @@ DEFECTS: tuple[Callable[[], Any], ...] = (
     _growth_loses_a_slot,
     _coalescing_loses_a_request,
     _receipt_counts_the_past,
+    _failed_append_keeps_its_step,
+    _append_not_seen_by_its_stage,
 )

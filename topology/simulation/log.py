@@ -26,8 +26,8 @@ class Fate(StrEnum):
     KILLED_AFTER = "killed after it is written"
 
 
-class Killed(Exception):
-    """The process ends here; nothing in its memory survives."""
+class Killed(BaseException):
+    """The process ends here; nothing in its memory survives, and nothing in it can catch this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ it has read, when the writer of shared memory beats. What goes wrong in a handle
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -16,6 +16,8 @@ from connectors.embedded.errors import ResourceError
 from connectors.embedded.log import EmbeddedLog
 from connectors.shm import writer
 from topology import runtime
+from topology.app import StageApp
+from topology.control.intake import Intake
 from topology.control.owner import OwnerAnswers
 from topology.settings import Settings
 from topology.shared_memory import PositionsPublisher
@@ -98,6 +100,21 @@ def _settings(partitions: int) -> Settings:
     return Settings(partitions=partitions)
 
 
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    """What `Intake` asks of the App of a stage."""
+
+    worker: "Worker"
+    stage: Stage
+    following: "_StandIn | None"
+
+    def caught_up_runners(self) -> list[runtime.PartitionRunner]:
+        return self.worker.caught_up_runners(self.stage.name)
+
+    def took(self, reports: object, seconds: float) -> None:
+        """The next step begins where the runners are, so there is nothing to pass over."""
+
+
 class Worker:
     """A process at work."""
 
@@ -114,7 +131,29 @@ class Worker:
         for stage in stages:
             self.open_partitions(stage.name)
         self.publisher.start(self.runners(), cast(EmbeddedLog, log))
-        self.answers = OwnerAnswers(cast(EmbeddedLog, log), _settings(plan.partitions), self.runners, {})
+        # In every third run what arrives is stepped through its stages as it is appended.
+        intake = Intake(cast(EmbeddedLog, log), self._apps(), _READ_BYTES) if plan.seed % 3 == 0 else None
+        self.answers = OwnerAnswers(
+            cast(EmbeddedLog, log),
+            _settings(plan.partitions),
+            self.runners,
+            {},
+            None if intake is None else intake.append,
+        )
+
+    def _apps(self) -> list[StageApp]:
+        following: _StandIn | None = None
+        apps: list[_StandIn] = []
+        for stage in reversed(self.stages):
+            following = _StandIn(self, stage, following if self._chained else None)
+            apps.insert(0, following)
+        return cast(list[StageApp], apps)
+
+    def caught_up_runners(self, name: str) -> list[runtime.PartitionRunner]:
+        """The runners of a stage that may step in the commit of another."""
+        if self._opened[name] != self.log.reopened:
+            return []
+        return [runner for runner in self._runners[name] if runner.stopped is None]
 
     def runners(self) -> list[runtime.PartitionRunner]:
         """All of them, upstream stages first."""
@@ -171,9 +210,7 @@ class Worker:
 
     def _following(self, name: str) -> list[runtime.PartitionRunner]:
         """Those that may step in the same commit; in every other run each stage commits by itself."""
-        if name != CAPTURE or not self._chained or self._opened[POSITIONS] != self.log.reopened:
-            return []
-        return [runner for runner in self._runners[POSITIONS] if runner.stopped is None]
+        return self.caught_up_runners(POSITIONS) if name == CAPTURE and self._chained else []
 
     def beat(self) -> None:
         """What the real one does ten times a second for its shared memory."""
