@@ -156,6 +156,15 @@ class Directory:
             if self._mapping.words[place] >> layout.WORKER_BITS <= epoch:
                 self._mapping.words[place] = epoch << layout.WORKER_BITS | index + 1
 
+    def own_again(self, index: int, partition: int, released: int, epoch: int) -> bool:
+        """Take a release back, where nobody has owned the partition since; inside `changing`. Says whether it did."""
+        if self.owner(partition) != (released, index):
+            return False
+        self._mapping.words[(layout.PARTITIONS_OFFSET >> 3) + partition] = (
+            epoch << layout.WORKER_BITS | index + 1
+        )
+        return True
+
     def owner(self, partition: int) -> tuple[int, int]:
         """The epoch of a partition, and the index of its worker (-1: none)."""
         word = self._mapping.words[(layout.PARTITIONS_OFFSET >> 3) + partition]

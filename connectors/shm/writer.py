@@ -84,6 +84,7 @@ class PositionWriter:
                 slots *= 2
         self.epoch = directory.next_epoch()
         self._epochs = [self.epoch] * self.partitions
+        self._released: dict[int, int] = {}
         generation = max(shown, building) + 1
         try:
             self._segment = Segment(self.name, self.worker, generation, slots, self.epoch)
@@ -231,6 +232,7 @@ class PositionWriter:
         """Begin to own a partition (again): write its positions after this, then `claim` it."""
         with self._directory.locked():
             self._epochs[partition] = self._directory.next_epoch()
+        self._released.pop(partition, None)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Own partitions no more: their slots keep the last state, and stop being live at once."""
@@ -240,6 +242,15 @@ class PositionWriter:
                 for partition in partitions:
                     if self._directory.owner(partition) == (self._epochs[partition], self._index):
                         self._directory.own(self._index, [(partition, epoch)])
+                        self._released[partition] = epoch
+
+    def resume(self, partition: int) -> bool:
+        """Own a released partition again whose slots are still what they were; False where another owned it since."""
+        released = self._released.pop(partition, None)
+        if released is None:
+            return False
+        with self._directory.locked(), self._directory.changing():
+            return self._directory.own_again(self._index, partition, released, self._epochs[partition])
 
     def committed(self, sequence: int) -> None:
         """All that is written is the state up to this sequence of the log."""

@@ -430,6 +430,31 @@ def test_a_book_that_moves_to_another_worker_is_read_there(open_writer, shared_m
     assert reader.owned_partitions() == {0: PARTITIONS - 1, 1: 1}
 
 
+def test_a_release_is_taken_back_only_while_nobody_else_owned_it(open_writer, shared_memory_name):
+    one, two = open_writer(worker="one"), open_writer(worker="two")
+    partition = partition_of_key(b"B1", PARTITIONS)
+    one.put(1, instrument="X")
+    one.writer.claim([partition])
+    handle = PositionReader(shared_memory_name).slot("B1", "X")
+    assert not one.writer.resume(partition)
+    one.writer.release([partition])
+    assert not handle.live
+    # Not a word is written again: the slot says what it said.
+    assert one.writer.resume(partition)
+    assert handle.live and handle.quantity == 1.0
+    one.writer.release([partition])
+    two.writer.renew(partition)
+    two.put(2, instrument="X")
+    two.writer.claim([partition])
+    assert not one.writer.resume(partition)
+    assert handle.live and handle.quantity == 2.0
+    two.writer.release([partition])
+    # Whoever begins anew has written anew: an older release is nothing to come back to.
+    two.writer.renew(partition)
+    assert not two.writer.resume(partition)
+    assert not handle.live
+
+
 def test_partitions_without_an_owner_have_no_positions(open_writer, shared_memory_name):
     writing = open_writer()
     writing.put(1)
