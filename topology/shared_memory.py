@@ -7,13 +7,14 @@ log that was opened again does so within a heartbeat; a full segment is an alarm
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Protocol
 
 import structlog
 
-from agents.open_position import OpenPosition, scan_shown
+from agents.open_position import OpenPosition, ShownPosition, scan_shown
 from connectors.shm.writer import SLOTS_MAX, PositionWriter
 from schemas.numbers import exact_arithmetic
 from tables.partition import TablePartition
@@ -21,6 +22,9 @@ from topology.runtime import PartitionRunner, StepReport
 
 HEARTBEAT_SECONDS = 0.1
 """How often `heartbeat` is to be called; readers take ten times that for a stale writer."""
+
+FILL_POSITIONS = 500
+"""How many positions are written at a time where steps may run between: some milliseconds."""
 
 STAGE = "positions"
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
@@ -57,6 +61,7 @@ class PositionsPublisher:
         self.committed_sequence = 0
         self._reopened = 0
         self._released: set[int] = set()
+        self._written_since: dict[int, set[tuple[str, str]]] = {}
         self.writer = PositionWriter(
             name,
             slots=slots,
@@ -103,30 +108,47 @@ class PositionsPublisher:
     def rebuild(self, tables: Iterable[tuple[int, TablePartition]], committed_sequence: int = 0) -> int:
         """Write every position of these partitions' tables, then show them; returns how many there are."""
         tables = list(tables)
-        now, count = time.time_ns(), 0
-        with exact_arithmetic():
-            for partition, table in tables:
-                for shown in scan_shown(table):
-                    self.writer.write(
-                        (shown.book, shown.instrument),
-                        partition,
-                        shown.terms.currency,
-                        (
-                            shown.quantity,
-                            shown.average_price,
-                            shown.cost_basis,
-                            shown.realised_pnl,
-                            shown.net_realised_pnl,
-                            shown.fees,
-                        ),
-                        (shown.lots_open, shown.revision),
-                        (_slot_time(shown.last[0]), now),
-                    )
-                    count += 1
+        count = sum(sum(self.fill(partition, table)) for partition, table in tables)
         self.committed_sequence = committed_sequence
         self.writer.committed(committed_sequence)
         self.writer.claim(partition for partition, _ in tables)
         return count
+
+    def fill(self, partition: int, table: TablePartition) -> Iterator[int]:
+        """Write every position of a partition's table, some at a time: yields how many, and steps may run between.
+
+        What a step writes meanwhile stays: it is newer than what is read here.
+        """
+        newer = self._written_since[partition] = set()
+        shown = scan_shown(table)
+        while True:
+            with exact_arithmetic():
+                some = list(islice(shown, FILL_POSITIONS))
+                now = time.time_ns()
+                for found in some:
+                    if (found.book, found.instrument) not in newer:
+                        self._write_shown(found, partition, now)
+            if not some:
+                break
+            yield len(some)
+        del self._written_since[partition]
+
+    def _write_shown(self, shown: ShownPosition, partition: int, now: int) -> None:
+        self.writer.write(
+            (shown.book, shown.instrument),
+            partition,
+            shown.terms.currency,
+            (
+                shown.quantity,
+                shown.average_price,
+                shown.cost_basis,
+                shown.realised_pnl,
+                shown.net_realised_pnl,
+                shown.fees,
+            ),
+            (shown.lots_open, shown.revision),
+            (_slot_time(shown.last[0]), now),
+        )
 
     def __call__(self, runner: PartitionRunner, report: StepReport) -> None:
         """Write what a step of the positions stage has touched."""
@@ -136,6 +158,10 @@ class PositionsPublisher:
         with exact_arithmetic():
             for opened in report.touched.values():
                 self._write(opened, partition, now)
+        if partition in self._written_since:
+            self._written_since[partition].update(
+                (opened.book, opened.instrument) for opened in report.touched.values()
+            )
         self.committed_sequence = max(self.committed_sequence, report.sequence)
         self.writer.committed(self.committed_sequence)
 

@@ -144,6 +144,21 @@ def test_a_step_that_fails_to_commit_is_never_shown(open_books, shared_memory_na
     assert handle.read().revision == 2 and handle.quantity == 2.0
 
 
+def test_what_steps_write_while_slots_are_filled_stays(open_books, shared_memory_name, monkeypatch):
+    monkeypatch.setattr("topology.shared_memory.FILL_POSITIONS", 3)
+    books, publisher = open_books()
+    books.book(*(fill(f"t{number}", 1, 1, instrument=f"I{number}") for number in range(10)))
+    partition, table = next(found for found in tables(books) if any(found[1].scan(b"")))
+    filling = publisher.fill(partition, table)
+    assert next(filling) == 3
+    # Behind what is filled, before it, and one that was not there when it began.
+    books.book(*(fill(f"u{number}", 5, 1, instrument=f"I{number}", at=1) for number in (0, 8, 99)))
+    assert sum(filling) == 7
+    publisher.writer.claim([partition])
+    found = held_equal(books, PositionReader(shared_memory_name))
+    assert [found["B1", f"I{number}"].quantity for number in (0, 1, 8, 99)] == [6, 1, 6, 5]
+
+
 def test_a_restart_rebuilds_every_slot_from_the_tables(open_books, shared_memory_name):
     books, publisher = open_books()
     publisher.rebuild(tables(books))
