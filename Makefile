@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 MINUTES ?= 10
 KILLS ?= 100
 
-.PHONY: setup demo test check bench bench-compare soak mutate lock clean
+.PHONY: setup demo test check bench bench-compare soak mutate lock proto clean
 
 setup: $(READY)
 
@@ -50,6 +50,9 @@ lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+
+proto: setup
+	$(BIN)/python -m tests.protobuf_code
 
 clean:
 	rm -rf $(VENV) .pks mutants build *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache

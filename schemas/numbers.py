@@ -69,10 +69,18 @@ def parse_decimal(text: str) -> Decimal:
 
     Raises ValueError for anything else (exponents, blanks, `_`, `,`, NaN, infinity).
     """
-    if _PLAIN.fullmatch(text) is None:
-        raise ValueError("a plain decimal number (optional sign, ASCII digits, optional point)")
+    number = parse_exact(text)
     if len(text) > DIGITS_MAX and sum(character.isdigit() for character in text) > DIGITS_MAX:
         raise ValueError(f"a number of at most {DIGITS_MAX} digits")
+    return number
+
+
+def parse_exact(text: str) -> Decimal:
+    """The number that `text` spells, as `parse_decimal`, with as many digits as exact arithmetic may give it."""
+    if _PLAIN.fullmatch(text) is None:
+        raise ValueError("a plain decimal number (optional sign, ASCII digits, optional point)")
+    if len(text) > _PRECISION:
+        raise ValueError(f"a number of at most {_PRECISION} characters")
     return Decimal(text)
 
 

@@ -1,0 +1,540 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Side(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIDE_UNSPECIFIED: _ClassVar[Side]
+    SIDE_BUY: _ClassVar[Side]
+    SIDE_SELL: _ClassVar[Side]
+
+class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTION_UNSPECIFIED: _ClassVar[Action]
+    ACTION_NEW: _ClassVar[Action]
+    ACTION_AMEND: _ClassVar[Action]
+    ACTION_CANCEL: _ClassVar[Action]
+
+class LifecycleKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIFECYCLE_KIND_UNSPECIFIED: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_AMEND: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_CANCEL: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_NOVATION: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_GIVE_UP: _ClassVar[LifecycleKind]
+    LIFECYCLE_KIND_INTERBOOK: _ClassVar[LifecycleKind]
+
+class Regime(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REGIME_UNSPECIFIED: _ClassVar[Regime]
+    REGIME_EXCHANGE: _ClassVar[Regime]
+    REGIME_OTC: _ClassVar[Regime]
+    REGIME_INTERNAL: _ClassVar[Regime]
+
+class LotMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOT_METHOD_UNSPECIFIED: _ClassVar[LotMethod]
+    LOT_METHOD_FIFO: _ClassVar[LotMethod]
+    LOT_METHOD_LIFO: _ClassVar[LotMethod]
+    LOT_METHOD_AVERAGE: _ClassVar[LotMethod]
+
+class FeePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FEE_POLICY_UNSPECIFIED: _ClassVar[FeePolicy]
+    FEE_POLICY_EXCLUDED: _ClassVar[FeePolicy]
+    FEE_POLICY_EXPENSED: _ClassVar[FeePolicy]
+    FEE_POLICY_CAPITALISED: _ClassVar[FeePolicy]
+SIDE_UNSPECIFIED: Side
+SIDE_BUY: Side
+SIDE_SELL: Side
+ACTION_UNSPECIFIED: Action
+ACTION_NEW: Action
+ACTION_AMEND: Action
+ACTION_CANCEL: Action
+LIFECYCLE_KIND_UNSPECIFIED: LifecycleKind
+LIFECYCLE_KIND_AMEND: LifecycleKind
+LIFECYCLE_KIND_CANCEL: LifecycleKind
+LIFECYCLE_KIND_NOVATION: LifecycleKind
+LIFECYCLE_KIND_GIVE_UP: LifecycleKind
+LIFECYCLE_KIND_INTERBOOK: LifecycleKind
+REGIME_UNSPECIFIED: Regime
+REGIME_EXCHANGE: Regime
+REGIME_OTC: Regime
+REGIME_INTERNAL: Regime
+LOT_METHOD_UNSPECIFIED: LotMethod
+LOT_METHOD_FIFO: LotMethod
+LOT_METHOD_LIFO: LotMethod
+LOT_METHOD_AVERAGE: LotMethod
+FEE_POLICY_UNSPECIFIED: FeePolicy
+FEE_POLICY_EXCLUDED: FeePolicy
+FEE_POLICY_EXPENSED: FeePolicy
+FEE_POLICY_CAPITALISED: FeePolicy
+
+class Fee(_message.Message):
+    __slots__ = ("amount", "kind", "currency")
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    amount: str
+    kind: str
+    currency: str
+    def __init__(self, amount: _Optional[str] = ..., kind: _Optional[str] = ..., currency: _Optional[str] = ...) -> None: ...
+
+class RematchedTrade(_message.Message):
+    __slots__ = ("trade_id", "realised_pnl_delta")
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_DELTA_FIELD_NUMBER: _ClassVar[int]
+    trade_id: str
+    realised_pnl_delta: str
+    def __init__(self, trade_id: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ...) -> None: ...
+
+class FillEvent(_message.Message):
+    __slots__ = ("trade_id", "instrument", "side", "quantity", "price", "executed_at", "action", "kind", "original_trade_id", "book", "fees", "recorded_at", "source_sequence", "regime", "instrument_scheme", "venue", "account", "entity", "strategy", "trader", "counterparty", "underlying", "instrument_class", "multiplier", "inverse", "currency", "accrued_interest", "settlement_date", "group_id", "leg", "idempotency_hash", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REGIME_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_SCHEME_FIELD_NUMBER: _ClassVar[int]
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TRADER_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    INVERSE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    ACCRUED_INTEREST_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_HASH_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    trade_id: str
+    instrument: str
+    side: Side
+    quantity: str
+    price: str
+    executed_at: int
+    action: Action
+    kind: LifecycleKind
+    original_trade_id: str
+    book: str
+    fees: _containers.RepeatedCompositeFieldContainer[Fee]
+    recorded_at: int
+    source_sequence: int
+    regime: Regime
+    instrument_scheme: str
+    venue: str
+    account: str
+    entity: str
+    strategy: str
+    trader: str
+    counterparty: str
+    underlying: str
+    instrument_class: str
+    multiplier: str
+    inverse: bool
+    currency: str
+    accrued_interest: str
+    settlement_date: str
+    group_id: str
+    leg: int
+    idempotency_hash: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, trade_id: _Optional[str] = ..., instrument: _Optional[str] = ..., side: _Optional[_Union[Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., executed_at: _Optional[int] = ..., action: _Optional[_Union[Action, str]] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., original_trade_id: _Optional[str] = ..., book: _Optional[str] = ..., fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., recorded_at: _Optional[int] = ..., source_sequence: _Optional[int] = ..., regime: _Optional[_Union[Regime, str]] = ..., instrument_scheme: _Optional[str] = ..., venue: _Optional[str] = ..., account: _Optional[str] = ..., entity: _Optional[str] = ..., strategy: _Optional[str] = ..., trader: _Optional[str] = ..., counterparty: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., currency: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., settlement_date: _Optional[str] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., idempotency_hash: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class TradeBooked(_message.Message):
+    __slots__ = ("trade_id", "book", "instrument", "quantity", "price", "executed_at", "recorded_at", "source_sequence", "fees", "multiplier", "inverse", "settlement_currency", "lot_method", "fee_policy", "business_date", "settlement_date", "accrued_interest", "entity", "account", "strategy", "trader", "counterparty", "venue", "underlying", "instrument_class", "group_id", "leg", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    INVERSE_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LOT_METHOD_FIELD_NUMBER: _ClassVar[int]
+    FEE_POLICY_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    ACCRUED_INTEREST_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    TRADER_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    trade_id: str
+    book: str
+    instrument: str
+    quantity: str
+    price: str
+    executed_at: int
+    recorded_at: int
+    source_sequence: int
+    fees: _containers.RepeatedCompositeFieldContainer[Fee]
+    multiplier: str
+    inverse: bool
+    settlement_currency: str
+    lot_method: LotMethod
+    fee_policy: FeePolicy
+    business_date: str
+    settlement_date: str
+    accrued_interest: str
+    entity: str
+    account: str
+    strategy: str
+    trader: str
+    counterparty: str
+    venue: str
+    underlying: str
+    instrument_class: str
+    group_id: str
+    leg: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, trade_id: _Optional[str] = ..., book: _Optional[str] = ..., instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., executed_at: _Optional[int] = ..., recorded_at: _Optional[int] = ..., source_sequence: _Optional[int] = ..., fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., settlement_currency: _Optional[str] = ..., lot_method: _Optional[_Union[LotMethod, str]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., strategy: _Optional[str] = ..., trader: _Optional[str] = ..., counterparty: _Optional[str] = ..., venue: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class LifecycleEventApplied(_message.Message):
+    __slots__ = ("kind", "trade_id", "original_trade_id", "book", "executed_at", "recorded_at", "trade", "group_id", "leg", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    TRADE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    kind: LifecycleKind
+    trade_id: str
+    original_trade_id: str
+    book: str
+    executed_at: int
+    recorded_at: int
+    trade: TradeBooked
+    group_id: str
+    leg: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, kind: _Optional[_Union[LifecycleKind, str]] = ..., trade_id: _Optional[str] = ..., original_trade_id: _Optional[str] = ..., book: _Optional[str] = ..., executed_at: _Optional[int] = ..., recorded_at: _Optional[int] = ..., trade: _Optional[_Union[TradeBooked, _Mapping]] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class TradeRejected(_message.Message):
+    __slots__ = ("trade_id", "reason", "field", "expected", "found", "book", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    trade_id: str
+    reason: str
+    field: str
+    expected: str
+    found: str
+    book: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, trade_id: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., book: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PositionUpdated(_message.Message):
+    __slots__ = ("book", "instrument", "currency", "quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "lots_open", "revision", "executed_at", "event_id", "correlation_id", "causation_id", "schema_version", "source", "trade_id", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "net_realised_pnl_delta", "fees_delta", "rematched", "rematched_count")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_FIELD_NUMBER: _ClassVar[int]
+    NET_REALISED_PNL_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    LOTS_OPEN_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_DELTA_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_DELTA_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_DELTA_FIELD_NUMBER: _ClassVar[int]
+    NET_REALISED_PNL_DELTA_FIELD_NUMBER: _ClassVar[int]
+    FEES_DELTA_FIELD_NUMBER: _ClassVar[int]
+    REMATCHED_FIELD_NUMBER: _ClassVar[int]
+    REMATCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    instrument: str
+    currency: str
+    quantity: str
+    average_price: str
+    cost_basis: str
+    realised_pnl: str
+    net_realised_pnl: str
+    fees: str
+    lots_open: int
+    revision: int
+    executed_at: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    trade_id: str
+    quantity_delta: str
+    cost_basis_delta: str
+    realised_pnl_delta: str
+    net_realised_pnl_delta: str
+    fees_delta: str
+    rematched: _containers.RepeatedCompositeFieldContainer[RematchedTrade]
+    rematched_count: int
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., lots_open: _Optional[int] = ..., revision: _Optional[int] = ..., executed_at: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ..., trade_id: _Optional[str] = ..., quantity_delta: _Optional[str] = ..., cost_basis_delta: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ..., net_realised_pnl_delta: _Optional[str] = ..., fees_delta: _Optional[str] = ..., rematched: _Optional[_Iterable[_Union[RematchedTrade, _Mapping]]] = ..., rematched_count: _Optional[int] = ...) -> None: ...
+
+class DayClosed(_message.Message):
+    __slots__ = ("book", "business_date", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    business_date: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, book: _Optional[str] = ..., business_date: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("reason", "kind", "stage", "topic", "partition", "offset", "index", "original", "trade_id", "field", "expected", "found", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    kind: str
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    original: bytes
+    trade_id: str
+    field: str
+    expected: str
+    found: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, reason: _Optional[str] = ..., kind: _Optional[str] = ..., stage: _Optional[str] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., original: _Optional[bytes] = ..., trade_id: _Optional[str] = ..., field: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class DeadLetterResolved(_message.Message):
+    __slots__ = ("dead_letter_id", "action", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    dead_letter_id: str
+    action: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, dead_letter_id: _Optional[str] = ..., action: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Instrument(_message.Message):
+    __slots__ = ("instrument", "instrument_class", "currency", "multiplier", "inverse", "underlying", "settlement_days", "identifiers", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    class IdentifiersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    INVERSE_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DAYS_FIELD_NUMBER: _ClassVar[int]
+    IDENTIFIERS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    instrument_class: str
+    currency: str
+    multiplier: str
+    inverse: bool
+    underlying: str
+    settlement_days: int
+    identifiers: _containers.ScalarMap[str, str]
+    active: bool
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., instrument_class: _Optional[str] = ..., currency: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., underlying: _Optional[str] = ..., settlement_days: _Optional[int] = ..., identifiers: _Optional[_Mapping[str, str]] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Book(_message.Message):
+    __slots__ = ("book", "entity", "base_currency", "lot_methods", "fee_policy", "calendar", "time_zone", "cut_off", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    class LotMethodsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: LotMethod
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[LotMethod, str]] = ...) -> None: ...
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    BASE_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LOT_METHODS_FIELD_NUMBER: _ClassVar[int]
+    FEE_POLICY_FIELD_NUMBER: _ClassVar[int]
+    CALENDAR_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    entity: str
+    base_currency: str
+    lot_methods: _containers.ScalarMap[str, LotMethod]
+    fee_policy: FeePolicy
+    calendar: str
+    time_zone: str
+    cut_off: str
+    active: bool
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, book: _Optional[str] = ..., entity: _Optional[str] = ..., base_currency: _Optional[str] = ..., lot_methods: _Optional[_Mapping[str, LotMethod]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., calendar: _Optional[str] = ..., time_zone: _Optional[str] = ..., cut_off: _Optional[str] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class RoutingRule(_message.Message):
+    __slots__ = ("rule", "book", "priority", "venue", "account", "instrument_class", "strategy", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    book: str
+    priority: int
+    venue: str
+    account: str
+    instrument_class: str
+    strategy: str
+    active: bool
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, rule: _Optional[str] = ..., book: _Optional[str] = ..., priority: _Optional[int] = ..., venue: _Optional[str] = ..., account: _Optional[str] = ..., instrument_class: _Optional[str] = ..., strategy: _Optional[str] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Package `pks` of the messages."""
