@@ -1,26 +1,22 @@
-"""What a group's assignment means to Faust, told in Faust's own terms."""
+"""What a group's assignment means to Faust, told in Faust's own terms.
+
+Guarantees: whatever was told before is forgotten. Faust's assignor is not asked to assign: it would hold on to what this
+member had before, and number the partitions from 0.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-
-class _Cluster:
-    """What Faust's assignor asks of a cluster: here, the partitions of this member."""
-
-    def __init__(self, partitions: dict[str, set[int]]) -> None:
-        self._partitions = partitions
-
-    def partitions_for_topic(self, topic: str) -> set[int]:
-        """The partitions of a topic."""
-        return self._partitions.get(topic, set())
+from faust.assignor.client_assignment import ClientAssignment
 
 
-def tell_assignment(assignor: Any, topics: Iterable[str], assigned: Iterable[Any]) -> None:
-    """Let Faust's assignor know the partitions that librdkafka's gave to this member."""
-    partitions: dict[str, set[int]] = defaultdict(set)
-    for topic, partition in assigned:
-        partitions[topic].add(partition)
-    member = "member"
-    metadata = assignor.metadata(set(topics))
-    assignor.on_assignment(assignor.assign(_Cluster(partitions), {member: metadata})[member])
+def tell_assignment(assignor: Any, assigned: Iterable[Any]) -> None:
+    """Let Faust's assignor know the topic partitions that librdkafka's gave to this member."""
+    partitions: dict[str, list[int]] = defaultdict(list)
+    for topic, partition in sorted(assigned):
+        partitions[topic].append(partition)
+    assignment = ClientAssignment(actives=dict(partitions), standbys={})
+    assignor._assignment = assignment
+    assignor._active_tps = assignment.active_tps
+    assignor._standby_tps = assignment.standby_tps

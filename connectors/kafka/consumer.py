@@ -189,7 +189,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         await app.restore_partitions(positions)
         self._assigned = set(positions)
         self._positions = positions
-        tell_assignment(app.assignor, self._subscription, self._assigned)
+        tell_assignment(app.assignor, self._assigned)
         # P5: streams skip every message of another generation.
         app.consumer_generation_id += 1
         await self.on_partitions_assigned(set(self._assigned), app.consumer_generation_id)
