@@ -1,14 +1,41 @@
-"""A real broker for tests: skipped with the reason where none can be started, a failure in CI."""
+"""A real broker for tests, workers on it, and what they leave: skipped with the reason where none can be started, a failure in CI."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from bench.workload import frames_of, fresh_log
+from connectors.embedded.log import EmbeddedLog
+from connectors.kafka.changelog import ChangelogReader
+from connectors.kafka.link import Link
 from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
+from connectors.kafka.topics import TopicPlan, ensure_topics, partition_counts
+from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, TOPICS, Topic
+from tests.support import eventually
+from topology.drive import run_until_idle
+from topology.replaying.replay import books_of
+from topology.settings import Settings
+from topology.stages import build_stages
+
+PARTITIONS = PARTITIONS_DEFAULT
+ROOT = Path(__file__).parents[1]
+
+
+class _Identified(msgspec.Struct):
+    event_id: str
+
+
+_identified = msgspec.json.Decoder(_Identified).decode
+_raw_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @contextmanager
@@ -25,3 +52,99 @@ def running_broker(folder: Path, **options: Any) -> Iterator[LocalBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+def stages() -> Any:
+    return build_stages(Settings(data=Path("unused")))
+
+
+def make_topics(link: Link) -> None:
+    plans = [
+        TopicPlan(topic.name, topic.partitions(PARTITIONS), topic.retention_seconds, topic.compact)
+        for topic in TOPICS
+    ]
+    ensure_topics(link, [*plans, *(TopicPlan(stage.changelog, PARTITIONS) for stage in stages())])
+
+
+def remake_topics(link: Link) -> None:
+    """Topics with nothing in them, and groups that have consumed nothing."""
+    found = [name for name in partition_counts(link) if not name.startswith("__")]
+    client = AdminClient(link.common())  # kept: what it was asked ends with it
+    for future in client.delete_topics(found, operation_timeout=30).values() if found else ():
+        future.result(30)
+    eventually(lambda: not partition_counts(link).keys() & set(found), 30)
+    make_topics(link)
+
+
+class View:
+    """The positions table as its changelog on the cluster has it, followed in a database of its own."""
+
+    def __init__(self, link: Link, folder: Path) -> None:
+        self._state = EmbeddedLog.owner(folder, sync="os")
+        stage = stages()[1]
+        self._reader = ChangelogReader(
+            link, group="view", topic=stage.changelog, table=stage.table.name, state=self._state
+        )
+
+    def hash(self) -> str:
+        for partition in range(PARTITIONS):
+            self._reader.catch_up(partition)
+        return str(books_of(self._state, range(PARTITIONS))[0].hexadecimal)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._state.close()
+
+
+class Expected:
+    """What the embedded log makes of fills: the hash of its books, and the positions that it emits by id."""
+
+    def __init__(self, fills: Sequence[Any]) -> None:
+        self.frames = frames_of(FILLS, fills)
+        with fresh_log() as embedded:
+            embedded.append(FILLS, self.frames)
+            run_until_idle(embedded.runners, embedded.log)
+            self.hash = str(books_of(embedded.log, range(PARTITIONS))[0].hexadecimal)
+        self.trades = len({fill.trade_id for fill in fills})
+
+
+def produce_fills(link: Link, frames: Sequence[tuple[int, bytes]]) -> None:
+    """Append frames of fills to the cluster."""
+    producer = Producer(link.producer())
+    for partition, frame in frames:
+        producer.produce(FILLS.name, frame, partition=partition)
+    assert producer.flush(60) == 0
+
+
+def events_of(link: Link, topic: Topic = POSITIONS) -> list[bytes]:
+    """Every committed event of a topic, as it is written."""
+    client = Consumer(link.consumer("events", enable_partition_eof=True))
+    client.assign([TopicPartition(topic.name, partition, 0) for partition in range(PARTITIONS)])
+    found: list[bytes] = []
+    ended = 0
+    while ended < PARTITIONS:
+        for message in client.consume(1_000, 0.2):
+            if message.error() is not None:
+                ended += 1
+            else:
+                found += [bytes(event) for event in _raw_events(message.value())]
+    client.close()
+    return found
+
+
+def ids_of(events: Sequence[bytes]) -> list[str]:
+    """The ids of events."""
+    return [_identified(event).event_id for event in events]
+
+
+def start_worker(
+    link: Link, folder: Path, name: str, *, ends_at: str = "", **environment: str
+) -> subprocess.Popen[bytes]:
+    """A worker of every stage; with `ends_at` it kills itself there (`tests.faults.kafka_points`)."""
+    command = [sys.executable, "-m", "tests.integration.cluster_worker", f"kafka://{link.brokers}"]
+    command += [str(folder), name, *([ends_at] if ends_at else [])]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
+
+
+LOW_LATENCY = {"PKS_GUARANTEES": '{"positions": "low_latency"}'}
+"""The environment of a worker whose positions have the guarantee `low_latency`."""

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     partitions: int = Field(
         PARTITIONS_DEFAULT, ge=1, le=1024, description="partitions of keyed topics; fixed once the log exists"
     )
+    guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
+        {},
+        description="by stage, what holds on Kafka: exactly_once (where none is named) or low_latency",
+    )
     sync: Literal["always", "group", "os"] = Field(
         "group",
         description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes",

@@ -1,22 +1,25 @@
 """Catching a table partition up from its changelog on the cluster.
 
-Guarantees: a batch of records and the note of the last one are one write of the local database, so that a crash
-in the middle goes on where it was; a changelog that was cut, and a local table that is ahead of it, are errors.
+Guarantees: records that do not count (`connectors.kafka.succession`) change nothing; a batch of records and the note of
+the last one are one write of the local database, so that a crash in the middle goes on where it was; a changelog that
+was cut, and a local table that is ahead of it, are errors.
 """
 
 import time
 from collections.abc import Callable, Collection
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.errors import ChangelogError, LinkError
 from connectors.kafka.link import Link
-from schemas.changelog import RESTORED_KEY, changes_of, decode_offset, encode_offset
+from connectors.kafka.succession import OWNER_KEY, Succession
+from schemas.changelog import RESTORED_KEY, decode_offset, encode_offset
 
 _RECORDS_MAX = 2_000
 _WAIT_SECONDS = 0.02
-_SILENCE_SECONDS_MAX = 60.0
+_SILENCE_SECONDS_MAX = 90.0
+"""Longer than a transaction may be open: what was written after it is not shown before."""
 
 _NO_LEADER = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -38,6 +41,7 @@ class ChangelogReader:
         self._topic = topic
         self._table = table
         self._state = state
+        self._successions: dict[int, Succession] = {}
         # Where a record that comes next is missing, a table must not go on with another one.
         self._consumer = Consumer(
             link.consumer(f"{group}-restore", enable_partition_eof=True, auto_offset_reset="error")
@@ -48,8 +52,20 @@ class ChangelogReader:
         stored = self._state.get(self._table, partition, RESTORED_KEY)
         return 0 if stored is None else decode_offset(stored) + 1
 
-    def catch_up(self, partition: int, progress: Progress | None = None) -> int:
-        """Apply everything that is committed; returns the records. Raises ChangelogError and LinkError."""
+    def owner(self, partition: int) -> bytes | None:
+        """The token of the owner that last announced itself, as far as the local table has come."""
+        return self._state.get(self._table, partition, OWNER_KEY)
+
+    def read_on(self, partition: int, through: int) -> bytes | None:
+        """Catch up through an offset; returns the token of the owner then."""
+        self.catch_up(partition, through=through)
+        return self.owner(partition)
+
+    def catch_up(self, partition: int, progress: Progress | None = None, *, through: int = -1) -> int:
+        """Apply everything that is committed, and at least the record at `through`; returns the records.
+
+        Raises ChangelogError and LinkError.
+        """
         place = TopicPartition(self._topic, partition)
         low, high = self._bounds(place)
         start = self.restored(partition)
@@ -63,33 +79,52 @@ class ChangelogReader:
                     else "it was cut; remove this folder"
                 )
             )
+        self._successions[partition] = Succession(self.owner(partition))
         self._consumer.assign([TopicPartition(self._topic, partition, start)])
-        count, heard = 0, time.monotonic()
         try:
-            while True:
-                found = self._consumer.consume(_RECORDS_MAX, _WAIT_SECONDS)
-                if found:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > _SILENCE_SECONDS_MAX:
-                    raise LinkError(
-                        f"expected records of {self._topic}/{partition} up to {high}, found silence"
-                    )
-                count += self._apply(partition, [message for message in found if message.error() is None])
-                if progress is not None and found:
-                    progress(self.restored(partition), high)
-                for message in found:
-                    error = message.error()
-                    if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                        return count
-                    if error is not None and error.fatal():
-                        raise LinkError(
-                            f"expected records of {self._topic}/{partition}, found: {error.str()}"
-                        )
+            return self._read_to_the_end(partition, through, high, progress)
         finally:
             self._consumer.unassign()
 
+    def _read_to_the_end(self, partition: int, through: int, high: int, progress: Progress | None) -> int:
+        count, read, heard = 0, self.restored(partition), time.monotonic()
+        while True:
+            found, at_end = self._consume(_WAIT_SECONDS)
+            if records := found.get(partition):
+                heard = time.monotonic()
+                read = records[-1].offset() + 1
+                count += self._apply(partition, records)
+                if progress is not None:
+                    progress(read, high)
+            elif time.monotonic() - heard > _SILENCE_SECONDS_MAX:
+                raise LinkError(
+                    f"expected records of {self._topic}/{partition} up to {max(high, through)}, found silence"
+                )
+            if at_end and read > through:
+                return count
+
+    def _consume(self, wait_seconds: float) -> tuple[dict[int, list[Message]], bool]:
+        """Records by partition, and whether the end of one was met."""
+        found: dict[int, list[Message]] = {}
+        at_end = False
+        for message in self._consumer.consume(_RECORDS_MAX, wait_seconds):
+            error = message.error()
+            if error is None:
+                found.setdefault(message.partition(), []).append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at_end = True
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                raise ChangelogError(
+                    f"{self._state.folder}: expected {self._topic}/{message.partition()} to hold record "
+                    f"{self.restored(message.partition())}, which comes next, found: {error.str()}"
+                )
+            elif error.fatal():
+                raise LinkError(f"expected records of {self._topic}, found: {error.str()}")
+        return found, at_end
+
     def follow(self, partitions: Collection[int]) -> None:
         """Read the changelogs of these partitions from now on, each from the record that its table needs; see `poll`."""
+        self._successions = {partition: Succession(self.owner(partition)) for partition in partitions}
         if partitions:
             self._consumer.assign(
                 [
@@ -105,18 +140,7 @@ class ChangelogReader:
 
         Raises LinkError, and ChangelogError where a record that a table needs is not there.
         """
-        found: dict[int, list[object]] = {}
-        for message in self._consumer.consume(_RECORDS_MAX, wait_seconds):
-            error = message.error()
-            if error is None:
-                found.setdefault(message.partition(), []).append(message)
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise ChangelogError(
-                    f"{self._state.folder}: expected {self._topic}/{message.partition()} to hold record "
-                    f"{self.restored(message.partition())}, which comes next, found: {error.str()}"
-                )
-            elif error.fatal():
-                raise LinkError(f"expected records of {self._topic}, found: {error.str()}")
+        found, _ = self._consume(wait_seconds)
         return {partition: self._apply(partition, records) for partition, records in found.items()}
 
     def lag(self, partition: int) -> int:
@@ -139,16 +163,22 @@ class ChangelogReader:
                     ) from error
                 time.sleep(_WAIT_SECONDS)
 
-    def _apply(self, partition: int, records: list[object]) -> int:
-        if not records:
-            return 0
+    def _apply(self, partition: int, records: list[Message]) -> int:
         changes: dict[bytes, bytes | None] = {}
+        whole = None
+        succession = self._successions[partition]
         for message in records:
-            changes.update(changes_of(message.key(), message.value()))  # type: ignore[attr-defined]
+            changes.update(succession.take(message.key() or b"", message.value()))
+            if not succession.inside_a_step:
+                whole = message.offset()
+        if whole is None:
+            return len(records)
         transaction = self._state.transaction()
         transaction.put_all(self._table, partition, changes)
-        last = records[-1].offset()  # type: ignore[attr-defined]
-        transaction.put(self._table, partition, RESTORED_KEY, encode_offset(last))
+        if succession.owner is not None:
+            transaction.put(self._table, partition, OWNER_KEY, succession.owner)
+        # A step that has begun is read again, from its first record, by whoever goes on from here.
+        transaction.put(self._table, partition, RESTORED_KEY, encode_offset(whole))
         transaction.commit()
         return len(records)
 

@@ -8,6 +8,7 @@ what waits between the cluster and the streams is bounded in records and bytes.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
@@ -31,6 +32,7 @@ _POLL_SECONDS = 0.1
 _REQUEST_SECONDS = 30.0
 _YIELD_RECORDS = 100
 _IDLE_SECONDS = 1.0
+_NOTED_MILLISECONDS = 500
 
 _logger = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         self._room = threading.Event()
         self._stopping = threading.Event()
         self._wakeup = asyncio.Event()
+        self._noted: deque[TopicPartition] = deque()
         self._assigning: asyncio.Future[Any] | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,7 +67,13 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Become a member of the group."""
         transport = self.transport
-        told = transport.link.consumer(self.app.conf.id, **transport.membership)
+        told = transport.link.consumer(
+            self.app.conf.id,
+            # Of what `note_consumed` is told, and of nothing else.
+            enable_auto_commit=True,
+            auto_commit_interval_ms=_NOTED_MILLISECONDS,
+            **transport.membership,
+        )
         self._client = Client(told)
         self._room.set()
 
@@ -109,6 +118,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             while not self._stopping.is_set():
                 if not self._room.wait(_POLL_SECONDS):
                     continue
+                self._store_noted(client)
                 first = client.poll(_POLL_SECONDS)
                 if first is not None:
                     self._take([first, *client.consume(_READ_RECORDS, 0.0)])
@@ -149,6 +159,15 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         self._room.set()
 
     def _on_assigned(self, client: Client, places: list[TopicPartition]) -> None:
+        try:
+            self._take_on(client, places)
+        except Exception as error:  # raised from here it would leave `poll` as something that is no exception
+            self._stopping.set()
+            self.loop.call_soon_threadsafe(self._failed, error)
+
+    def _take_on(self, client: Client, places: list[TopicPartition]) -> None:
+        # Before the offsets are asked for: the cluster keeps them back while a transaction over them is open.
+        self.app.take_over([place.partition for place in places])
         found = client.committed(places, _REQUEST_SECONDS) if places else []
         for place in found:
             if place.error is not None:
@@ -186,9 +205,9 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         app = self.app
         if not app.rebalancing:
             app.on_rebalance_start()
-        await app.restore_partitions(positions)
+        # Where its tables go on; what was fetched from before that is passed over in `_deliver`.
+        self._positions = await app.restore_partitions(positions)
         self._assigned = set(positions)
-        self._positions = positions
         tell_assignment(app.assignor, self._assigned)
         # P5: streams skip every message of another generation.
         app.consumer_generation_id += 1
@@ -295,6 +314,17 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """Offsets are committed with the step that consumed them, and by nothing else."""
         return True
+
+    def note_consumed(self, topic: str, consumed: Mapping[int, int]) -> None:
+        """Let the group know in the background, for who watches its lag, how far partitions are consumed."""
+        self._noted.extend(TopicPartition(topic, *place) for place in consumed.items())
+
+    def _store_noted(self, client: Client) -> None:
+        # By the thread that polls: in another one it would wait for ever.
+        places = [self._noted.popleft() for _ in range(len(self._noted))]
+        if places:
+            with contextlib.suppress(KafkaException):  # a partition that was lost meanwhile
+                client.store_offsets(offsets=places)
 
     async def seek_to_committed(self) -> Mapping[Any, int | None]:
         """Where each partition goes on: set when it was assigned."""

@@ -1,59 +1,39 @@
 """One stage of one worker on Kafka: topics on the cluster, its table partitions in a database beside the worker.
 
 Owns: the order of a commit and of a start (docs/concepts/kafka.md says why each crash point is safe).
-Assumes: `step`s of one stage, one after the other; the consumer whose group metadata is handed in owns the
-partitions that are written.
-Guarantees: changelog, outputs and input offset are one transaction of the cluster; the local table is written after
-it, with the changelog offset, and caught up from the changelog at the start; a worker that lost its partitions is
-refused by the cluster and told so (`FencedError`), whatever it still holds.
+Assumes: `step`s of one stage, one after the other.
+Guarantees: a step is written to the cluster by a `StepWriter`, whose guarantee it has; the local table is written after
+it, with the changelog offset, and caught up from the changelog at the start.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
-from connectors.kafka.errors import ChangelogError, FencedError
-from connectors.kafka.link import Link
+from connectors.kafka.changelog import ChangelogReader
+from connectors.kafka.errors import ChangelogError
 from connectors.kafka.reference import ReferenceTopics
+from connectors.kafka.writer import OutgoingRecord, StepWriter
 from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
 
 CONSUMED_KEY = b"\x00consumed/"
 """Prefix of the keys under which a table partition notes how far each input topic is consumed."""
 
-TRANSACTION_SECONDS_MAX = 60.0
-
-_FENCED = {
-    KafkaError._FENCED,
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.INVALID_PRODUCER_ID_MAPPING,
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.FENCED_INSTANCE_ID,
-}
-
 
 class KafkaLog:
-    """The log of one stage: the `Log` of the stage runtime, over a cluster.
-
-    `state` holds the table partitions. `group_metadata` gives the consumer's metadata as of now.
-    """
+    """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions."""
 
     def __init__(
         self,
-        link: Link,
+        writer: StepWriter,
+        reader: ChangelogReader,
         *,
         group: str,
         input_topic: str,
         table: str,
         changelog: str,
         state: EmbeddedLog,
-        transactional_id: str,
-        group_metadata: Callable[[], Any],
         reference: ReferenceTopics,
     ) -> None:
         self.group = group
@@ -61,19 +41,33 @@ class KafkaLog:
         self.table = table
         self.changelog = changelog
         self.state = state
-        self._group_metadata = group_metadata
+        self._writer = writer
+        self._reader = reader
         self._reference = reference
-        self._producer = Producer(
-            link.producer(
-                transactional_id=transactional_id,
-                transaction_timeout_ms=int(TRANSACTION_SECONDS_MAX * 1e3),
-            )
-        )
 
     def start(self) -> None:
-        """Take the place of whoever used this transactional id before; its open transaction is aborted."""
-        with _translated("take over as a writer"):
-            self._producer.init_transactions(TRANSACTION_SECONDS_MAX)
+        """Take the place of whoever wrote under this worker's name before."""
+        self._writer.start()
+
+    def take_over(self, positions: Mapping[int, int]) -> dict[int, int]:
+        """Become the owner of partitions: announce it, catch their tables up, and find where their input goes on.
+
+        `positions` is where the group goes on by partition. Raises ChangelogError where the changelog has less.
+        """
+        found: dict[int, int] = {}
+        for partition, announced in self._writer.take_over(positions).items():
+            self._reader.catch_up(partition, through=announced)
+            self._writer.caught_up(partition, self._reader.restored(partition) - 1)
+            consumed = self.committed(self.group, self.input_topic, partition) or 0
+            # The group may be behind, or forgotten; the changelog is what the table is made of.
+            if positions[partition] > consumed:
+                raise ChangelogError(
+                    f"expected {self.changelog}/{partition} to hold what the group {self.group} has consumed up to "
+                    f"{positions[partition]}, found it up to {consumed}: the changelog lost records; restore the "
+                    "cluster's backup"
+                )
+            found[partition] = consumed
+        return found
 
     # -- the protocol `Log` -------------------------------------------------------------------------------------
 
@@ -112,24 +106,7 @@ class KafkaLog:
 
     def write(self, transaction: "KafkaTransaction") -> int:
         """Write a transaction to the cluster, then to the local table; returns the end of the changelog."""
-        offsets: dict[int, int] = {}
-        producer = self._producer
-        with _translated("commit a step", producer):
-            producer.begin_transaction()
-            for topic, partition, key, value in transaction.records:
-                report = _noting(offsets) if topic == self.changelog else None
-                self._produce(topic, partition, key, value, report)
-            # Flushed first, the offsets and the commit take half the time.
-            left = producer.flush(TRANSACTION_SECONDS_MAX)
-            if left:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{left} records not acknowledged"))
-            places = [
-                TopicPartition(self.input_topic, partition, consumed)
-                for partition, consumed in transaction.consumed.items()
-            ]
-            if places:
-                producer.send_offsets_to_transaction(places, self._group_metadata(), TRANSACTION_SECONDS_MAX)
-            self._commit()
+        offsets = self._writer.write(transaction.records, transaction.consumed)
         try:
             self._write_state(transaction, offsets)
         except CommitError as error:
@@ -139,25 +116,9 @@ class KafkaLog:
             ) from error
         return max(offsets.values(), default=-1) + 1
 
-    def _commit(self) -> None:
-        while True:
-            try:
-                self._producer.commit_transaction(TRANSACTION_SECONDS_MAX)
-                return
-            except KafkaException as error:
-                # It may be written already: whether it is, only asking again tells.
-                if not error.args[0].retriable():
-                    raise
-
-    def _produce(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, report: Any
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, partition, on_delivery=report)
-                return
-            except BufferError:  # its queue is full: wait for the brokers
-                self._producer.poll(0.1)
+    def close(self) -> None:
+        """Write nothing more."""
+        self._writer.close()
 
     def _write_state(self, transaction: "KafkaTransaction", offsets: Mapping[int, int]) -> None:
         local = self.state.transaction()
@@ -176,7 +137,7 @@ class KafkaTransaction:
 
     def __init__(self, log: KafkaLog) -> None:
         self._log = log
-        self.records: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.records: list[OutgoingRecord] = []
         self.changes: dict[int, dict[bytes, bytes | None]] = {}
         self.consumed: dict[int, int] = {}
         self._referred: dict[int, dict[str, int]] = {}
@@ -225,36 +186,3 @@ class KafkaTransaction:
             pairs = [part for note in notes.items() for part in note]
             self.append(self._log.changelog, partition, PACKED_KEY + b"/inputs", pack_changes(pairs))
         return self._log.write(self)
-
-
-def _noting(offsets: dict[int, int]) -> Callable[[KafkaError | None, Message], None]:
-    def report(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            offsets[message.partition()] = message.offset()
-
-    return report
-
-
-@contextmanager
-def _translated(doing: str, producer: Producer | None = None) -> Iterator[None]:
-    """Errors of librdkafka as ours; a transaction that is open is aborted, so that the step can be tried again."""
-    try:
-        yield
-    except KafkaException as error:
-        cause = error.args[0]
-        taken_over = FencedError(
-            f"expected to {doing}, found that another worker has taken over: {cause.str()}; this one ends, and takes "
-            "part again when it is started"
-        )
-        if cause.fatal():
-            raise taken_over from error
-        if producer is not None:
-            try:
-                producer.abort_transaction(TRANSACTION_SECONDS_MAX)
-            except KafkaException as worse:
-                raise FencedError(
-                    f"expected to {doing} or to take it back, found: {cause.str()}, then {worse.args[0].str()}"
-                ) from error
-        if cause.code() in _FENCED:
-            raise taken_over from error
-        raise CommitError(f"expected to {doing}, found: {cause.str()}") from error

@@ -1,34 +1,36 @@
 """The stages on a real Kafka broker: the same books as on the embedded log, whoever is killed in between."""
 
 import itertools
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer
 
 from bench.workload import WORKLOADS, frames_of, fresh_log, make_fills
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.errors import FencedError, TopicError
+from connectors.kafka.exactly_once import ExactlyOnce
 from connectors.kafka.link import Link, parse_url
 from connectors.kafka.local_broker import LocalBroker
 from connectors.kafka.log import KafkaLog
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.topics import TopicPlan, ensure_topics
-from schemas.topics import BOOKINGS, FILLS, POSITIONS, TOPICS
-from tests.kafka_support import running_broker
+from schemas.topics import BOOKINGS, FILLS, POSITIONS
+from tests.kafka_support import (
+    PARTITIONS,
+    View,
+    events_of,
+    ids_of,
+    make_topics,
+    running_broker,
+    stages,
+    start_worker,
+)
 from tests.support import eventually
 from topology.drive import run_until_idle
 from topology.replaying.replay import books_of
-from topology.settings import Settings
-from topology.stages import build_stages
-
-PARTITIONS = 4
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,60 +42,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
 @pytest.fixture(scope="module")
 def link(broker: LocalBroker) -> Link:
     return parse_url(f"kafka://{broker.address}")
-
-
-def stages() -> Any:
-    return build_stages(Settings(data=Path("unused")))
-
-
-def make_topics(link: Link) -> None:
-    plans = [
-        TopicPlan(topic.name, topic.partitions(PARTITIONS), topic.retention_seconds, topic.compact)
-        for topic in TOPICS
-    ]
-    ensure_topics(link, [*plans, *(TopicPlan(stage.changelog, PARTITIONS) for stage in stages())])
-
-
-class View:
-    """The positions table as its changelog on the cluster has it, followed in a database of its own."""
-
-    def __init__(self, link: Link, folder: Path) -> None:
-        self._state = EmbeddedLog.owner(folder, sync="os")
-        stage = stages()[1]
-        self._reader = ChangelogReader(
-            link, group="view", topic=stage.changelog, table=stage.table.name, state=self._state
-        )
-
-    def hash(self) -> str:
-        for partition in range(PARTITIONS):
-            self._reader.catch_up(partition)
-        return str(books_of(self._state, range(PARTITIONS))[0].hexadecimal)
-
-    def close(self) -> None:
-        self._reader.close()
-        self._state.close()
-
-
-def output_ids(link: Link, topic: str) -> list[str]:
-    """The ids of every committed event of a topic."""
-    codec = next(found for found in TOPICS if found.name == topic).codec
-    client = Consumer(link.consumer("ids", enable_partition_eof=True))
-    client.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
-    found: list[str] = []
-    ended = 0
-    while ended < PARTITIONS:
-        for message in client.consume(1_000, 5.0):
-            if message.error() is not None:
-                ended += 1
-            else:
-                found += [event.event_id for event in codec.decode(message.value())]
-    client.close()
-    return found
-
-
-def start(link: Link, folder: Path, name: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.integration.cluster_worker", f"kafka://{link.brokers}"]
-    return subprocess.Popen([*command, str(folder / name), name], cwd=ROOT)
 
 
 def test_two_workers_one_killed_again_and_again_give_the_books_of_the_embedded_log(
@@ -108,7 +56,7 @@ def test_two_workers_one_killed_again_and_again_give_the_books_of_the_embedded_l
     make_topics(link)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    workers = {name: start(link, tmp_path, name) for name in ("one", "two")}
+    workers = {name: start_worker(link, tmp_path / name, name) for name in ("one", "two")}
     view = View(link, tmp_path / "view")
     try:
         producer = Producer(link.producer())
@@ -124,9 +72,9 @@ def test_two_workers_one_killed_again_and_again_give_the_books_of_the_embedded_l
                 name = next(killed)
                 workers[name].kill()
                 workers[name].wait()
-                workers[name] = start(link, tmp_path, name)
+                workers[name] = start_worker(link, tmp_path / name, name)
         eventually(lambda: view.hash() == expected, 60)
-        ids = output_ids(link, POSITIONS.name)
+        ids = ids_of(events_of(link, POSITIONS))
         assert len(ids) == len(set(ids)) == len({fill.trade_id for fill in fills})
         for worker in workers.values():
             worker.terminate()
@@ -143,16 +91,23 @@ def test_two_workers_one_killed_again_and_again_give_the_books_of_the_embedded_l
 
 def open_log(link: Link, folder: Path, group: str, client: Consumer) -> tuple[KafkaLog, EmbeddedLog]:
     state = EmbeddedLog.owner(folder, sync="os")
-    log = KafkaLog(
+    changelog = stages()[1].changelog
+    writer = ExactlyOnce(
         link,
+        input_topic=BOOKINGS.name,
+        changelog=changelog,
+        transactional_id="pks-fenced",
+        group_metadata=client.consumer_group_metadata,
+    )
+    log = KafkaLog(
+        writer,
+        ChangelogReader(link, group=group, topic=changelog, table="positions", state=state),
         group=group,
         input_topic=BOOKINGS.name,
         table="positions",
-        changelog=stages()[1].changelog,
+        changelog=changelog,
         state=state,
-        transactional_id="pks-fenced",
-        group_metadata=client.consumer_group_metadata,
-        reference=ReferenceTopics(link, ["ref.book.v1"], f"{group}-reference"),
+        reference=ReferenceTopics(link, [], f"{group}-reference"),
     )
     return log, state
 
@@ -164,7 +119,7 @@ def test_who_was_replaced_writes_nothing_any_more(link: Link, tmp_path: Path) ->
     second, second_state = open_log(link, tmp_path / "second", "fenced", client)
     first.start()
     second.start()
-    before = len(output_ids(link, POSITIONS.name))
+    before = len(ids_of(events_of(link, POSITIONS)))
     transaction = first.transaction()
     transaction.append(POSITIONS.name, 0, None, b"[]")
     transaction.put("positions", 0, b"k", b"v")
@@ -175,7 +130,7 @@ def test_who_was_replaced_writes_nothing_any_more(link: Link, tmp_path: Path) ->
     transaction.put("positions", 0, b"k", b"v")
     transaction.commit()
     assert second.get("positions", 0, b"k") == b"v"
-    assert len(output_ids(link, POSITIONS.name)) == before
+    assert len(ids_of(events_of(link, POSITIONS))) == before
     client.close()
     first_state.close()
     second_state.close()

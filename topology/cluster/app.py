@@ -2,8 +2,9 @@
 
 Owns: what a worker does when it gets partitions (tables caught up, runners built) and how its steps are committed.
 Assumes: one event loop; a database for the tables of this worker and stage, which only it opens.
-Guarantees: no record reaches a partition before its table holds everything that was committed for it; a step is
-one transaction; a worker that lost its partitions ends, and whoever starts it again catches up.
+Guarantees: no record reaches a partition before its table holds everything that was committed for it; a step has the
+guarantee that the settings name for its stage; a worker that lost its partitions ends, and whoever starts it again
+catches up.
 """
 
 import asyncio
@@ -21,11 +22,15 @@ from agents.stage import Stage
 from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
-from connectors.kafka.errors import ChangelogError
+from connectors.kafka.exactly_once import ExactlyOnce
+from connectors.kafka.link import Link
 from connectors.kafka.log import KafkaLog
+from connectors.kafka.low_latency import LowLatency
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.transport import Cluster, Transport, share_cluster
+from connectors.kafka.writer import StepWriter
 from topology.app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, StepObserver
+from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
 from topology.runtime import PartitionRunner, prepare_together
 from topology.settings import Settings
 from topology.stages import Observer
@@ -67,14 +72,13 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             cluster.link, [topic.name for topic in stage.broadcasts], f"{stage.name}-{worker}-reference"
         )
         self.cluster_log = KafkaLog(
-            cluster.link,
+            self._new_writer(cluster.link),
+            self._changelog,
             group=stage.name,
             input_topic=stage.input.name,
             table=stage.table.name,
             changelog=stage.changelog,
             state=self.held,
-            transactional_id=f"pks-{stage.name}-{worker}",
-            group_metadata=lambda: self.consumer.metadata,
             reference=self._reference,
         )
         self._took_over = False
@@ -105,6 +109,26 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         )
         self.agent(source, name=stage.name)(self._run)
 
+    def _new_writer(self, link: Link) -> StepWriter:
+        stage = self.stage
+        if guarantee_of(stage, self.settings.guarantees) == LOW_LATENCY:
+            return LowLatency(
+                link,
+                changelog=stage.changelog,
+                note_consumed=self._note_consumed,
+                read_on=self._changelog.read_on,
+            )
+        return ExactlyOnce(
+            link,
+            input_topic=stage.input.name,
+            changelog=stage.changelog,
+            transactional_id=f"pks-{stage.name}-{self.worker}",
+            group_metadata=lambda: self.consumer.metadata,
+        )
+
+    def _note_consumed(self, consumed: Mapping[int, int]) -> None:
+        self.consumer.note_consumed(self.stage.input.name, consumed)
+
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self, loop=self.loop)
 
@@ -113,31 +137,31 @@ class ClusterApp(faust.App):  # type: ignore[misc]
 
     # -- partitions ---------------------------------------------------------------------------------------------
 
-    async def restore_partitions(self, positions: Mapping[Any, int]) -> None:
-        """Catch up the tables of the partitions that this worker gets, and build their runners."""
+    def take_over(self, partitions: Sequence[int]) -> None:
+        """End what a former life of this worker left open over these partitions; not in the loop."""
+        if partitions and not self._took_over:
+            self.cluster_log.start()
+            self._took_over = True
+
+    async def restore_partitions(self, positions: Mapping[Any, int]) -> dict[Any, int]:
+        """Catch up the tables of the partitions that this worker gets, and build their runners.
+
+        Returns where the input of each goes on.
+        """
         self.runners = {}
         partitions = {tp.partition: position for tp, position in positions.items()}
-        await asyncio.to_thread(self._catch_up, partitions)
+        consumed = await asyncio.to_thread(self._catch_up, partitions)
         for partition in partitions:
             self.runners[partition] = PartitionRunner(
                 self.stage, partition, self.cluster_log, self.settings.partitions, self._observers
             )
+        return {tp: consumed[tp.partition] for tp in positions}
 
-    def _catch_up(self, partitions: Mapping[int, int]) -> None:
-        if not self._took_over:
-            self.cluster_log.start()
-            self._took_over = True
-        for partition, position in partitions.items():
-            self._changelog.catch_up(partition)
-            consumed = self.cluster_log.committed(self.stage.name, self.stage.input.name, partition) or 0
-            # Both were written in one transaction; only a group that the cluster has forgotten has no offset.
-            if position not in (0, consumed):
-                raise ChangelogError(
-                    f"expected the group {self.stage.name} and the changelog {self.stage.changelog}/{partition} to "
-                    f"name the same offset, found {position} and {consumed}"
-                )
+    def _catch_up(self, positions: Mapping[int, int]) -> dict[int, int]:
+        consumed = self.cluster_log.take_over(positions)
         if self.stage.broadcasts:
             self._reference.catch_up()
+        return consumed
 
     # -- steps --------------------------------------------------------------------------------------------------
 
@@ -198,6 +222,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
     async def on_stop(self) -> None:
         """Let go of the cluster and of the tables."""
         await super().on_stop()
+        self.cluster_log.close()
         self._changelog.close()
         self._reference.close()
         self.held.close()
