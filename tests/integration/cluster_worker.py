@@ -1,4 +1,7 @@
-"""A worker of the stages on a cluster, in a process of its own: `URL FOLDER NAME`; ends on SIGTERM."""
+"""A worker of the stages on a cluster, in a process of its own: `URL FOLDER NAME [POINT]`; ends on SIGTERM.
+
+With a point of `tests.faults.kafka_points` it kills itself there.
+"""
 
 import asyncio
 import signal
@@ -9,6 +12,7 @@ import uvloop
 
 from connectors.kafka.link import parse_url
 from connectors.kafka.transport import Cluster
+from tests.faults.kafka_points import end_at
 from topology.cluster.app import ClusterApp
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -39,5 +43,7 @@ async def _main(url: str, folder: Path, name: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        end_at(sys.argv[4])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])))
