@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.embedded.log import EmbeddedLog
+from connectors.kafka.batches import next_batch
 from connectors.kafka.errors import ChangelogError, LinkError
 from connectors.kafka.link import Link
 from connectors.kafka.succession import OWNER_KEY, Succession
 from schemas.changelog import RESTORED_KEY, decode_offset, encode_offset
 
 _RECORDS_MAX = 2_000
-_WAIT_SECONDS = 0.02
+_WAIT_SECONDS = 0.2
 _SILENCE_SECONDS_MAX = 90.0
 """Longer than a transaction may be open: what was written after it is not shown before."""
 
@@ -43,9 +44,9 @@ class ChangelogReader:
         self._state = state
         self._successions: dict[int, Succession] = {}
         # Where a record that comes next is missing, a table must not go on with another one.
-        self._consumer = Consumer(
-            link.consumer(f"{group}-restore", enable_partition_eof=True, auto_offset_reset="error")
-        )
+        # The end of a changelog is told after an empty fetch, which shall not wait.
+        told = {"enable_partition_eof": True, "auto_offset_reset": "error", "fetch_wait_max_ms": 5}
+        self._consumer = Consumer(link.consumer(f"{group}-restore", **told))
 
     def restored(self, partition: int) -> int:
         """The offset of the next record that a local table partition needs."""
@@ -107,7 +108,7 @@ class ChangelogReader:
         """Records by partition, and whether the end of one was met."""
         found: dict[int, list[Message]] = {}
         at_end = False
-        for message in self._consumer.consume(_RECORDS_MAX, wait_seconds):
+        for message in next_batch(self._consumer, _RECORDS_MAX, wait_seconds):
             error = message.error()
             if error is None:
                 found.setdefault(message.partition(), []).append(message)

@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP, ConsumerMessage
 
 from connectors.kafka.assignment import tell_assignment
-from connectors.kafka.errors import LinkError
+from connectors.kafka.errors import LinkError, NameTakenError
 
 FETCHED_RECORDS_MAX = 5_000
 FETCHED_BYTES_MAX = 32 * 1024 * 1024
@@ -33,6 +33,9 @@ _REQUEST_SECONDS = 30.0
 _YIELD_RECORDS = 100
 _IDLE_SECONDS = 1.0
 _NOTED_MILLISECONDS = 500
+
+# A fatal error of the client stands for the one that caused it.
+_NAME_TAKEN = {KafkaError.FENCED_INSTANCE_ID}
 
 _logger = structlog.get_logger(__name__)
 
@@ -53,6 +56,10 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         self._subscription: frozenset[str] = frozenset()
         self._assigned: set[Any] = set()
         self._positions: dict[Any, int] = {}
+        self._fetched_to: dict[Any, int] = {}
+        self._ends: dict[Any, int] = {}
+        self._at_end: set[Any] = set()
+        self._met_end: set[Any] = set()
         self._fetched: deque[Any] = deque()
         self._fetched_bytes = 0
         self._room = threading.Event()
@@ -72,6 +79,7 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             # Of what `note_consumed` is told, and of nothing else.
             enable_auto_commit=True,
             auto_commit_interval_ms=_NOTED_MILLISECONDS,
+            enable_partition_eof=True,
             **transport.membership,
         )
         self._client = Client(told)
@@ -121,23 +129,42 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
                 self._store_noted(client)
                 first = client.poll(_POLL_SECONDS)
                 if first is not None:
-                    self._take([first, *client.consume(_READ_RECORDS, 0.0)])
+                    self._take(client, [first, *client.consume(_READ_RECORDS, 0.0)])
         except Exception as error:
             self.loop.call_soon_threadsafe(self._failed, error)
 
     def _failed(self, error: Exception) -> None:
         self.add_future(self.crash(error))
 
-    def _take(self, messages: list[Any]) -> None:
+    def _take(self, client: Client, messages: list[Any]) -> None:
+        grown: set[Any] = set()
         for message in messages:
             error = message.error()
             if error is None:
+                tp = TP(message.topic(), message.partition())
                 self._fetched.append(message)
                 self._fetched_bytes += len(message)
+                self._fetched_to[tp] = message.offset() + 1
+                self._at_end.discard(tp)
+                grown.add(tp)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                tp = TP(message.topic(), message.partition())
+                self._at_end.add(tp)
+                self._met_end.add(tp)
+            elif error.code() in _NAME_TAKEN:
+                raise NameTakenError(
+                    f"expected to be the one worker of its name in {self.app.conf.id}, found another that came later: "
+                    f"{error.str()}"
+                )
             elif error.fatal():
-                raise LinkError(f"expected records of {self._subscription}, found: {error.str()}")
+                raise LinkError(
+                    f"expected records of {', '.join(sorted(self._subscription))}, found: {error.str()}"
+                )
             else:
                 _logger.warning("kafka consumer", group=self.app.conf.id, error=error.str())
+        for tp in grown:
+            # Asked here, for no other thread may ask the client for anything while a rebalance is answered.
+            self._ends[tp] = client.get_watermark_offsets(TopicPartition(*tp), cached=True)[1]
         if len(self._fetched) >= FETCHED_RECORDS_MAX or self._fetched_bytes >= FETCHED_BYTES_MAX:
             self._room.clear()
         self.loop.call_soon_threadsafe(self._wakeup.set)
@@ -187,9 +214,13 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
             await asyncio.gather(self._assigning, return_exceptions=True)
             self._assigning = None
         self.app.on_rebalance_start()
+        await self.app.step_ended()
         await self.on_partitions_revoked(set(self._assigned))
         self._assigned = set()
         self._positions = {}
+        self._fetched_to = {}
+        self._at_end.clear()
+        self._met_end.clear()
 
     async def _begin_assignment(self, positions: Mapping[Any, int], metadata: Any) -> None:
         self.metadata = metadata
@@ -343,11 +374,19 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
         """The offset that is delivered next."""
         return self._positions.get(tp)
 
+    def met_end(self, tp: Any) -> bool:
+        """Whether the end of a partition was met since it was assigned."""
+        return tp in self._met_end
+
+    def lag(self, tp: Any, applied: int) -> int:
+        """Records from `applied` on that wait; before the end is met, as the last fetch saw it, with commit marks."""
+        if tp in self._at_end and applied >= self._fetched_to.get(tp, 0):
+            return 0
+        return max(1, self.highwater(tp) - applied)
+
     def highwater(self, tp: Any) -> int:
         """The end of a partition as the last fetch saw it."""
-        assert self._client is not None
-        _, end = self._client.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
-        return int(end)
+        return self._ends.get(tp, 0)
 
     async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
         """The ends of partitions."""

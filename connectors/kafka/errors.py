@@ -17,5 +17,9 @@ class FencedError(KafkaLogError):
     """Another worker has taken over: this one may not write any more."""
 
 
+class NameTakenError(KafkaLogError):
+    """Another worker took part under the name of this one."""
+
+
 class ChangelogError(KafkaLogError):
     """Changelog, committed offset and local state do not fit together."""

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from connectors.embedded.errors import CommitError
 from connectors.kafka.errors import FencedError
+from connectors.kafka.fencing import writer_headers
 from connectors.kafka.link import Link
 from connectors.kafka.succession import announcement_key, new_token
 from connectors.kafka.writer import WAIT_SECONDS_MAX, OutgoingRecord, Sender
@@ -48,7 +49,8 @@ class ExactlyOnce:
                 transactional_id=transactional_id, transaction_timeout_ms=int(WAIT_SECONDS_MAX * 1e3)
             )
         )
-        self._sender = Sender(self._producer)
+        # Who takes a partition over must know whom to fence.
+        self._sender = Sender(self._producer, writer_headers(transactional_id))
 
     def start(self) -> None:
         """Take the place of whoever used this transactional id before; its open transaction is aborted."""

@@ -6,7 +6,8 @@ Guarantees: a step is written to the cluster by a `StepWriter`, whose guarantee 
 it, with the changelog offset, and caught up from the changelog at the start.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from connectors.embedded.errors import CommitError
@@ -21,8 +22,15 @@ CONSUMED_KEY = b"\x00consumed/"
 """Prefix of the keys under which a table partition notes how far each input topic is consumed."""
 
 
+def consumed_until(state: EmbeddedLog, table: str, partition: int, topic: str) -> int | None:
+    """How far a table partition has consumed an input, as it notes itself."""
+    stored = state.get(table, partition, CONSUMED_KEY + topic.encode())
+    return None if stored is None else int.from_bytes(stored, "big")
+
+
 class KafkaLog:
-    """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions."""
+    """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions, `restored` counts
+    the changelog records that takeovers applied."""
 
     def __init__(
         self,
@@ -41,6 +49,7 @@ class KafkaLog:
         self.table = table
         self.changelog = changelog
         self.state = state
+        self.restored = 0
         self._writer = writer
         self._reader = reader
         self._reference = reference
@@ -49,14 +58,17 @@ class KafkaLog:
         """Take the place of whoever wrote under this worker's name before."""
         self._writer.start()
 
-    def take_over(self, positions: Mapping[int, int]) -> dict[int, int]:
+    def take_over(
+        self, positions: Mapping[int, int], progress: Callable[[int, int, int], None] | None = None
+    ) -> dict[int, int]:
         """Become the owner of partitions: announce it, catch their tables up, and find where their input goes on.
 
-        `positions` is where the group goes on by partition. Raises ChangelogError where the changelog has less.
+        `progress` is called with a partition, the next changelog offset and the end. `positions` is where the group goes on by partition. Raises ChangelogError where the changelog has less.
         """
         found: dict[int, int] = {}
         for partition, announced in self._writer.take_over(positions).items():
-            self._reader.catch_up(partition, through=announced)
+            told = None if progress is None else partial(progress, partition)
+            self.restored += self._reader.catch_up(partition, told, through=announced)
             self._writer.caught_up(partition, self._reader.restored(partition) - 1)
             consumed = self.committed(self.group, self.input_topic, partition) or 0
             # The group may be behind, or forgotten; the changelog is what the table is made of.
@@ -85,8 +97,7 @@ class KafkaLog:
         """How far the local table partition has consumed an input."""
         # A reference topic has one partition and is consumed by each partition of the stage for itself.
         owner = partition if topic == self.input_topic else int(group.rpartition("/")[2])
-        stored = self.get(self.table, owner, CONSUMED_KEY + topic.encode())
-        return None if stored is None else int.from_bytes(stored, "big")
+        return consumed_until(self.state, self.table, owner, topic)
 
     def get(self, table: str, partition: int, key: bytes) -> bytes | None:
         """The value of a key of the local table."""

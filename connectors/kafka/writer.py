@@ -4,7 +4,7 @@ A `StepWriter` is one of them. The log of a stage (`connectors.kafka.log`) calls
 worker.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -42,13 +42,14 @@ class StepWriter(Protocol):
 class Sender:
     """Sends records and remembers what became of them."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         self._producer = producer
+        self._headers = list(headers)
 
     def send(self, records: Iterable[OutgoingRecord], noted_topic: str = "") -> dict[int, tuple[int, int]]:
         """Send records and wait until the brokers have them all; raises KafkaException.
 
-        Returns the first and the last offset by partition, of the records to `noted_topic`.
+        Returns the first and the last offset by partition, of the records to `noted_topic`, which bear the headers.
         """
         offsets: dict[int, tuple[int, int]] = {}
         failures: list[KafkaError] = []
@@ -65,7 +66,10 @@ class Sender:
                 failures.append(error)
 
         for topic, partition, key, value in records:
-            self._produce(topic, partition, key, value, noted if topic == noted_topic else failed)
+            if topic == noted_topic:
+                self._produce(topic, partition, key, value, noted, self._headers)
+            else:
+                self._produce(topic, partition, key, value, failed, [])
         left = self._flush()
         if failures:
             raise KafkaException(failures[0])
@@ -83,11 +87,17 @@ class Sender:
             raise
 
     def _produce(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, report: Any
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        report: Any,
+        headers: list[tuple[str, bytes]],
     ) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery=report)
+                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=headers)
                 return
             except BufferError:  # its queue is full: wait for the brokers
                 self._producer.poll(0.1)

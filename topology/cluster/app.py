@@ -2,19 +2,22 @@
 
 Owns: what a worker does when it gets partitions (tables caught up, runners built) and how its steps are committed.
 Assumes: one event loop; a database for the tables of this worker and stage, which only it opens.
-Guarantees: no record reaches a partition before its table holds everything that was committed for it; a step has the
-guarantee that the settings name for its stage; a worker that lost its partitions ends, and whoever starts it again
-catches up.
+Guarantees: no record reaches a partition before its table holds everything that was committed for it, and whoever left
+a transaction open over it is fenced; a step has the guarantee that the settings name for its stage, and partitions are
+given up between two steps; a worker that lost its partitions ends, and whoever starts it again catches up.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import faust
 import structlog
+from faust.types.tuples import TP
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
@@ -22,7 +25,9 @@ from agents.stage import Stage
 from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
+from connectors.kafka.errors import LinkError
 from connectors.kafka.exactly_once import ExactlyOnce
+from connectors.kafka.fencing import fence_writers
 from connectors.kafka.link import Link
 from connectors.kafka.log import KafkaLog
 from connectors.kafka.low_latency import LowLatency
@@ -31,12 +36,28 @@ from connectors.kafka.transport import Cluster, Transport, share_cluster
 from connectors.kafka.writer import StepWriter
 from topology.app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, StepObserver
 from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
-from topology.runtime import PartitionRunner, prepare_together
+from topology.runtime import PartitionRunner, PendingStep, prepare_together
 from topology.settings import Settings
 from topology.stages import Observer
+from topology.web.server import ListeningWeb
 
 Event = Any
+_UNUSED_PORT = 6066
 _logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Measures:
+    """What an App has done since it started; `restoring` is what each partition lacks yet, (next offset, end)."""
+
+    steps: int = 0
+    records: int = 0
+    commit_seconds: float = 0.0
+    rebalances: int = 0
+    rebalance_seconds: float = 0.0
+    restored: int = 0
+    fenced: int = 0
+    restoring: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 class ClusterApp(faust.App):  # type: ignore[misc]
@@ -52,12 +73,19 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         worker: str,
         observers: Sequence[Observer] = (),
         on_step: StepObserver | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self.stage = stage
         self.settings = settings
         self.worker = worker
+        self.listener = listener
         self.runners: dict[int, PartitionRunner] = {}
         self.trouble: str | None = None
+        self.measures = Measures()
+        self._link = cluster.link
+        self._step_lock = asyncio.Lock()
+        self._committing: asyncio.Future[int] | None = None
+        self._rebalance_began: float | None = None
         self._observers = observers
         self._on_step = on_step
         self.held = EmbeddedLog.owner(folder / stage.name, sync="os")
@@ -97,7 +125,14 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             stream_wait_empty=False,
             stream_recovery_delay=0.0,
             agent_supervisor=CrashingSupervisor,
-            web_enabled=False,
+            web_enabled=listener is not None,
+            web_host=f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host,
+            web_port=_UNUSED_PORT if listener is None else listener.getsockname()[1],
+            web_stats_enabled=False,
+            web_graph_enabled=False,
+            web_router_enabled=False,
+            web_tables_enabled=False,
+            web_metrics_enabled=False,
             worker_redirect_stdouts=False,
         )
         source = self.topic(
@@ -135,13 +170,64 @@ class ClusterApp(faust.App):  # type: ignore[misc]
     def _new_producer_transport(self) -> Any:
         return Transport(self.conf.broker_producer, self, loop=self.loop)
 
+    def _new_web(self) -> Any:
+        return ListeningWeb(self)
+
     # -- partitions ---------------------------------------------------------------------------------------------
 
+    @property
+    def ready(self) -> bool:
+        """Whether partitions were assigned and restored, maybe none, and every one has caught up."""
+        return (
+            self.measures.rebalances > 0
+            and not self.rebalancing
+            and self.trouble is None
+            and all(self.caught_up(partition) for partition in self.runners)
+        )
+
+    def lag(self, partition: int) -> int:
+        """Records of the input that a partition of this worker has not applied."""
+        place = TP(self.stage.input.name, partition)
+        return int(self.consumer.lag(place, self.runners[partition].next_offset))
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether the end was met since the partition came here, and no more waits than senders may be ahead."""
+        return (
+            self.consumer.met_end(TP(self.stage.input.name, partition))
+            and self.lag(partition) <= self.settings.queue_records_max
+            and self.runners[partition].stopped is None
+        )
+
+    def on_rebalance_start(self) -> None:
+        """Partitions are given up, or are about to come."""
+        if self._rebalance_began is None:
+            self._rebalance_began = time.monotonic()
+        super().on_rebalance_start()
+
+    def on_rebalance_end(self) -> None:
+        """Every partition of this worker is restored."""
+        super().on_rebalance_end()
+        self.measures.rebalances += 1
+        if self._rebalance_began is not None:
+            self.measures.rebalance_seconds += time.monotonic() - self._rebalance_began
+            self._rebalance_began = None
+
+    async def step_ended(self) -> None:
+        """Wait until the step that runs is committed, or given up."""
+        async with self._step_lock:
+            pass
+
     def take_over(self, partitions: Sequence[int]) -> None:
-        """End what a former life of this worker left open over these partitions; not in the loop."""
-        if partitions and not self._took_over:
+        """End what a former life of this worker, or another one, left open over these partitions; not in the loop."""
+        if not partitions:
+            return
+        if not self._took_over:
             self.cluster_log.start()
             self._took_over = True
+        fenced = fence_writers(self._link, self.stage.changelog, list(partitions))
+        if fenced:
+            _logger.warning("fenced at takeover", stage=self.stage.name, writers=fenced)
+            self.measures.fenced += len(fenced)
 
     async def restore_partitions(self, positions: Mapping[Any, int]) -> dict[Any, int]:
         """Catch up the tables of the partitions that this worker gets, and build their runners.
@@ -158,7 +244,22 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         return {tp: consumed[tp.partition] for tp in positions}
 
     def _catch_up(self, positions: Mapping[int, int]) -> dict[int, int]:
-        consumed = self.cluster_log.take_over(positions)
+        measures = self.measures
+
+        def progress(partition: int, next_offset: int, end: int) -> None:
+            measures.restoring[partition] = (next_offset, end)
+
+        try:
+            consumed = self.cluster_log.take_over(positions, progress)
+        finally:
+            measures.restoring.clear()
+            measures.restored = self.cluster_log.restored
+        # A group that was told less than the changelog has learns it now, whether or not more comes.
+        behind = {
+            partition: offset for partition, offset in consumed.items() if positions[partition] < offset
+        }
+        if behind:
+            self._note_consumed(behind)
         if self.stage.broadcasts:
             self._reference.catch_up()
         return consumed
@@ -189,39 +290,63 @@ class ClusterApp(faust.App):  # type: ignore[misc]
 
     async def _apply(self, waiting: dict[int, list[Event]]) -> None:
         pause = RETRY_SECONDS_FIRST
-        while True:
-            work = [
-                (self.runners[partition], [event.message for event in events])
-                for partition, events in waiting.items()
-                if partition in self.runners and self.runners[partition].stopped is None
-            ]
-            started = time.perf_counter()
+        while not self.should_stop:
+            async with self._step_lock:
+                if await self._step(waiting):
+                    return
+            # Between two attempts the partitions may be given up; whoever gets them reads the records again.
+            await self.sleep(pause)
+            pause = min(2 * pause, RETRY_SECONDS_MAX)
+
+    async def _step(self, waiting: Mapping[int, list[Event]]) -> bool:
+        """Try the step; False where it could not be committed, and may be tried again."""
+        generation = self.consumer_generation_id
+        work = [
+            (self.runners[partition], [event.message for event in events])
+            for partition, events in waiting.items()
+            if events[0].message.generation_id == generation
+            and partition in self.runners
+            and self.runners[partition].stopped is None
+        ]
+        if self.rebalancing or not work:
+            return True
+        started = time.perf_counter()
+        pending: PendingStep | None = None
+        try:
             if self.stage.broadcasts:
-                self._reference.poll()
+                await asyncio.to_thread(self._reference.follow)
             pending = prepare_together(work)
             if pending is None:
-                return
-            try:
-                # The cluster is waited for beside the loop, so that the other stages go on.
-                sequence = await asyncio.to_thread(pending.commit)
-            except CommitError as error:
+                return True
+            # The cluster is waited for beside the loop, so that the other stages go on.
+            committing = time.perf_counter()
+            self._committing = asyncio.ensure_future(asyncio.to_thread(pending.commit))
+            sequence = await asyncio.shield(self._committing)
+        except (CommitError, LinkError) as error:
+            if pending is not None:
                 pending.abandon()
+            if self.trouble is None:
                 _logger.error("commit failed, to be tried again", stage=self.stage.name, error=str(error))
-                self.trouble = str(error)
-                await self.sleep(pause)
-                pause = min(2 * pause, RETRY_SECONDS_MAX)
-                if self.should_stop:
-                    return
-                continue
+            self.trouble = str(error)
+            return False
+        if self.trouble is not None:
+            _logger.info("commits succeed again", stage=self.stage.name)
             self.trouble = None
-            reports = pending.finish(sequence)
-            if self._on_step is not None and reports:
-                self._on_step(self.stage, reports, time.perf_counter() - started)
-            return
+        reports = pending.finish(sequence)
+        ended = time.perf_counter()
+        measures = self.measures
+        measures.steps += 1
+        measures.records += sum(report.records for _, report in reports)
+        measures.commit_seconds += ended - committing
+        if self._on_step is not None and reports:
+            self._on_step(self.stage, reports, ended - started)
+        return True
 
     async def on_stop(self) -> None:
-        """Let go of the cluster and of the tables."""
+        """Let go of the cluster and of the tables, after the step that runs."""
         await super().on_stop()
+        if self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
         self.cluster_log.close()
         self._changelog.close()
         self._reference.close()
