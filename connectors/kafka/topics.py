@@ -34,6 +34,8 @@ class TopicPlan:
             "cleanup.policy": "compact" if self.compact else "delete",
             "min.insync.replicas": str(in_sync_min),
             "max.message.bytes": str(_RECORD_BYTES_MAX),
+            # One clock for all that is written; a sender's may be wrong.
+            "message.timestamp.type": "LogAppendTime",
             # A replica that fell behind never becomes the leader: acknowledged records would be lost.
             "unclean.leader.election.enable": "false",
         }
@@ -45,16 +47,29 @@ class TopicPlan:
         return told
 
 
-def partition_counts(link: Link) -> dict[str, int]:
-    """Every topic of the cluster with its partitions. Raises LinkError where no broker answers."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A cluster as it is: its identity, and its topics with their partitions."""
+
+    cluster: str
+    partitions: dict[str, int]
+
+
+def look_at(link: Link, seconds: float = _SECONDS) -> Found:
+    """The cluster as it is. Raises LinkError where no broker answers within `seconds`."""
     try:
-        found = AdminClient(link.common()).list_topics(timeout=_SECONDS)
+        found = AdminClient(link.common()).list_topics(timeout=seconds)
     except KafkaException as error:
         raise LinkError(
-            f"expected a Kafka broker at {link.brokers}, found: {error.args[0].str()}; start it, or name another "
-            "with --transport"
+            f"expected a Kafka broker at {link.brokers}, found for {seconds:.0f} s: {error.args[0].str()}; start it, "
+            "or name another with --transport (docs/operating/kafka-unreachable.md)"
         ) from error
-    return {name: len(topic.partitions) for name, topic in found.topics.items()}
+    return Found(str(found.cluster_id), {name: len(topic.partitions) for name, topic in found.topics.items()})
+
+
+def partition_counts(link: Link) -> dict[str, int]:
+    """Every topic of the cluster with its partitions. Raises LinkError where no broker answers."""
+    return look_at(link).partitions
 
 
 def check_topics(plans: Sequence[TopicPlan], found: dict[str, int]) -> None:
