@@ -107,7 +107,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             web_metrics_enabled=False,
             worker_redirect_stdouts=False,
         )
-        self.stage_table = self.Table(
+        self.Table(
             stage.table.name,
             key_type=bytes,
             value_type=bytes,

@@ -27,6 +27,12 @@ _ClockTick = wire(events.ClockTick)
 _logger = structlog.get_logger(__name__)
 
 
+def tick_frames(topic: str, partition: int, now: int) -> list[bytes]:
+    """The frames of one tick; `now` in nanoseconds."""
+    identity = content_id("tick", topic, str(partition), str(now))
+    return encode_frames([_ClockTick(event_id=identity, event_time=Nanoseconds(now), source=SOURCE)])
+
+
 def append_ticks(log: EmbeddedLog, partitions: int, clock: Callable[[], int] = time.time_ns) -> int:
     """Append one tick to every partition of every clocked topic, in one commit; returns its sequence."""
     now = clock()
@@ -34,9 +40,7 @@ def append_ticks(log: EmbeddedLog, partitions: int, clock: Callable[[], int] = t
     for topic in TOPICS:
         if topic.clocked:
             for partition in range(topic.partitions(partitions)):
-                identity = content_id("tick", topic.name, str(partition), str(now))
-                tick = _ClockTick(event_id=identity, event_time=Nanoseconds(now), source=SOURCE)
-                for frame in encode_frames([tick]):
+                for frame in tick_frames(topic.name, partition, now):
                     transaction.append(topic.name, partition, None, frame)
     return transaction.commit()
 

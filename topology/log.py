@@ -38,8 +38,20 @@ class Transaction(Protocol):
         """Write it all, atomically; returns the sequence of the commit."""
 
 
-class Log(Protocol):
-    """Topics, tables and offsets in one store."""
+class Tables(Protocol):
+    """Tables by name and partition, to read."""
+
+    def get(self, table: str, partition: int, key: bytes) -> bytes | None:
+        """The value of a key of a table."""
+
+    def scan(
+        self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a table partition."""
+
+
+class ReadableLog(Tables, Protocol):
+    """Topics, tables and offsets in one store, to read."""
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
@@ -52,13 +64,9 @@ class Log(Protocol):
     def committed(self, group: str, topic: str, partition: int) -> int | None:
         """Where a group goes on."""
 
-    def get(self, table: str, partition: int, key: bytes) -> bytes | None:
-        """The value of a key of a table."""
 
-    def scan(
-        self, table: str, partition: int, start: bytes, end: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values of a table partition."""
+class Log(ReadableLog, Protocol):
+    """Topics, tables and offsets in one store."""
 
     def transaction(self) -> Transaction:
         """A new, empty transaction."""
@@ -67,7 +75,7 @@ class Log(Protocol):
 class LogStore:
     """One table partition of a log, as a `tables.store.Store`."""
 
-    def __init__(self, log: Log, table: str, partition: int) -> None:
+    def __init__(self, log: Tables, table: str, partition: int) -> None:
         self._log = log
         self._table = table
         self._partition = partition

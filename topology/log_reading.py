@@ -5,17 +5,17 @@ does not catch up).
 Guarantees: nothing is changed; events that cannot be read are left out (they stand in the dead letters).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from agents import positions, trade_capture
-from connectors.embedded.log import EmbeddedLog
 from schemas import topics
 from schemas.frames import BadEvent
 from schemas.murmur2 import partition_of_key
 from schemas.topics import Topic
 from tables.partition import TablePartition
-from topology.log import Log, LogStore, Record
+from topology.log import LogStore, ReadableLog, Record, Tables
 
 READ_RECORDS_MAX = 500
 READ_BYTES_MAX = 4 * 1024 * 1024
@@ -33,14 +33,14 @@ class StoredRecord(Record, Protocol):
 
     @property
     def sequence(self) -> int:
-        """Its place in the order of all appends."""
+        """Its place in the order of all appends; on a cluster, which has none over partitions, when it came."""
 
     @property
     def appended_at(self) -> int:
         """When it was appended, in nanoseconds."""
 
 
-class ReadLog(Log, Protocol):
+class ReadLog(ReadableLog, Protocol):
     """A log that is read for documents."""
 
     def read(
@@ -49,7 +49,30 @@ class ReadLog(Log, Protocol):
         """Records from `offset` on."""
 
 
-def table_partition(log: Log, table: str, partition: int) -> TablePartition:
+class TopicOfLog(Protocol):
+    """What a log knows of a topic."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions it has."""
+
+
+class WholeLog(ReadLog, Protocol):
+    """A log with all that stands in it: the embedded one, or the copy of a cluster."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is on this machine."""
+
+    @property
+    def sequence(self) -> int | None:
+        """How many records it has, over all topics; None where it has no order over them."""
+
+    def topics(self) -> Mapping[str, TopicOfLog]:
+        """Its topics by name."""
+
+
+def table_partition(log: Tables, table: str, partition: int) -> TablePartition:
     """One partition of a stage's table, to read."""
     return TablePartition(LogStore(log, table, partition))
 
@@ -82,7 +105,7 @@ def read_events(
             yield record, event
 
 
-def applied_offsets(log: Log, partitions: int) -> dict[str, dict[str, int]]:
+def applied_offsets(log: ReadableLog, partitions: int) -> dict[str, dict[str, int]]:
     """The next offset of each stage's input by topic and partition: everything before it is applied."""
     return {
         topic.name: {
@@ -93,7 +116,7 @@ def applied_offsets(log: Log, partitions: int) -> dict[str, dict[str, int]]:
     }
 
 
-def records_behind(log: Log, partitions: int) -> int:
+def records_behind(log: ReadableLog, partitions: int) -> int:
     """Records in the log that their stage has not applied yet; 0 where everything is applied."""
     return sum(
         log.end_offset(topic, int(partition)) - offset
@@ -102,7 +125,7 @@ def records_behind(log: Log, partitions: int) -> int:
     )
 
 
-def partition_count(log: EmbeddedLog) -> int:
+def partition_count(log: WholeLog) -> int:
     """How many partitions the keyed topics of a log have; 0 of a log in which nothing was ever made."""
     definition = log.topics().get(topics.BOOKINGS.name)
     return 0 if definition is None else definition.partitions

@@ -15,7 +15,13 @@ from topology.settings import Settings
 _LIBRARIES = (
     *("faust", "mode", "aiohttp", "aiokafka", "asyncio", "kafka"),
     # Ours by name only: mode logs the life of a service under the module of its class.
-    *("topology.app", "topology.web.server", "connectors.embedded"),
+    *(
+        "topology.app",
+        "topology.cluster.app",
+        "topology.web.server",
+        "connectors.embedded",
+        "connectors.kafka",
+    ),
 )
 
 

@@ -31,7 +31,7 @@ from topology.stages import Observer, create_topics
 from topology.upkeep import keep_retention, keep_writable
 from topology.web.application import add_views
 from topology.web.health import Health
-from topology.web.metrics import Metrics
+from topology.web.metrics import LogCollector, Metrics
 from topology.web.server import listen
 
 EXIT_STOPPED = 0
@@ -140,7 +140,7 @@ async def serve(
         ]
         chain_apps(apps)
         health = Health(settings, log, apps)
-        metrics.watch(log, apps, health, observers)
+        metrics.watch(apps, health, [LogCollector(log, observers)])
         for app in apps:
             if app.listener is not None:
                 add_views(app, log, health, metrics)
@@ -162,7 +162,7 @@ async def _serve(worker: Worker, on_ready: Ready | None, services: Sequence[Serv
         running = [asyncio.ensure_future(_run_service(service, worker)) for service in services]
         if on_ready is not None:
             on_ready(worker)
-        _tune_collector()
+        tune_collector()
         failed = await _wait_for_end(worker, running)
         if not failed:
             await _cancel(running)
@@ -255,7 +255,7 @@ def _fault(app: StageApp) -> bool:
     return bool(app.crashed)
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """What lives for ever is not looked at again: the longest pause falls from 18 to 3 ms."""
     gc.collect()
     gc.freeze()

@@ -43,7 +43,7 @@ from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, plain
 from schemas.times import format_time
 from tables.partition import TablePartition
-from topology.log import Log
+from topology.log import Tables
 from topology.log_reading import (
     CAPTURE_TABLE,
     POSITIONS_TABLE,
@@ -57,7 +57,7 @@ _decode_record = msgspec.msgpack.Decoder(TradeRecord).decode
 
 
 def find_positions(
-    log: Log, partitions: int, book: str | None = None, instrument: str | None = None
+    log: Tables, partitions: int, book: str | None = None, instrument: str | None = None
 ) -> Iterator[tuple[TablePartition, OpenPosition]]:
     """The positions of a book and an instrument (None: of all), flat ones included, by partition, with their
     table. Call it inside `exact_arithmetic()`."""
@@ -74,7 +74,7 @@ def find_positions(
 
 
 def find_shown(
-    log: Log, partitions: int, book: str | None = None, instrument: str | None = None
+    log: Tables, partitions: int, book: str | None = None, instrument: str | None = None
 ) -> Iterator[ShownPosition]:
     """The same to be shown: no lot is read. Call it inside `exact_arithmetic()`."""
     for partition in partitions_to_read(partitions, book):
@@ -89,7 +89,7 @@ def find_shown(
                 yield shown
 
 
-def position_names(log: Log, partitions: Iterable[int]) -> Iterator[tuple[str, str]]:
+def position_names(log: Tables, partitions: Iterable[int]) -> Iterator[tuple[str, str]]:
     """Book and instrument of every position of these partitions."""
     for partition in partitions:
         for key, _ in table_partition(log, POSITIONS_TABLE, partition).scan_prefix(SUMMARY):
@@ -97,7 +97,7 @@ def position_names(log: Log, partitions: Iterable[int]) -> Iterator[tuple[str, s
 
 
 def positions_document(
-    log: Log, partitions: int, book: str | None = None, instrument: str | None = None, lots: bool = False
+    log: Tables, partitions: int, book: str | None = None, instrument: str | None = None, lots: bool = False
 ) -> list[Document]:
     """The positions of a book and an instrument (None: of all), flat ones included, by book and instrument."""
     with exact_arithmetic():
@@ -110,7 +110,7 @@ def positions_document(
 
 
 def position_document(
-    log: Log, partitions: int, book: str, instrument: str, *, lots: bool = True, matched: bool = False
+    log: Tables, partitions: int, book: str, instrument: str, *, lots: bool = True, matched: bool = False
 ) -> Document | None:
     """One position with its lots and, on request, every match of its journal; None where there is none."""
     with exact_arithmetic():
@@ -182,7 +182,7 @@ def books_document(log: ReadLog, partitions: int) -> list[Document]:
     return found
 
 
-def trade_document(log: Log, partitions: int, trade_id: str) -> Document | None:
+def trade_document(log: Tables, partitions: int, trade_id: str) -> Document | None:
     """Where a trade stands and what it did, from the tables alone; None where the id is not known.
 
     `state` is `live`, `amended` or `cancelled` of a trade; `applied` or `waiting` of a correction's own id.
@@ -194,7 +194,7 @@ def trade_document(log: Log, partitions: int, trade_id: str) -> Document | None:
     return booked_trade(log, partitions, record.book, trade_id)
 
 
-def captured_record(log: Log, partitions: int, trade_id: str) -> TradeRecord | None:
+def captured_record(log: Tables, partitions: int, trade_id: str) -> TradeRecord | None:
     """What capture keeps of an id. A correction is kept where its trade is: so every partition may have it."""
     home = partition_of_key(trade_id.encode(), partitions)
     for partition in (home, *(other for other in range(partitions) if other != home)):
@@ -204,7 +204,7 @@ def captured_record(log: Log, partitions: int, trade_id: str) -> TradeRecord | N
     return None
 
 
-def _booked_elsewhere(log: Log, partitions: int, trade_id: str) -> Document | None:
+def _booked_elsewhere(log: Tables, partitions: int, trade_id: str) -> Document | None:
     """A trade that came as a booking, past capture: its book is not known, so every position's book is tried."""
     for book in sorted({book for book, _ in position_names(log, range(partitions))}):
         found = booked_trade(log, partitions, book, trade_id)
@@ -213,7 +213,7 @@ def _booked_elsewhere(log: Log, partitions: int, trade_id: str) -> Document | No
     return None
 
 
-def booked_trade(log: Log, partitions: int, book: str, trade_id: str) -> Document | None:
+def booked_trade(log: Tables, partitions: int, book: str, trade_id: str) -> Document | None:
     """A trade of a book, from the positions table; None where the book never had it."""
     table = table_partition(log, POSITIONS_TABLE, partition_of_key(book.encode(), partitions))
     index = load_index(table, book, trade_id)

@@ -30,6 +30,7 @@ from topology.history.time_travel import first_order_after, rewind
 from topology.log_reading import (
     POSITIONS_TABLE,
     ReadLog,
+    WholeLog,
     applied_offsets,
     partition_count,
     partitions_to_read,
@@ -45,7 +46,7 @@ class View:
 
     log: ReadLog
     partitions: int
-    sequence: int
+    sequence: int | None
     offsets: dict[str, dict[str, int]] = field(default_factory=dict)
     behind: int = 0
     as_of: int | None = None
@@ -55,7 +56,7 @@ class View:
     def document(self) -> Document:
         """What this view shows: the log's sequence, the next offsets applied, and the times asked for.
 
-        `sequence` is null for a vector of offsets, `records_behind` counts what the stages have not applied.
+        `sequence` is null for a vector of offsets and on a cluster, `records_behind` counts what the stages have not applied.
         """
         found: Document = {
             "sequence": None if self.known_at is not None and self.known_at.offsets else self.sequence,
@@ -139,6 +140,20 @@ class View:
         return total, count
 
 
+def view_now(log: WholeLog, *, as_of: int | None = None, checkpoints: Checkpoints | None = None) -> View:
+    """A view of what the tables hold now."""
+    partitions = partition_count(log)
+    return View(
+        log,
+        partitions,
+        log.sequence,
+        applied_offsets(log, partitions),
+        records_behind(log, partitions),
+        as_of,
+        checkpoints=checkpoints,
+    )
+
+
 @contextlib.contextmanager
 def view_of(
     log: EmbeddedLog,
@@ -154,12 +169,10 @@ def view_of(
     Raises PointFault where the log does not reach `known_at`, PartitionStopped where a replay meets a broken
     invariant.
     """
-    partitions = partition_count(log)
     if known_at is None:
-        offsets = applied_offsets(log, partitions)
-        behind = records_behind(log, partitions)
-        yield View(log, partitions, log.sequence, offsets, behind, as_of, checkpoints=checkpoints)
+        yield view_now(log, as_of=as_of, checkpoints=checkpoints)
         return
+    partitions = partition_count(log)
     spans = [replace(span, start=span.end) for span in spans_until(log, known_at, partitions, book)]
     sequence = log.sequence if known_at.sequence is None else known_at.sequence
     if known_at.time_ns is not None:

@@ -8,16 +8,16 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.embedded.log import EmbeddedLog
 from connectors.files.canonical import read_canonical
 from connectors.files.faults import InputFaults
 from connectors.files.source import open_source
 from schemas.events import FillEvent
 from topology.control.entry import OwnedGate, Receipt, open_entry
-from topology.log_reading import applied_offsets, partition_count
+from topology.log_reading import WholeLog, applied_offsets, partition_count
 from topology.replaying.replay import books_of
 from topology.settings import Settings
 
@@ -30,7 +30,7 @@ class FileReplay:
     book_hash: str
     positions: int
     seconds: float
-    sequence: int
+    sequence: int | None
     offsets: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -52,11 +52,16 @@ def read_files(names: Sequence[str], input_format: str | None) -> list[FillEvent
 
 
 def replay_files(
-    fills: Sequence[FillEvent], settings: Settings, *, scratch: bool, progress: Callable[[int], None]
+    fills: Sequence[FillEvent],
+    settings: Settings,
+    opened: Callable[[Settings], AbstractContextManager[WholeLog]],
+    *,
+    scratch: bool,
+    progress: Callable[[int], None],
 ) -> FileReplay:
     """Put fills into the log of `settings.data` (or into a state that is dropped again), and say what came of it.
 
-    Corrections whose trade is not there are rejected at the end, where this process owns the log.
+    `opened` opens the log to read where this process does not own it. Corrections whose trade is not there are rejected at the end, where this process owns the log.
     """
     began = time.perf_counter()
     with _scratch_settings(settings) if scratch else contextlib.nullcontext(settings) as used:
@@ -64,20 +69,17 @@ def replay_files(
             receipt = entry.submit(fills, expire_waiting_ticks=used.waiting_ticks_max, on_progress=progress)
             if isinstance(entry.gate, OwnedGate):
                 return _outcome(receipt, entry.gate.log, began)
-        log = EmbeddedLog.reader(used.data)
-        try:
+        with opened(used) as log:
             return _outcome(receipt, log, began)
-        finally:
-            log.close()
 
 
 @contextlib.contextmanager
 def _scratch_settings(settings: Settings) -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="pks-scratch-") as folder:
-        yield settings.model_copy(update={"data": Path(folder), "sync": "os"})
+        yield settings.model_copy(update={"data": Path(folder), "sync": "os", "transport": "embedded://"})
 
 
-def _outcome(receipt: Receipt, log: EmbeddedLog, began: float) -> FileReplay:
+def _outcome(receipt: Receipt, log: WholeLog, began: float) -> FileReplay:
     partitions = partition_count(log)
     book_hash, count = books_of(log, range(partitions))
     offsets = applied_offsets(log, partitions)

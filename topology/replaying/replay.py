@@ -27,7 +27,7 @@ from schemas import topics
 from schemas.numbers import exact_arithmetic
 from tables.store import Store
 from topology.history.checkpoints import Checkpoints, opened_checkpoints
-from topology.log import Log
+from topology.log import Tables
 from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
 from topology.replaying.scratch import ScratchLog
 from topology.replaying.scratch_tables import LayeredTables, ScratchTables, tables_for
@@ -119,7 +119,7 @@ def origin_of(
         yield Origin(LayeredTables(tables, base), offsets)
 
 
-def books_of(log: Log, partitions: Iterable[int]) -> tuple[BookHash, int]:
+def books_of(log: Tables, partitions: Iterable[int]) -> tuple[BookHash, int]:
     """The book hash of what the tables hold, flat positions included, and how many positions there are."""
     total, count = BookHash(), 0
     with exact_arithmetic():

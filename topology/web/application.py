@@ -1,19 +1,17 @@
 """The web views of a worker: health, metrics, positions and trades, as JSON with exact numbers in strings.
 
-Served by the App of the positions stage. A view of a book is answered by the worker that owns the book's partition
-(Faust's table routing); on the embedded log that is this one. Faust's own pages are off (`topology.web.server`).
+Served by the App of the positions stage. A view of a book is answered by the worker that owns the book's partition; on
+the embedded log that is this one. Faust's own pages are off (`topology.web.server`).
 """
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from connectors.embedded.log import EmbeddedLog
-from topology.app import StageApp
 from topology.documents.queries import position_document, positions_document, trade_document
-from topology.web.health import Health
+from topology.log import Tables
 from topology.web.metrics import CONTENT_TYPE, Metrics
 
 View = Any
@@ -22,8 +20,21 @@ Response = Any
 _encode = msgspec.json.Encoder().encode
 
 
-def add_views(app: StageApp, log: EmbeddedLog, health: Health, metrics: Metrics) -> None:
-    """Add the views to the App that serves them; before it starts."""
+class HealthDocument(Protocol):
+    """Says whether a worker is ready."""
+
+    def document(self) -> dict[str, Any]:
+        """All that is known of it; `ready` is the verdict."""
+
+
+def add_views(
+    app: Any,
+    log: Tables,
+    health: HealthDocument,
+    metrics: Metrics,
+    of_book: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda view: view,
+) -> None:
+    """Add the views to the App that serves them; before it starts. `of_book` routes a view of one book."""
     partitions = app.settings.partitions
 
     async def index(view: View, request: Any) -> Response:
@@ -61,7 +72,6 @@ def add_views(app: StageApp, log: EmbeddedLog, health: Health, metrics: Metrics)
             return _missing(view, f"expected a trade {trade_id}, found none")
         return _json(view, document)
 
-    of_book = app.table_route(table=app.stage_table, match_info="book")
     views: dict[str, Callable[..., Awaitable[Response]]] = {
         "/": index,
         "/health/live": live,

@@ -6,6 +6,7 @@ noted as it happens.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,14 +15,27 @@ from prometheus_client.registry import Collector
 from agents.counters import Counts
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
-from topology.app import StageApp
 from topology.runtime import PartitionRunner, StepReport
 from topology.stages import Observer
-from topology.web.health import Health
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class WatchedApp(Protocol):
+    """What is read of an App."""
+
+    stage: Stage
+    runners: dict[int, PartitionRunner]
+    trouble: str | None
+
+
+class Lags(Protocol):
+    """Says how far stages are behind."""
+
+    def lag(self, app: Any, partition: int) -> int:
+        """Records of a stage's input that it has not applied."""
 
 
 class Metrics:
@@ -52,40 +66,38 @@ class Metrics:
         if letters:
             self._dead_letters.labels(stage.name).inc(letters)
 
-    def watch(
-        self, log: EmbeddedLog, apps: Sequence[StageApp], health: Health, observers: Sequence[Observer]
-    ) -> None:
-        """Export the figures of these Apps as well."""
+    def watch(self, apps: Sequence[WatchedApp], lags: Lags, others: Sequence[Collector]) -> None:
+        """Export the figures of these Apps as well, and those that other collectors read."""
         for app in apps:
             self._step_seconds.labels(app.stage.name)
             self._dead_letters.labels(app.stage.name)
-        self._registry.register(_WorkerCollector(log, apps, health, observers))
+        for collector in (_StageCollector(apps, lags), *others):
+            self._registry.register(collector)
 
     def render(self) -> bytes:
         """The text that a scrape gets."""
         return generate_latest(self._registry)
 
 
-class _WorkerCollector(Collector):
-    """Reads the figures of a worker when they are asked for."""
+class LazyCollector(Collector):
+    """Reads figures when they are asked for: nothing before the first scrape."""
 
-    def __init__(
-        self, log: EmbeddedLog, apps: Sequence[StageApp], health: Health, observers: Sequence[Observer]
-    ) -> None:
-        self._log = log
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read before the first scrape."""
+        return ()
+
+
+class _StageCollector(LazyCollector):
+    """The figures of the stages of a worker."""
+
+    def __init__(self, apps: Sequence[WatchedApp], lags: Lags) -> None:
         self._apps = apps
-        self._health = health
-        self._observers = observers
+        self._lags = lags
 
     def collect(self) -> Iterable[Metric]:
         """The figures now."""
         yield from self._events()
         yield from self._partitions()
-        yield from self._sequences()
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is read before the first scrape."""
-        return ()
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -132,14 +144,23 @@ class _WorkerCollector(Collector):
         for app in self._apps:
             name = app.stage.name
             for partition in sorted(app.runners):
-                lag.add_metric([name, str(partition)], self._health.lag(app, partition))
+                lag.add_metric([name, str(partition)], self._lags.lag(app, partition))
             stopped.add_metric([name], sum(runner.stopped is not None for runner in app.runners.values()))
             trouble.add_metric([name], app.trouble is not None)
         yield lag
         yield stopped
         yield trouble
 
-    def _sequences(self) -> Iterator[Metric]:
+
+class LogCollector(LazyCollector):
+    """The figures of an embedded log and of what watches its steps."""
+
+    def __init__(self, log: EmbeddedLog, observers: Sequence[Observer]) -> None:
+        self._log = log
+        self._observers = observers
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures now."""
         yield GaugeMetricFamily(
             "pks_commit_sequence", "Records in the log, over all topics.", value=self._log.sequence
         )
