@@ -18,9 +18,10 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.link import Link
 from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
-from connectors.kafka.topics import TopicPlan, ensure_topics, partition_counts
-from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, TOPICS, Topic
+from connectors.kafka.topics import ensure_topics, partition_counts
+from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, Topic
 from tests.support import eventually
+from topology.cluster.places import topic_plans
 from topology.drive import run_until_idle
 from topology.replaying.replay import books_of
 from topology.settings import Settings
@@ -59,11 +60,7 @@ def stages() -> Any:
 
 
 def make_topics(link: Link) -> None:
-    plans = [
-        TopicPlan(topic.name, topic.partitions(PARTITIONS), topic.retention_seconds, topic.compact)
-        for topic in TOPICS
-    ]
-    ensure_topics(link, [*plans, *(TopicPlan(stage.changelog, PARTITIONS) for stage in stages())])
+    ensure_topics(link, topic_plans(stages(), PARTITIONS))
 
 
 def remake_topics(link: Link) -> None:

@@ -22,9 +22,10 @@ from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
 from schemas.topics import TOPICS
 from topology.cli.application import application
+from topology.cluster.measures import ClusterCollector
 from topology.settings import Settings
 from topology.stages import build_stages
-from topology.web.metrics import Metrics
+from topology.web.metrics import LogCollector, Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -168,7 +169,8 @@ def metrics_table() -> str:
     """Every metric, its type, labels and HELP text."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedLog.owner(Path(folder), sync="os") as log:
         metrics = Metrics()
-        metrics.watch(log, [], None, [])  # type: ignore[arg-type] # no Apps, so nobody asks for their health
+        # No Apps, so nobody asks for their lags.
+        metrics.watch([], None, [LogCollector(log, []), ClusterCollector([], {})])  # type: ignore[arg-type]
         found = sorted(_metrics_of(metrics._registry), key=lambda row: row[0])
     return table(("metric", "type", "labels", "what it is"), found)
 

@@ -18,6 +18,9 @@ from pydantic_settings import (
 
 from schemas.topics import PARTITIONS_DEFAULT
 
+KAFKA = "kafka://"
+"""How the transport of a cluster begins."""
+
 
 class Settings(BaseSettings):
     """What an operator may choose; the description of each field is its documentation."""
@@ -25,13 +28,31 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PKS_", extra="forbid")
 
     data: Path = Field(Path(".pks"), description="folder of the embedded log and its state")
-    transport: str = Field("embedded://", description="embedded:// or kafka://host:port")
+    transport: str = Field("embedded://", description="embedded:// or kafka://host:port[,host:port]")
     partitions: int = Field(
         PARTITIONS_DEFAULT, ge=1, le=1024, description="partitions of keyed topics; fixed once the log exists"
     )
     guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
         {},
         description="by stage, what holds on Kafka: exactly_once (where none is named) or low_latency",
+    )
+    workers: int = Field(1, ge=1, le=256, description="worker processes of `pks up` on Kafka")
+    worker_name: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="what the workers of `pks up` on Kafka are named after (NAME-1, NAME-2); empty: the host's name",
+    )
+    replicas: int = Field(1, ge=1, le=32, description="copies of each topic that is made on Kafka")
+    in_sync_replicas_min: int = Field(
+        1, ge=1, le=32, description="copies that must have a record before Kafka acknowledges it"
+    )
+    session_seconds: float = Field(
+        10.0, ge=1, le=300, description="silence after which Kafka gives a worker's partitions to others"
+    )
+    stuck_seconds: float = Field(
+        60.0,
+        ge=1,
+        description="without progress while input waits and the brokers answer: then a worker is killed and restarted",
     )
     sync: Literal["always", "group", "os"] = Field(
         "group",
@@ -105,3 +126,8 @@ class Settings(BaseSettings):
 def settings_file() -> Path:
     """The file of the settings, which need not exist."""
     return Path(os.environ.get("PKS_SETTINGS", "pks.toml"))
+
+
+def on_kafka(settings: Settings) -> bool:
+    """Whether the settings name a cluster rather than the embedded log."""
+    return settings.transport.startswith(KAFKA)

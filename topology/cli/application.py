@@ -15,6 +15,7 @@ import typer
 
 from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceError, remedy
 from connectors.files.faults import InputFaults
+from connectors.kafka.errors import KafkaLogError, TopicError
 from topology.cli import (
     checkpointing,
     dead_letters,
@@ -120,9 +121,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except EmbeddedLogError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILURE if isinstance(error, (CommitError, ResourceError)) else EXIT_STATE
-    except ControlError as error:
+    except (ControlError, KafkaLogError) as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_FAILURE
+        return EXIT_STATE if isinstance(error, TopicError) else EXIT_FAILURE
     except _UsageError as error:
         error.show()
         return EXIT_BAD_INPUT

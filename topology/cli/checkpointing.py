@@ -6,7 +6,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, print_facts, print_json, progress
-from topology.cli.reading_options import opened_log
+from topology.cli.reading_options import opened_embedded_log
 
 
 def checkpoint(
@@ -21,7 +21,7 @@ def checkpoint(
     settings = load_settings(data, transport)
     if not settings.checkpoint_spacing_bytes:
         bad_input(["checkpoint_spacing_bytes: expected more than 0 to take checkpoints, found 0"])
-    with opened_log(data, transport) as log, progress() as bar:
+    with opened_embedded_log(data, transport, "pks checkpoint") as log, progress() as bar:
         task = bar.add_task("reading the changelog", total=None)
         taken = take_checkpoints(
             log,

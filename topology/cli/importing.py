@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress
+from topology.cli.reading_options import opened_log_of
+from topology.settings import Settings
 
 if TYPE_CHECKING:
     from topology.control.entry import Receipt
@@ -105,29 +106,25 @@ def _import(
     for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
         messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
     if receipt is not None and (receipt.rejected or receipt.waiting):
-        _say_what_is_left(receipt, settings.data)
+        _say_what_is_left(receipt, settings)
     _say_what_positions_lack(decoded.counts.skipped)
     return counts_document(decoded, receipt)
 
 
-def _say_what_is_left(receipt: "Receipt", data: Path) -> None:
+def _say_what_is_left(receipt: "Receipt", settings: Settings) -> None:
     """What the stages refused, and what waits: the exit code is 0, as everything else was applied."""
     from connectors.embedded.errors import EmbeddedLogError
-    from connectors.embedded.log import EmbeddedLog
+    from connectors.kafka.errors import KafkaLogError
     from topology.importing.remarks import import_remarks
     from topology.log_reading import partition_count
 
     try:
-        log = EmbeddedLog.reader(data)
-    except EmbeddedLogError as error:
+        with opened_log_of(settings) as log:
+            for remark in import_remarks(log, partition_count(log), receipt, settings.data):
+                messages().print(remark, markup=False, soft_wrap=True)
+    except (EmbeddedLogError, KafkaLogError) as error:
         # All is done; only the reasons cannot be read now.
         messages().print(f"{receipt.rejected:,} rejected, {receipt.waiting:,} waiting; {error}", markup=False)
-        return
-    try:
-        for remark in import_remarks(log, partition_count(log), receipt, data):
-            messages().print(remark, markup=False, soft_wrap=True)
-    finally:
-        log.close()
 
 
 def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from topology.cli.output import EXIT_FAILURE, CommandError, bad_input
 from topology.setting_faults import setting_fault
-from topology.settings import Settings, settings_file
+from topology.settings import Settings, on_kafka, settings_file
 
 EMBEDDED = "embedded://"
 
@@ -22,7 +22,11 @@ DataOption = Annotated[
 ]
 TransportOption = Annotated[
     str | None,
-    typer.Option("--transport", help="embedded:// (or PKS_TRANSPORT).", show_default=False),
+    typer.Option(
+        "--transport",
+        help="embedded:// or kafka://host:port[,host:port] (or PKS_TRANSPORT).",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -42,14 +46,32 @@ def load_settings(data: Path | None = None, transport: str | None = None, **chos
         bad_input(setting_fault(fault, chosen) for fault in error.errors())
     except ValueError as error:
         bad_input([f"{settings_file()}: expected a TOML file, found: {error}"])
-    if settings.transport.startswith("kafka://"):
-        raise CommandError(
-            f"transport: this version serves {EMBEDDED} only, found {settings.transport!r}; leave --transport out",
-            exit_code=EXIT_FAILURE,
-        )
+    if on_kafka(settings):
+        return _checked_kafka(settings)
     if not settings.transport.startswith(EMBEDDED):
         bad_input([f"transport: expected {EMBEDDED} or kafka://host:port, found {settings.transport!r:.80}"])
     path = settings.transport.removeprefix(EMBEDDED)
     if path and data is None and "data" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data": Path(path)})
     return settings
+
+
+def _checked_kafka(settings: Settings) -> Settings:
+    from connectors.kafka.errors import LinkError
+    from connectors.kafka.link import parse_url
+
+    try:
+        parse_url(settings.transport)
+    except LinkError as error:
+        bad_input([f"transport: {error}"])
+    return settings
+
+
+def refuse_kafka(settings: Settings, command: str, instead: str = "") -> None:
+    """Refuse a command that only the embedded log has; `instead` says what to do on Kafka."""
+    if on_kafka(settings):
+        raise CommandError(
+            f"{command}: expected {EMBEDDED}, found {settings.transport!r:.80}: it works on the embedded log alone"
+            + (f"; {instead}" if instead else ""),
+            exit_code=EXIT_FAILURE,
+        )

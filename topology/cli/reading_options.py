@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from rich.progress import TaskID
 
-from topology.cli.options import load_settings
+from topology.cli.options import load_settings, refuse_kafka
 from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_input, messages, progress
+from topology.settings import Settings, on_kafka
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
     from schemas.topics import Topic
+    from topology.cluster.copy import ClusterCopy
     from topology.documents.views import View
     from topology.history.points import Point
+    from topology.log_reading import WholeLog
 
 BookOption = Annotated[str | None, typer.Option("--book", help="This book only.", show_default=False)]
 InstrumentOption = Annotated[
@@ -41,12 +45,53 @@ KnownAtOption = Annotated[
 
 
 @contextlib.contextmanager
-def opened_log(data: Path | None, transport: str | None) -> Iterator["EmbeddedLog"]:
-    """The log of the data folder, to read beside its owner."""
+def opened_log(data: Path | None, transport: str | None) -> Iterator["WholeLog"]:
+    """The log of the data folder, to read beside its owner; on a cluster the copy of its tables, caught up."""
+    with opened_log_of(load_settings(data, transport)) as log:
+        yield log
+
+
+@contextlib.contextmanager
+def opened_log_of(settings: Settings) -> Iterator["WholeLog"]:
+    """The same for settings that are loaded already."""
+    with opened_copy(settings) if on_kafka(settings) else _opened_folder(settings.data) as log:
+        yield log
+
+
+@contextlib.contextmanager
+def opened_copy(settings: Settings) -> Iterator["ClusterCopy"]:
+    """The copy of a cluster's tables, caught up."""
+    from topology.cluster.copy import ClusterCopy
+
+    with contextlib.closing(ClusterCopy(settings)) as copy:
+        with progress() as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def told(place: str, next_offset: int, end: int) -> None:
+                if place not in tasks:
+                    tasks[place] = bar.add_task(f"catching up {place}", total=end)
+                bar.update(tasks[place], completed=next_offset, total=end)
+
+            copy.catch_up(told)
+        yield copy
+
+
+@contextlib.contextmanager
+def opened_embedded_log(
+    data: Path | None, transport: str | None, command: str, instead: str = ""
+) -> Iterator["EmbeddedLog"]:
+    """The same for a command that needs the embedded log; on a cluster it is refused."""
+    settings = load_settings(data, transport)
+    refuse_kafka(settings, command, instead)
+    with _opened_folder(settings.data) as log:
+        yield log
+
+
+@contextlib.contextmanager
+def _opened_folder(data: Path) -> Iterator["EmbeddedLog"]:
     from connectors.embedded.log import EmbeddedLog
 
-    settings = load_settings(data, transport)
-    log = EmbeddedLog.reader(settings.data)
+    log = EmbeddedLog.reader(data)
     try:
         yield log
     finally:
@@ -67,39 +112,22 @@ def opened_view(
     from msgspec import MsgspecError
 
     from agents.stage import InvariantBroken
-    from schemas import topics
-    from topology.documents.views import view_of
+    from connectors.embedded.log import EmbeddedLog
+    from topology.documents.views import view_now
     from topology.history.checkpoints import opened_checkpoints
-    from topology.history.points import PointFault
-    from topology.log_reading import partitions_to_read
-    from topology.runtime import PartitionStopped
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
-    with opened_log(data, transport) as log, contextlib.ExitStack() as stack:
-        checkpoints = None
-        if point is not None or past:
-            checkpoints = stack.enter_context(opened_checkpoints(log, left_out))
-        try:
-            if point is None:
-                view = stack.enter_context(view_of(log, as_of=instant, book=book, checkpoints=checkpoints))
-            else:
-                with progress() as bar:
-                    task = bar.add_task("replaying", total=None)
-                    view = stack.enter_context(
-                        view_of(
-                            log,
-                            as_of=instant,
-                            known_at=point,
-                            book=book,
-                            progress=lambda records: bar.advance(task, records),
-                            checkpoints=checkpoints,
-                        )
-                    )
-                say_point("--known-at", point, topics.BOOKINGS, partitions_to_read(view.partitions, book))
-        except PointFault as fault:
-            bad_input([f"--known-at: {fault}"])
-        except PartitionStopped as stopped:
-            stopped_replay(stopped)
+    with contextlib.ExitStack() as stack:
+        log: WholeLog
+        if point is not None:
+            log = embedded = stack.enter_context(opened_embedded_log(data, transport, "--known-at"))
+            view = stack.enter_context(_known_view(embedded, instant, point, book))
+        else:
+            log = stack.enter_context(opened_log(data, transport))
+            kept = None
+            if past and isinstance(log, EmbeddedLog):
+                kept = stack.enter_context(opened_checkpoints(log, left_out))
+            view = view_now(log, as_of=instant, checkpoints=kept)
         try:
             yield view
         except (MsgspecError, InvariantBroken) as error:
@@ -108,6 +136,39 @@ def opened_view(
                 "and `pks rebuild` makes them anew from the log (docs/operating/rebuild.md)",
                 exit_code=EXIT_STATE,
             ) from error
+
+
+@contextlib.contextmanager
+def _known_view(log: "EmbeddedLog", as_of: int | None, point: "Point", book: str | None) -> Iterator["View"]:
+    """The state that was known at a point of the log."""
+    from schemas import topics
+    from topology.documents.views import view_of
+    from topology.history.checkpoints import opened_checkpoints
+    from topology.history.points import PointFault
+    from topology.log_reading import partitions_to_read
+    from topology.runtime import PartitionStopped
+
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(opened_checkpoints(log, left_out))
+        try:
+            with progress() as bar:
+                task = bar.add_task("replaying", total=None)
+                view = stack.enter_context(
+                    view_of(
+                        log,
+                        as_of=as_of,
+                        known_at=point,
+                        book=book,
+                        progress=lambda records: bar.advance(task, records),
+                        checkpoints=kept,
+                    )
+                )
+            say_point("--known-at", point, topics.BOOKINGS, partitions_to_read(view.partitions, book))
+        except PointFault as fault:
+            bad_input([f"--known-at: {fault}"])
+        except PartitionStopped as stopped:
+            stopped_replay(stopped)
+        yield view
 
 
 def say_missing_book(view: "View", book: str | None) -> None:

@@ -8,7 +8,14 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import CommandError, bad_input, print_facts, print_json, progress
-from topology.cli.reading_options import left_out, opened_log, parse_option_point, say_point, stopped_replay
+from topology.cli.reading_options import (
+    left_out,
+    opened_embedded_log,
+    opened_log_of,
+    parse_option_point,
+    say_point,
+    stopped_replay,
+)
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
@@ -117,7 +124,7 @@ def _replay_files(
     with progress() as bar:
         task = bar.add_task("applying", total=len(fills))
         found = replay_files(
-            fills, settings, scratch=scratch, progress=lambda count: bar.advance(task, count)
+            fills, settings, opened_log_of, scratch=scratch, progress=lambda count: bar.advance(task, count)
         )
     receipt = found.receipt
     return {
@@ -154,7 +161,7 @@ def _replay_log(
     if certificate is not None and (start is not None or empty or stage is ReplayedStage.TRADE_CAPTURE):
         bad_input(["--certificate: expected a replay of all bookings (no --from, no --stage trade_capture)"])
     topic = topics.FILLS if stage is ReplayedStage.TRADE_CAPTURE else topics.BOOKINGS
-    with opened_log(data, transport) as log:
+    with opened_embedded_log(data, transport, "pks replay without FILE") as log:
         partitions = partition_count(log)
         spans = _spans(log, topic, partitions, start, end, empty)
         try:

@@ -1,4 +1,4 @@
-"""`pks up`: the topology, with its embedded parts, until SIGTERM."""
+"""`pks up`: the topology until SIGTERM: with its embedded parts in this process, or as workers on Kafka."""
 
 import errno
 from enum import StrEnum
@@ -8,6 +8,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, messages, print_facts, print_json
+from topology.settings import Settings, on_kafka
 
 OPEN_FILES_MIN = 256
 OPEN_FILES_WANTED = 65_536
@@ -25,7 +26,10 @@ def up(
     profile: Annotated[
         Profile, typer.Option(help="demo: the embedded stack; full: with every server that settings name.")
     ] = Profile.DEMO,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes; the embedded log has one.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes (or PKS_WORKERS); the embedded log has one."),
+    ] = None,
     web_port: Annotated[
         int | None,
         typer.Option("--web-port", help="Port of the web views (or PKS_WEB_PORT); 0 takes a free one."),
@@ -40,11 +44,14 @@ def up(
     from topology.logging import configure_logging
     from topology.up import run
 
-    settings = load_settings(data, transport, web_port=web_port)
-    if workers > 1:
+    settings = load_settings(data, transport, web_port=web_port, workers=workers)
+    if on_kafka(settings):
+        configure_logging(settings)
+        return _up_on_kafka(settings, as_json)
+    if settings.workers > 1:
         raise CommandError(
-            f"--workers: expected 1, found {workers}: the embedded log has one worker a folder, and Kafka, which "
-            "takes more, is not in this version",
+            f"--workers: expected 1, found {settings.workers}: the embedded log has one worker a folder; Kafka takes "
+            "more: --transport kafka://host:port",
             exit_code=EXIT_FAILURE,
         )
     if profile is Profile.FULL:
@@ -80,6 +87,28 @@ def up(
             f"web: expected to listen on {settings.web_host}:{settings.web_port}, found: {error.strerror}; choose "
             "another port with --web-port or PKS_WEB_PORT (0 takes a free one)"
         ) from error
+
+
+def _up_on_kafka(settings: Settings, as_json: bool) -> int:
+    from connectors.kafka.errors import NameTakenError
+    from topology.cli.recovery import RecoveryDisplay
+    from topology.cluster.supervisor import run_cluster
+
+    def ready(addresses: dict[str, Any]) -> None:
+        if as_json:
+            print_json(addresses)
+            return
+        workers = addresses["workers"]
+        facts = {"PKS is up": f"in {addresses['ready_after_seconds']} s, process {addresses['process']}"}
+        facts |= {"cluster": f"{addresses['transport']} ({addresses['cluster']})", "data": addresses["data"]}
+        facts |= {worker["name"]: f"{worker['web']}, process {worker['process']}" for worker in workers}
+        print_facts({**facts, "stop": "Ctrl-C, or SIGTERM"})
+
+    try:
+        with RecoveryDisplay() as display:
+            return run_cluster(settings, ready, display.show)
+    except NameTakenError as error:
+        raise CommandError(str(error), exit_code=EXIT_STATE) from error
 
 
 def _allow_open_files() -> None:

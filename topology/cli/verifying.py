@@ -8,7 +8,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption
 from topology.cli.output import EXIT_FAILURE, bad_input, messages, print_json, print_table, progress
-from topology.cli.reading_options import opened_log, stopped_replay
+from topology.cli.reading_options import opened_embedded_log, stopped_replay
 
 if TYPE_CHECKING:
     from topology.verifying.checks import Check
@@ -43,7 +43,7 @@ def verify(
     from topology.log_reading import applied_offsets, partition_count
     from topology.verifying import verify as verification
 
-    with opened_log(data, transport) as log, progress() as bar:
+    with opened_embedded_log(data, transport, "pks verify") as log, progress() as bar:
         tasks: dict[str, object] = {}
 
         def step(name: str, done: int) -> None:
@@ -69,7 +69,7 @@ def _verify_certificate(path: Path, processes: int, data: Any, transport: Any, a
         manifest = read_certificate(path)
     except CertificateFault as fault:
         bad_input([fault])
-    with opened_log(data, transport) as log, progress() as bar:
+    with opened_embedded_log(data, transport, "pks verify --certificate") as log, progress() as bar:
 
         def replayed(spans: Sequence[Span]) -> Outcome:
             task = bar.add_task("replaying", total=sum(span.end for span in spans))

@@ -1,4 +1,4 @@
-"""The one way into a log: as its owner, or through the owner's socket where a worker runs.
+"""The one way into a log: as its owner, through the owner's socket where a worker runs, or over a cluster.
 
 Owns: keys and partitions of what comes in, the `recorded_at` stamp, and the count of what became of it.
 Assumes: fills are checked by themselves (the files' readers do that); capture judges the rest.
@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from agents.counters import Counts
+from agents.stage import Stage
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.log import EmbeddedLog
 from schemas import events, topics
@@ -26,7 +28,7 @@ from schemas.topics import Topic
 from topology.control.protocol import ControlClient, ControlError, Outgoing, Request
 from topology.drive import run_until_idle
 from topology.runtime import PartitionRunner
-from topology.settings import Settings
+from topology.settings import Settings, on_kafka
 from topology.stages import build_runners, build_stages, create_topics
 
 CHUNK_EVENTS = 4_000
@@ -68,17 +70,21 @@ def counts_of(runners: Iterable[PartitionRunner], sources: Sequence[str]) -> dic
     """What the stages' counters say of sources: read by the first stage; duplicates, refused, waiting by all."""
     found = {source: [0, 0, 0, 0] for source in sources}
     for runner in runners:
-        counted = runner.state.counters.all()
-        for source, figures in found.items():
-            counts = counted.get(source)
-            if counts is None:
-                continue
-            if runner.stage.input is topics.FILLS:
-                figures[0] += counts.read
-            figures[1] += counts.duplicates
-            figures[2] += counts.refused
-            figures[3] += counts.waiting
+        note_counts(found, runner.stage, runner.state.counters.all())
     return found
+
+
+def note_counts(found: Mapping[str, list[int]], stage: Stage, counted: Mapping[str, Counts]) -> None:
+    """Add what one stage counted on one partition to the figures of sources."""
+    for source, figures in found.items():
+        counts = counted.get(source)
+        if counts is None:
+            continue
+        if stage.input is topics.FILLS:
+            figures[0] += counts.read
+        figures[1] += counts.duplicates
+        figures[2] += counts.refused
+        figures[3] += counts.waiting
 
 
 class OwnedGate:
@@ -264,11 +270,18 @@ class Entry:
 
 @contextlib.contextmanager
 def open_entry(settings: Settings) -> Iterator[Entry]:
-    """Enter the log of `settings.data`: as its owner where nobody owns it, else through the owner's socket.
+    """Enter the log of `settings.data`: as its owner where nobody owns it, else through the owner's socket; or the
+    topics of the cluster that `settings.transport` names.
 
     Raises OwnedElsewhereError where the owner does not listen (another command is at work there), and
-    StateError where the folder is damaged or newer.
+    StateError where the folder is damaged or newer; LinkError and TopicError of a cluster.
     """
+    if on_kafka(settings):
+        from topology.cluster.entry import ClusterGate
+
+        with contextlib.closing(ClusterGate(settings)) as gate:
+            yield Entry(gate, owned=False)
+        return
     log = _own(settings)
     if isinstance(log, ControlClient):
         try:

@@ -1,0 +1,160 @@
+"""The way into a cluster: records go to its topics, and what became of them is read from the stages' tables.
+
+Assumes: workers that run (`pks up` with the same transport), here or elsewhere.
+Guarantees: an append is answered when every in-sync replica has it; where nobody applies it, that is said after
+`_SILENCE_SECONDS`, and what was sent stays in the cluster.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from agents.counters import read_counts
+from agents.stage import Stage
+from connectors.kafka.errors import LinkError
+from connectors.kafka.link import Link
+from connectors.kafka.reader import TopicReader
+from topology.cluster.copy import ClusterCopy, Progress
+from topology.cluster.places import link_of, make_topics
+from topology.control.entry import note_counts
+from topology.control.protocol import ControlError, Outgoing
+from topology.log_reading import table_partition
+from topology.settings import Settings
+from topology.stages import build_stages
+
+_SILENCE_SECONDS = 30.0
+_SEND_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+
+
+class ClusterGate:
+    """Where records enter a cluster."""
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._link = link_of(settings)
+        make_topics(settings, self._link)
+        self.partitions = settings.partitions
+        self._stages = build_stages(settings)
+        self._progress = progress
+        self._copy: ClusterCopy | None = None
+        self._sent = 0
+        self._producer = Producer(self._link.producer(message_timeout_ms=int(_SEND_SECONDS * 1e3)))
+        self._applied = [_Applied(self._link, stage, self.partitions) for stage in self._stages]
+
+    def append(self, records: Sequence[Outgoing]) -> int:
+        """Send records; returns how many were sent by this gate. Raises LinkError where one was not acknowledged."""
+        failed: list[str] = []
+
+        def report(error: Any, message: Any) -> None:
+            if error is not None:
+                failed.append(f"{message.topic()}/{message.partition()}: {error.str()}")
+
+        for record in records:
+            self._produce(record, report)
+        left = self._producer.flush(_SEND_SECONDS)
+        if failed or left:
+            raise LinkError(
+                f"expected {len(records)} records to be acknowledged by {self._link.brokers}, found {len(failed) + left} "
+                f"that were not within {_SEND_SECONDS:.0f} s ({'; '.join(failed[:3]) or 'no answer'}); run the command "
+                "again: what is in the cluster already counts as duplicate"
+            )
+        self._sent += len(records)
+        return self._sent
+
+    def _produce(self, record: Outgoing, report: Callable[[Any, Any], None]) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic, record.value, record.key, record.partition, on_delivery=report
+                )
+                return
+            except BufferError:  # its queue is full: wait for the brokers
+                self._producer.poll(0.1)
+
+    def settle(self) -> None:
+        """Wait until the stages have applied all that stands in their inputs. Raises ControlError."""
+        for applied in self._applied:
+            moved = time.monotonic()
+            while left := applied.waiting():
+                if applied.moved():
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > _SILENCE_SECONDS:
+                    raise ControlError(
+                        f"expected the workers to apply {applied.topic} (partitions {', '.join(map(str, left))}), found "
+                        f"no progress for {_SILENCE_SECONDS:.0f} s and {applied.members()} workers at work; what was "
+                        f"sent is in the cluster and is applied once they run: pks up --transport "
+                        f"{self._settings.transport} (docs/operating/kafka-workers.md)"
+                    )
+                time.sleep(_POLL_SECONDS)
+
+    def counts(self, sources: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """From the stages' counters, as their changelogs have them."""
+        if self._copy is None:
+            self._copy = ClusterCopy(self._settings)
+        self._copy.catch_up(self._progress)
+        found = {source: [0, 0, 0, 0] for source in sources}
+        for stage in self._stages:
+            for partition in range(self.partitions):
+                counted = read_counts(table_partition(self._copy, stage.table.name, partition))
+                note_counts(found, stage, counted)
+        return found
+
+    def close(self) -> None:
+        """Let the cluster go."""
+        for applied in self._applied:
+            applied.close()
+        if self._copy is not None:
+            self._copy.close()
+
+
+class _Applied:
+    """How far the group of a stage has come in its input."""
+
+    def __init__(self, link: Link, stage: Stage, partitions: int) -> None:
+        self.topic = stage.input.name
+        self._link = link
+        self._group = stage.name
+        self._places = [TopicPartition(self.topic, partition) for partition in range(partitions)]
+        # Asked as a member of the group would ask, without taking part.
+        self._consumer = Consumer(link.consumer(stage.name))
+        self._reader = TopicReader(link, "pks-entry")
+        self._offsets: dict[int, int] = {}
+        self._moved = False
+
+    def waiting(self) -> list[int]:
+        """The partitions in which a record waits."""
+        try:
+            found = self._consumer.committed(self._places, _SILENCE_SECONDS)
+        except KafkaException as error:
+            raise LinkError(
+                f"expected the offsets of the group {self._group}, found: {error.args[0].str()}"
+            ) from error
+        offsets = {place.partition: max(place.offset, 0) for place in found}
+        self._moved, self._offsets = offsets != self._offsets, offsets
+        return [partition for partition, offset in offsets.items() if self._has_record(partition, offset)]
+
+    def _has_record(self, partition: int, offset: int) -> bool:
+        # Marks of commits are no records, so an end that is not reached yet need not mean one.
+        _, end = self._reader.bounds(self.topic, partition)
+        return offset < end and bool(self._reader.read(self.topic, partition, offset, 1, 1))
+
+    def moved(self) -> bool:
+        """Whether the last look found the group further than the one before."""
+        return self._moved
+
+    def members(self) -> int:
+        """How many workers are at work."""
+        described = AdminClient(self._link.common()).describe_consumer_groups([self._group])
+        try:
+            return len(described[self._group].result(_SILENCE_SECONDS).members)
+        except KafkaException:
+            return 0
+
+    def close(self) -> None:
+        """Let the consumers go."""
+        self._consumer.close()
+        self._reader.close()

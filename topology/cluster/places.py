@@ -1,0 +1,56 @@
+"""Where a cluster's parts are: its topics as this installation wants them, and the folders beside it on this machine.
+
+Owns: the folder of a cluster in the data folder, named by the cluster's identity, so that what belongs to another
+cluster is never taken for it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.stage import Stage
+from connectors.kafka.link import Link, parse_url
+from connectors.kafka.topics import TopicPlan, ensure_topics, look_at
+from schemas.topics import TOPICS
+from topology.settings import Settings
+from topology.stages import build_stages
+
+
+def link_of(settings: Settings) -> Link:
+    """The link to the cluster that the settings name. Raises LinkError where the address cannot be read."""
+    return parse_url(settings.transport)
+
+
+def cluster_folder(data: Path, cluster: str) -> Path:
+    """The folder of a cluster in a data folder."""
+    return data / "kafka" / cluster
+
+
+def copy_folder(data: Path, cluster: str) -> Path:
+    """The folder of the tables' copy that commands of this machine read."""
+    return cluster_folder(data, cluster) / "copy"
+
+
+def worker_folder(data: Path, cluster: str, worker: str) -> Path:
+    """The folder of a worker's tables."""
+    return cluster_folder(data, cluster) / "workers" / worker
+
+
+def topic_plans(stages: Sequence[Stage], partitions: int) -> list[TopicPlan]:
+    """Every topic of the registry, and a changelog for each stage's table."""
+    return [
+        *(
+            TopicPlan(topic.name, topic.partitions(partitions), topic.retention_seconds, topic.compact)
+            for topic in TOPICS
+        ),
+        *(TopicPlan(stage.changelog, partitions, compact=True) for stage in stages),
+    ]
+
+
+def make_topics(settings: Settings, link: Link) -> str:
+    """Make the topics that are missing; returns the cluster's identity.
+
+    Raises LinkError where no broker answers, TopicError where a topic does not fit or cannot be made.
+    """
+    plans = topic_plans(build_stages(settings), settings.partitions)
+    ensure_topics(link, plans, replicas=settings.replicas, in_sync_min=settings.in_sync_replicas_min)
+    return look_at(link).cluster

@@ -1,0 +1,230 @@
+"""A worker on a cluster: every stage in one process, started by a supervisor (`python -m topology.cluster.worker`).
+
+Owns: start and stop of its Apps and of what serves them, and the status lines.
+Assumes: an order on standard input (`topology.cluster.status`); topics that are there.
+Guarantees: it ends with 0 on SIGTERM, or when its supervisor is gone, after the steps that run are committed; a fault
+ends it with the reason in its last status line; what waits stays in the cluster, for whoever comes next.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, BinaryIO
+
+import structlog
+import uvloop
+
+from connectors.embedded.errors import OwnedElsewhereError, StateError
+from connectors.kafka.errors import NameTakenError
+from connectors.kafka.transport import Cluster
+from topology.cluster.app import ClusterApp
+from topology.cluster.clock import tick_clock
+from topology.cluster.health import ClusterHealth
+from topology.cluster.measures import ClusterCollector
+from topology.cluster.places import link_of, worker_folder
+from topology.cluster.status import (
+    EXIT_NAME_TAKEN,
+    EXIT_STATE,
+    STATUS_SECONDS,
+    Order,
+    Status,
+    decode_order,
+    encode_line,
+)
+from topology.cluster.tables import WorkerTables
+from topology.cluster.web import owned_books
+from topology.logging import configure_logging
+from topology.settings import Settings
+from topology.stages import build_stages
+from topology.web.application import add_views
+from topology.web.metrics import Metrics
+from topology.web.server import listen
+from topology.worker import EXIT_FAILED, EXIT_STOPPED, WEB_STAGE, tune_collector
+
+_HEARTBEATS_A_SESSION = 6
+_logger = structlog.get_logger(__name__)
+
+
+class ClusterWorker:
+    """A running worker, as its services see it."""
+
+    def __init__(
+        self, order: Order, settings: Settings, apps: Sequence[ClusterApp], listener: socket.socket
+    ) -> None:
+        self.name = order.name
+        self.settings = settings
+        self.link = link_of(settings)
+        self.apps = apps
+        self.tables = WorkerTables(apps)
+        host, port = listener.getsockname()[:2]
+        self.web_address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.stopping = asyncio.Event()
+
+    def status(self) -> Status:
+        """How the worker is now."""
+        apps = self.apps
+        trouble = next((app.trouble for app in apps if app.trouble is not None), "")
+        restoring = {
+            f"{app.stage.name}/{partition}": place
+            for app in apps
+            for partition, place in dict(app.measures.restoring).items()
+        }
+        return Status(
+            process=os.getpid(),
+            web=self.web_address,
+            ready=all(app.ready for app in apps),
+            progress=sum(app.measures.records + app.measures.restored for app in apps)
+            + sum(next_offset for next_offset, _ in restoring.values()),
+            lag=sum(app.lag(partition) for app in apps for partition in list(app.runners)),
+            partitions={app.stage.name: sorted(app.runners) for app in apps},
+            restoring=restoring,
+            trouble=trouble,
+        )
+
+    def fault(self) -> BaseException | None:
+        """Why an App ended by itself; None where none did."""
+        return next((app.crash_reason for app in self.apps if app.crashed), None)
+
+
+Service = Callable[[ClusterWorker], Awaitable[None]]
+
+
+def membership(settings: Settings, name: str) -> dict[str, Any]:
+    """How a worker is a member of its groups: by a name that it has again after a restart, and so its partitions."""
+    session = int(settings.session_seconds * 1e3)
+    return {
+        "group_instance_id": name,
+        "session_timeout_ms": session,
+        "heartbeat_interval_ms": max(100, session // _HEARTBEATS_A_SESSION),
+    }
+
+
+async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()) -> int:
+    """Run a worker until SIGTERM or the end of standard input; returns the exit code."""
+    settings = order.read_settings()
+    folder = worker_folder(settings.data, order.cluster, order.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(link_of(settings), membership(settings, order.name))
+    metrics = Metrics()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(listen(settings.web_host, order.web_port))
+        apps = [
+            ClusterApp(
+                stage,
+                cluster,
+                settings,
+                folder=folder,
+                worker=order.name,
+                on_step=metrics.step,
+                listener=listener if stage.name == WEB_STAGE else None,
+            )
+            for stage in build_stages(settings)
+        ]
+        worker = ClusterWorker(order, settings, apps, listener)
+        health = ClusterHealth(apps)
+        metrics.watch(apps, health, [ClusterCollector(apps, order.restarts)])
+        for app in apps:
+            if app.listener is not None:
+                add_views(app, worker.tables, health, metrics, owned_books(app))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, worker.stopping.set)
+        # Ctrl-C reaches every process of a terminal; the supervisor ends its workers.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        return await _run(worker, output, (*services, tick_clock, _end_with_supervisor))
+
+
+async def _run(worker: ClusterWorker, output: BinaryIO, services: Sequence[Service]) -> int:
+    for app in worker.apps:
+        app.in_worker = True
+    tasks = [asyncio.ensure_future(app.maybe_start()) for app in worker.apps]
+    tasks += [asyncio.ensure_future(_service(service, worker)) for service in services]
+    tasks.append(asyncio.ensure_future(_report(worker, output)))
+    waits = [asyncio.ensure_future(worker.stopping.wait())]
+    waits += [asyncio.ensure_future(app._crashed.wait()) for app in worker.apps]
+    try:
+        fault = await _first_end(worker, waits, tasks)
+    finally:
+        for task in (*waits, *tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(app.stop() for app in worker.apps))
+    if fault is None:
+        return EXIT_STOPPED
+    _logger.error("worker failed", worker=worker.name, error=repr(fault))
+    _say(output, Status(process=os.getpid(), web=worker.web_address, failed=str(fault) or repr(fault)))
+    return _exit_code(fault)
+
+
+async def _first_end(
+    worker: ClusterWorker, waits: Sequence[asyncio.Future[Any]], tasks: Sequence[asyncio.Future[Any]]
+) -> BaseException | None:
+    """Wait for the order to stop (None), an App that ended, or a task that failed; that Apps have started is no end."""
+    pending: set[asyncio.Future[Any]] = {*waits, *tasks}
+    while True:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        failed = next((error for task in done if (error := task.exception()) is not None), None)
+        if failed is not None or done.intersection(waits):
+            # What ends first is to blame: what follows may be but its doing.
+            return failed or worker.fault()
+
+
+def _exit_code(fault: BaseException) -> int:
+    if isinstance(fault, NameTakenError):
+        return EXIT_NAME_TAKEN
+    return EXIT_STATE if isinstance(fault, (StateError, OwnedElsewhereError)) else EXIT_FAILED
+
+
+async def _service(service: Service, worker: ClusterWorker) -> None:
+    await service(worker)
+
+
+async def _report(worker: ClusterWorker, output: BinaryIO) -> None:
+    """Say how the worker is, again and again."""
+    tuned = False
+    while True:
+        status = worker.status()
+        if status.ready and not tuned:
+            tuned = True
+            tune_collector()
+        _say(output, status)
+        await asyncio.sleep(STATUS_SECONDS)
+
+
+def _say(output: BinaryIO, status: Status) -> None:
+    # A supervisor that does not read must not hold the worker up: the line is left out.
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        output.write(encode_line(status) + b"\n")
+
+
+async def _end_with_supervisor(worker: ClusterWorker) -> None:
+    """Stop when standard input ends."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    await reader.read()
+    worker.stopping.set()
+
+
+def main() -> int:
+    """Run the worker that the order on standard input describes."""
+    order = decode_order(sys.stdin.buffer.readline())
+    configure_logging(order.read_settings())
+    # Standard output is the status lines alone, whatever a library prints.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.set_blocking(output.fileno(), False)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(serve(order, output))
+        except (OSError, StateError, OwnedElsewhereError) as error:
+            _say(output, Status(process=os.getpid(), web="", failed=str(error)))
+            return _exit_code(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
