@@ -122,6 +122,13 @@ BOOKING_DEAD_LETTERS = Topic(
     subjects=("backoffice.dlq.booking",),
     description="bookings that could not be read or were refused, with their bytes",
 )
+SINK_DEAD_LETTERS = Topic(
+    name="backoffice.dlq.sink",
+    event_classes=(events.DeadLetter, events.DeadLetterResolved),
+    key="dead letter id",
+    subjects=("backoffice.dlq.sink",),
+    description="events that an outside system did not take, with their bytes",
+)
 
 TOPICS: tuple[Topic, ...] = (
     FILLS,
@@ -133,6 +140,7 @@ TOPICS: tuple[Topic, ...] = (
     ROUTING_RULES,
     FILL_DEAD_LETTERS,
     BOOKING_DEAD_LETTERS,
+    SINK_DEAD_LETTERS,
 )
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 

@@ -24,6 +24,7 @@ from schemas.topics import TOPICS
 from topology.cli.application import application
 from topology.cluster.measures import ClusterCollector
 from topology.settings import Settings
+from topology.sinks.metrics import SinkCollector
 from topology.stages import build_stages
 from topology.web.metrics import LogCollector, Metrics
 
@@ -170,7 +171,8 @@ def metrics_table() -> str:
     with tempfile.TemporaryDirectory() as folder, EmbeddedLog.owner(Path(folder), sync="os") as log:
         metrics = Metrics()
         # No Apps, so nobody asks for their lags.
-        metrics.watch([], None, [LogCollector(log, []), ClusterCollector([], {})])  # type: ignore[arg-type]
+        others = [LogCollector(log, []), ClusterCollector([], {}), SinkCollector(Path(folder))]
+        metrics.watch([], None, others)  # type: ignore[arg-type]
         found = sorted(_metrics_of(metrics._registry), key=lambda row: row[0])
     return table(("metric", "type", "labels", "what it is"), found)
 

@@ -80,3 +80,6 @@ _.disable_wal
 
 # What mutmut reads of a test.
 _._nodeid
+
+# What alembic reads of a revision.
+_.down_revision

@@ -107,6 +107,13 @@ class Settings(BaseSettings):
     shared_memory_slots: int = Field(16_384, ge=16, description="slots of the first shared-memory segment")
     web_host: str = Field("127.0.0.1", description="address of the web views")
     web_port: int = Field(6066, ge=0, le=65535, description="port of the web views; 0 takes a free one")
+    postgres: str = Field(
+        "",
+        description="address of Postgres for its sinks, postgresql://user@host:port/database; empty for none",
+    )
+    sink_events_max: int = Field(
+        5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
+    )
     log_format: Literal["console", "json"] = Field("console", description="logs for people or for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
 

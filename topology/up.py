@@ -21,6 +21,7 @@ from topology.control.server import listen_control, serve_control
 from topology.history.upkeep import keep_checkpoints
 from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
+from topology.sinks.supervise import keep_sinks
 from topology.stages import build_stages
 from topology.web.server import listen
 from topology.worker import Worker, run_worker
@@ -51,6 +52,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
                 services=(
                     _control(listener),
                     keep_checkpoints,
+                    keep_sinks,
                     *(() if publisher is None else (_beats(publisher),)),
                 ),
                 listener=web,

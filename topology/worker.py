@@ -27,6 +27,7 @@ from topology.app import StageApp, build_app, chain_apps, stop_apps
 from topology.clock import tick_clock
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
+from topology.sinks.metrics import SinkCollector
 from topology.stages import Observer, create_topics
 from topology.upkeep import keep_retention, keep_writable
 from topology.web.application import add_views
@@ -140,7 +141,7 @@ async def serve(
         ]
         chain_apps(apps)
         health = Health(settings, log, apps)
-        metrics.watch(apps, health, [LogCollector(log, observers)])
+        metrics.watch(apps, health, [LogCollector(log, observers), SinkCollector(settings.data)])
         for app in apps:
             if app.listener is not None:
                 add_views(app, log, health, metrics)

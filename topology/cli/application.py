@@ -32,6 +32,7 @@ from topology.cli import (
     running,
     shm,
     simulating,
+    sinks,
     verifying,
 )
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
@@ -58,6 +59,7 @@ _MODULES: tuple[Any, ...] = (
     dead_letters,
     shm,
     simulating,
+    sinks,
     later,
 )
 

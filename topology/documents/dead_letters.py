@@ -19,7 +19,7 @@ from schemas.topics import Topic
 from topology.control.protocol import Outgoing
 from topology.log_reading import ReadLog, StoredRecord, read_events
 
-DEAD_LETTER_TOPICS = (topics.FILL_DEAD_LETTERS, topics.BOOKING_DEAD_LETTERS)
+DEAD_LETTER_TOPICS = (topics.FILL_DEAD_LETTERS, topics.BOOKING_DEAD_LETTERS, topics.SINK_DEAD_LETTERS)
 LISTED_BYTES_MAX = 4_096
 """Most bytes of an original that a list shows; one letter alone is shown whole."""
 
@@ -135,7 +135,9 @@ def retry_records(letters: Sequence[Letter], partitions: int, clock: Callable[[]
     records: list[Outgoing] = []
     for letter in letters:
         event = letter.event
-        records.append(Outgoing(event.topic, event.partition, None, _frame_of(event)))
+        # What a sink's far side did not take is in its topic, and applied: the sink itself writes it again.
+        if letter.topic is not topics.SINK_DEAD_LETTERS:
+            records.append(Outgoing(event.topic, event.partition, None, _frame_of(event)))
         records.append(_resolution(letter, RETRIED, partitions, clock))
     return records
 

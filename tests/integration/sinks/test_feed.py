@@ -1,0 +1,97 @@
+"""What a sink reads: everything once, in order, in bounded batches, and nothing that a power cut could take back."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from connectors.embedded.log import EmbeddedLog
+from schemas import topics
+from schemas.frames import encode_frames
+from tests.support import Books, fill
+from topology.sinks.feed import Feed, FeedFault
+from topology.stages import create_topics
+
+FILLS = topics.FILLS.name
+
+
+def append(log: EmbeddedLog, *names: str, partition: int = 0) -> None:
+    transaction = log.transaction()
+    transaction.append(FILLS, partition, None, encode_frames([fill(name) for name in names])[0])
+    transaction.commit()
+
+
+@pytest.fixture
+def two(tmp_path: Path):
+    with Books(tmp_path / "data", partitions=2) as books:
+        yield books
+
+
+def taken(feed: Feed, batches: int) -> list[list[str]]:
+    async def take() -> list[list[str]]:
+        return [[item.event.trade_id for item in (await feed.next()).items] for _ in range(batches)]
+
+    return asyncio.run(take())
+
+
+def test_the_order_is_that_of_the_log_over_all_partitions(two: Books):
+    for number in range(6):
+        append(two.log, f"t{number}", partition=number % 2)
+    feed = Feed(two.folder, [FILLS], events_max=4, durable_only=False)
+    feed.seek({})
+    assert taken(feed, 2) == [["t0", "t1", "t2", "t3"], ["t4", "t5"]]
+    assert feed.behind() == (0, 0)
+    feed.close()
+
+
+def test_a_batch_says_where_each_partition_goes_on(two: Books):
+    append(two.log, "a", "b", partition=1)
+    append(two.log, "c", partition=1)
+    feed = Feed(two.folder, [FILLS], events_max=2, durable_only=False)
+    feed.seek({})
+    first = asyncio.run(feed.next())
+    assert first.next_offsets == {(FILLS, 0): 0, (FILLS, 1): 1}
+    assert [(item.offset, item.place) for item in first.items] == [(0, 0), (0, 1)]
+    feed.seek(first.next_offsets)
+    assert taken(feed, 1) == [["c"]]
+    feed.rewind(first.next_offsets)
+    lag, oldest = feed.behind()
+    assert (lag, oldest > 0) == (1, True)
+    assert taken(feed, 1) == [["c"]]
+    feed.close()
+
+
+def test_a_log_that_ends_before_the_sink_is_refused(two: Books):
+    append(two.log, "a")
+    feed = Feed(two.folder, [FILLS], events_max=10)
+    with pytest.raises(
+        FeedFault, match=r"pd\.canonical/0 up to offset 2, which the far side has, found it up to 1"
+    ):
+        feed.seek({(FILLS, 0): 2})
+    feed.close()
+
+
+def test_only_what_is_synced_is_handed_on(tmp_path: Path):
+    with EmbeddedLog.owner(tmp_path / "data", sync="os") as log:
+        create_topics(log, (), 1)
+        append(log, "synced")
+        assert log.wait_durable(log.sequence)
+        append(log, "not yet")
+        feed = Feed(tmp_path / "data", [FILLS], events_max=10)
+        feed.seek({})
+        assert taken(feed, 1) == [["synced"]]
+        waiting = feed.behind()[0]
+        assert waiting == 1, "it is committed, and seen, but not handed on"
+        assert log.wait_durable(log.sequence)
+        assert taken(feed, 1) == [["not yet"]]
+        feed.close()
+
+
+def test_an_event_is_found_by_its_place(two: Books):
+    append(two.log, "a", "b")
+    feed = Feed(two.folder, [FILLS], events_max=10)
+    found = feed.item(FILLS, 0, 0, 1)
+    assert found is not None and found.event.trade_id == "b"
+    assert feed.item(FILLS, 0, 0, 2) is None
+    assert feed.item(FILLS, 0, 7, 0) is None
+    feed.close()

@@ -1,0 +1,53 @@
+"""Sinks in tests: one run in this process over a log, until it has written everything."""
+
+import asyncio
+from pathlib import Path
+
+from connectors.sink import Item, Sink
+from schemas import topics
+from topology.sinks.feed import Feed
+from topology.sinks.runner import SinkRunner
+from topology.sinks.status import SinkStatus
+
+CAUGHT_UP_SECONDS = 60.0
+
+
+class KeptLetters:
+    """Who takes refused events, and keeps them to look at."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[Item, str]] = []
+
+    async def put(self, item: Item, reason: str) -> None:
+        self.letters.append((item, reason))
+
+
+def write_all(
+    sink: Sink, data: Path, letters: KeptLetters | None = None, events_max: int = 5_000
+) -> SinkStatus:
+    """Run a sink until its far side has all that the log has."""
+
+    async def run() -> SinkStatus:
+        feed = Feed(
+            data,
+            [*sink.topics, *({topics.SINK_DEAD_LETTERS.name} - set(sink.topics))],
+            events_max=events_max,
+            durable_only=False,
+        )
+        runner = SinkRunner(sink, feed, letters or KeptLetters(), data)
+        running = asyncio.ensure_future(runner.run())
+        try:
+            async with asyncio.timeout(CAUGHT_UP_SECONDS):
+                while not (runner.status.batches and feed.behind() == (0, 0)) and not running.done():
+                    await asyncio.sleep(0.002)
+                while runner.status.lag_records and not running.done():
+                    await asyncio.sleep(0.002)
+            if running.done():
+                await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            feed.close()
+        return runner.status
+
+    return asyncio.run(run())

@@ -1,0 +1,1 @@
+"""Sinks: consumers of the log that write into outside systems, each in a process of its own beside the worker."""

@@ -1,0 +1,166 @@
+"""What a sink reads: the log of a data folder, beside its owner, in batches that are bounded.
+
+Owns: a secondary of the log, and the places of one sink in it.
+Guarantees: records of a partition come in order and without a gap; with `sync = "group"` nothing is handed on that a
+power cut could take out of the log again; reading costs the owner nothing but the pages that it has in memory anyway.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from connectors.embedded.database import database_folder
+from connectors.embedded.layout import LogRecord
+from connectors.embedded.log import EmbeddedLog
+from connectors.embedded.watermark import Note
+from connectors.sink import Batch, Item, TopicPartition
+from schemas.frames import BadEvent
+from schemas.topics import TOPIC_BY_NAME
+
+NOTE_SECONDS = 0.002
+"""Between two looks at how far the log is synced, which cost a read of 96 bytes."""
+
+POLL_SECONDS = 0.005
+"""Between two looks into the log itself, where nobody notes how far it is synced."""
+
+READ_RECORDS_MAX = 2_000
+READ_BYTES_MAX = 1024 * 1024
+"""Most of a partition that is taken at once, so that each has its turn."""
+
+
+class FeedFault(Exception):
+    """The log does not have what the sink asks for next."""
+
+
+class Feed:
+    """The records that a sink has still to write."""
+
+    def __init__(
+        self, data: Path, topics: Sequence[str], *, events_max: int, durable_only: bool = True
+    ) -> None:
+        self._data = data
+        self._topics = topics
+        self._events_max = events_max
+        self._durable_only = durable_only
+        self._log = EmbeddedLog.reader(data)
+        self._places: dict[TopicPartition, int] = {}
+        self._seen = -1
+
+    @property
+    def log(self) -> EmbeddedLog:
+        """The secondary that is read."""
+        return self._log
+
+    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on from these offsets; partitions that are not named begin at their first record.
+
+        Raises FeedFault where the log ends before them: it is another one, or an older copy.
+        """
+        self._log.catch_up()
+        self._places = dict.fromkeys(self._partitions(), 0) | dict(offsets)
+        for (topic, partition), offset in self._places.items():
+            end = self._log.end_offset(topic, partition)
+            if offset > end:
+                raise FeedFault(
+                    f"{self._data}: expected {topic}/{partition} up to offset {offset}, which the far side has, found "
+                    f"it up to {end}: the log is another one or an older copy (docs/operating/sink-ahead.md)"
+                )
+        self._seen = -1
+
+    def _partitions(self) -> list[TopicPartition]:
+        known = self._log.topics()
+        return [
+            (topic, partition)
+            for topic in self._topics
+            if topic in known
+            for partition in range(known[topic].partitions)
+        ]
+
+    def behind(self) -> tuple[int, int]:
+        """How many records are not handed on yet, and when the oldest of them was appended (0: none)."""
+        lag, oldest = 0, 0
+        for (topic, partition), offset in self._places.items():
+            waiting = self._log.end_offset(topic, partition) - offset
+            if waiting > 0:
+                lag += waiting
+                first = self._log.read(topic, partition, offset, 1, 1)
+                if first and (not oldest or first[0].appended_at < oldest):
+                    oldest = first[0].appended_at
+        return lag, oldest
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """What was handed on from these offsets on is not confirmed."""
+        self._places |= offsets
+
+    def item(self, topic: str, partition: int, offset: int, index: int) -> Item | None:
+        """An event by its place; None where it is no more, or cannot be read."""
+        for record in self._log.read(topic, partition, offset, 1, 1):
+            if record.offset == offset:
+                return next((item for item in items_of(record) if item.place == index), None)
+        return None
+
+    def look(self) -> None:
+        """See what the owner has committed by now, though nothing is taken."""
+        self._log.catch_up()
+
+    async def next(self) -> Batch:
+        """The records that wait, at least one; waits until there is one."""
+        while True:
+            batch = self._read()
+            if batch is not None:
+                return batch
+            await self._grown()
+
+    async def _grown(self) -> None:
+        """Wait until there is more to read than before, and have it read."""
+        while self._durable_only:
+            synced = self._synced()
+            if synced > self._seen:
+                self._log.catch_up()
+                self._seen = synced
+                return
+            await asyncio.sleep(NOTE_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
+        self._log.catch_up()
+
+    def _synced(self) -> int:
+        return Note(self._data, database_folder(self._data)).sequence
+
+    def _read(self) -> Batch | None:
+        for place in self._partitions():
+            self._places.setdefault(place, 0)
+        found: list[LogRecord] = []
+        for (topic, partition), offset in self._places.items():
+            records = self._log.read(topic, partition, offset, READ_RECORDS_MAX, READ_BYTES_MAX)
+            if self._durable_only and records and records[-1].sequence > self._seen:
+                records = [record for record in records if record.sequence <= self._seen]
+            found += records
+        if not found:
+            return None
+        # One order over all partitions; what is cut off is read again.
+        found.sort(key=lambda record: record.sequence)
+        items: list[Item] = []
+        for record in found:
+            items += items_of(record)
+            self._places[record.topic, record.partition] = record.offset + 1
+            if len(items) >= self._events_max:
+                break
+        return Batch(items, dict(self._places))
+
+    def close(self) -> None:
+        """Let the log go."""
+        self._log.close()
+
+
+def items_of(record: LogRecord) -> list[Item]:
+    """The events of a record with their places. One that cannot be read is left out: its stage has set it aside."""
+    place = (record.topic, record.partition, record.offset)
+    stamp = (record.sequence, record.appended_at)
+    topic = TOPIC_BY_NAME.get(record.topic)
+    if topic is None:
+        return [Item(*place, 0, *stamp, (record.key, record.value))]
+    return [
+        Item(*place, index, *stamp, event)
+        for index, event in enumerate(topic.codec.decode_each(record.value or b""))
+        if not isinstance(event, BadEvent)
+    ]

@@ -1,0 +1,39 @@
+"""The sinks by name: which setting turns each on, and how it is made. A new adapter is one line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connectors.sink import Sink
+from topology.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """A sink that this version has: `configured` says whether settings ask for it, `make` makes its adapter."""
+
+    name: str
+    description: str
+    configured: Callable[[Settings], bool]
+    make: Callable[[Settings], Sink]
+
+
+def _postgres_trades(settings: Settings) -> Sink:
+    from connectors.postgres.trades import TradesSink
+
+    return TradesSink(settings.postgres)
+
+
+SINKS: tuple[SinkKind, ...] = (
+    SinkKind(
+        "postgres-trades",
+        "trades with their history, rejections and definitions into Postgres",
+        lambda settings: bool(settings.postgres),
+        _postgres_trades,
+    ),
+)
+SINK_BY_NAME = {kind.name: kind for kind in SINKS}
+
+
+def configured(settings: Settings) -> list[str]:
+    """The names of the sinks that settings ask for."""
+    return [kind.name for kind in SINKS if kind.configured(settings)]
