@@ -8,8 +8,10 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from connectors.servers.postgres import LocalPostgres
 from connectors.shm.writer import remove
 from schemas.numbers import exact_arithmetic
+from tests.postgres_support import make_database, make_template, running_postgres
 from tests.support import Books
 
 # The same examples on every machine: a run that fails can be run again. `PKS_HYPOTHESIS=explore` looks further.
@@ -78,3 +80,17 @@ def shared_memory_name() -> Iterator[str]:
     name = f"/pks-test-{os.getpid()}-{uuid4().hex[:12]}"
     yield name
     remove(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[LocalPostgres]:
+    """One PostgreSQL for all tests of this process that leave it running."""
+    with running_postgres() as server:
+        make_template(server)
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: LocalPostgres) -> str:
+    """The address of a database of its own, migrated; as its owner."""
+    return make_database(postgres_server)

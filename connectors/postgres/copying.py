@@ -1,0 +1,76 @@
+"""Rows as the text of COPY, and how they come into a table without harm where they are there already.
+
+Guarantees: numbers go as their digits, never through a float; what a text holds comes back as it was.
+"""
+
+import io
+from collections.abc import Sequence
+from decimal import Decimal
+
+import asyncpg
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+Value = str | int | bool | bytes | Decimal | None
+
+
+def copy_line(values: Sequence[Value]) -> str:
+    """A row of COPY in text format."""
+    return "\t".join([_text(value) for value in values])
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return "\\N"
+    if type(value) is str or isinstance(value, str):
+        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+    if type(value) is Decimal:
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return "\\\\x" + value.hex()
+    return str(value)
+
+
+async def copy_lines(
+    connection: asyncpg.Connection,
+    schema: str | None,
+    table: str,
+    columns: Sequence[str],
+    lines: Sequence[str],
+) -> None:
+    """Copy rows into a table."""
+    content = io.BytesIO(("\n".join(lines) + "\n").encode())
+    await connection.copy_to_table(
+        table, schema_name=schema, columns=list(columns), source=content, format="text"
+    )
+
+
+class Target:
+    """A table that rows are added to once: by COPY into a temporary twin, then `insert .. on conflict do nothing`."""
+
+    def __init__(self, schema: str, table: str, columns: Sequence[str], rest: str = "") -> None:
+        self.schema = schema
+        self.table = table
+        self.columns = tuple(columns)
+        self.incoming = f"incoming_{table}"
+        listed = ", ".join(self.columns)
+        self._create = (
+            f"create temporary table if not exists {self.incoming} on commit delete rows as "  # noqa: S608
+            f"select {listed} from {schema}.{table} with no data"
+        )
+        self._insert = (
+            f"insert into {schema}.{table} ({listed}) select {listed} from {self.incoming} "  # noqa: S608 - names of this package alone
+            f"{rest or 'on conflict do nothing'}"
+        )
+
+    async def prepare(self, connection: asyncpg.Connection) -> None:
+        """Make the temporary table of a connection."""
+        await connection.execute(self._create)
+
+    async def add(self, connection: asyncpg.Connection, lines: Sequence[str]) -> int:
+        """Add rows, inside a transaction; how many were new (or changed, as `rest` says)."""
+        if not lines:
+            return 0
+        await copy_lines(connection, None, self.incoming, self.columns, lines)
+        done: str = await connection.execute(self._insert)
+        return int(done.rpartition(" ")[2])

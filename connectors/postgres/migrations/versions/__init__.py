@@ -1,0 +1,1 @@
+"""The revisions, in order; each can be undone."""

@@ -1,0 +1,4 @@
+"""What this version of PKS expects of a database."""
+
+REVISION = "0001"
+"""The revision that the sinks write to."""

@@ -1,0 +1,143 @@
+"""The sink of trades: bookings with their life-cycle history, what capture refused, and definitions as audit.
+
+Guarantees: a trade is one row, whatever comes again (`trade_id`); a booking whose id stands already with another event
+is noted among the rejected; corrections are added, nothing is overwritten, so that every earlier state can be asked for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from connectors.postgres.copying import Target, Value, copy_line
+from connectors.postgres.session import PostgresSink
+from connectors.sink import Batch, Item
+from schemas import events, reference, topics
+from schemas.frames import encode_event, wire
+
+_TradeBooked = wire(events.TradeBooked)
+_Lifecycle = wire(events.LifecycleEventApplied)
+_TradeRejected = wire(events.TradeRejected)
+_DEFINITIONS = {
+    wire(reference.Instrument): "instrument",
+    wire(reference.Book): "book",
+    wire(reference.RoutingRule): "rule",
+}
+
+PLACE = ("known_at_ns", "log_partition", "log_offset", "log_index", "log_sequence")
+_TERMS = (
+    *(
+        "book",
+        "instrument",
+        "quantity",
+        "price",
+        "executed_at",
+        "recorded_at",
+        "source_sequence",
+        "multiplier",
+    ),
+    *(
+        "inverse",
+        "settlement_currency",
+        "lot_method",
+        "fee_policy",
+        "accrued_interest",
+        "fees",
+        "business_date",
+    ),
+    *("settlement_date", "entity", "account", "strategy", "trader", "counterparty", "venue", "underlying"),
+    *("instrument_class", "group_id", "leg", "source", "event_id", "correlation_id"),
+)
+_CONTENT = tuple(f"{name}_ns" if name in ("executed_at", "recorded_at") else name for name in _TERMS)
+
+_TRADES = Target("trade", "trade", ("trade_id", *_CONTENT, *PLACE), "on conflict (trade_id) do nothing")
+_CORRECTIONS = Target(
+    "trade",
+    "correction",
+    (
+        *("correction_event_id", "kind", "correction_id", "trade_id", "of_book", "correction_group"),
+        *("correction_leg", *_CONTENT, *PLACE),
+    ),
+)
+_REJECTED = Target(
+    "back_office",
+    "rejected",
+    (
+        *("event_id", "trade_id", "book", "reason", "field", "expected", "found", "event_time_ns", "source"),
+        *("correlation_id", *PLACE),
+    ),
+)
+_AUDIT = Target(
+    "back_office", "audit", ("event_id", "log_topic", "action", "subject", "content", "source", *PLACE)
+)
+
+_REPEATED = """
+insert into back_office.rejected (event_id, trade_id, book, reason, field, expected, found, event_time_ns, source,
+    correlation_id, known_at_ns, log_partition, log_offset, log_index, log_sequence)
+select incoming.event_id, incoming.trade_id, incoming.book, 'the trade id stands with another booking', 'trade_id',
+    'a new trade id', incoming.trade_id, incoming.executed_at_ns, incoming.source, incoming.correlation_id,
+    incoming.known_at_ns, incoming.log_partition, incoming.log_offset, incoming.log_index, incoming.log_sequence
+from incoming_trade as incoming join trade.trade as known using (trade_id)
+where known.event_id <> incoming.event_id
+on conflict do nothing
+"""
+
+
+def place_of(item: Item) -> tuple[Value, ...]:
+    """The columns `PLACE` of an event."""
+    return item.appended_at, item.partition, item.offset, item.place, item.sequence
+
+
+def _terms_of(booked: Any) -> list[Value]:
+    values: list[Value] = [getattr(booked, name) for name in _TERMS]
+    values[_TERMS.index("fees")] = msgspec.json.encode(booked.fees).decode() if booked.fees else "[]"
+    return values
+
+
+class TradesSink(PostgresSink):
+    """`trade.*`, `back_office.rejected` and `back_office.audit`."""
+
+    name = "postgres-trades"
+    topics: Sequence[str] = (
+        topics.BOOKINGS.name,
+        topics.REJECTIONS.name,
+        topics.INSTRUMENTS.name,
+        topics.BOOKS.name,
+        topics.ROUTING_RULES.name,
+    )
+    targets: Sequence[Target] = (_TRADES, _CORRECTIONS, _REJECTED, _AUDIT)
+
+    async def write_rows(self, connection: asyncpg.Connection, batch: Batch) -> None:
+        """Write trades, corrections, rejections and definitions."""
+        lines: dict[Target, list[str]] = {target: [] for target in self.targets}
+        for item in batch.items:
+            row = _row_of(item)
+            if row is not None:
+                lines[row[0]].append(copy_line(row[1]))
+        added = await _TRADES.add(connection, lines[_TRADES])
+        if added < len(lines[_TRADES]):
+            await connection.execute(_REPEATED)
+        for target in (_CORRECTIONS, _REJECTED, _AUDIT):
+            await target.add(connection, lines[target])
+
+
+def _row_of(item: Item) -> tuple[Target, list[Value]] | None:
+    event = item.event
+    kind = type(event)
+    place = place_of(item)
+    if kind is _TradeBooked:
+        return _TRADES, [event.trade_id, *_terms_of(event), *place]
+    if kind is _Lifecycle:
+        terms: list[Value] = [None] * len(_TERMS) if event.trade is None else _terms_of(event.trade)
+        first: list[Value] = [event.event_id, str(event.kind), event.trade_id, event.original_trade_id]
+        return _CORRECTIONS, [*first, event.book, event.group_id, event.leg, *terms, *place]
+    if kind is _TradeRejected:
+        first = [event.event_id, event.trade_id, event.book, event.reason, event.field, event.expected]
+        return _REJECTED, [*first, event.found, event.event_time, event.source, event.correlation_id, *place]
+    if kind in _DEFINITIONS:
+        subject = _DEFINITIONS[kind]
+        content = encode_event(event).decode()
+        named = f"{subject} {getattr(event, subject)}"
+        return _AUDIT, [event.event_id, item.topic, "defined", named, content, event.source, *place]
+    return None

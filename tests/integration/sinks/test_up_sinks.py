@@ -1,0 +1,86 @@
+"""`pks up` with a sink: a process of its own, watched, seen in the metrics, and gone with the worker."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from tests.faults.up_support import Watch, connect, pks, request_of, running, settle
+from tests.postgres_support import execute, value
+from tests.support import eventually, fill
+
+COUNT = "select count(*) from trade.trade"
+
+
+def sink_process(folder: Path) -> int:
+    """The process of the one sink, once it runs."""
+    return int(eventually(lambda: _running(folder))["process"])
+
+
+def _running(folder: Path) -> dict[str, object] | None:
+    file = folder / "sinks" / "postgres-trades.json"
+    if not file.exists():
+        return None
+    status = json.loads(file.read_bytes())
+    return status if status.get("state") == "running" else None
+
+
+def send(folder: Path, first: int, last: int, **fields: object) -> None:
+    client = connect(folder)
+    client.ask(request_of([fill(f"t{number}", 1, 10, at=number, **fields) for number in range(first, last)]))
+    settle(client)
+    client.close()
+
+
+def alive(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_a_sink_follows_the_worker_and_dies_with_it(tmp_path: Path, postgres: str):
+    folder = tmp_path / "data"
+    with running(folder, PKS_POSTGRES=postgres) as worker:
+        send(folder, 0, 100)
+        eventually(lambda: value(postgres, COUNT) == 100)
+        process = sink_process(folder)
+        # Killed, it is started again and goes on where it was.
+        os.kill(process, signal.SIGKILL)
+        send(folder, 100, 200)
+        eventually(lambda: value(postgres, COUNT) == 200)
+        watch = Watch(worker.pid, folder)
+        eventually(lambda: watch.metrics()['pks_sink_up{sink="postgres-trades"}'] == 1)
+        assert watch.metrics()['pks_sink_lag_records{sink="postgres-trades"}'] == 0
+        again = sink_process(folder)
+        assert again != process
+        worker.kill()
+        eventually(lambda: not alive(again))
+
+
+def test_what_postgres_refuses_is_a_dead_letter_and_can_be_sent_again(tmp_path: Path, postgres: str):
+    folder = tmp_path / "data"
+    # A rule of this database that the log knows nothing of: a refusal that an operator can mend.
+    execute(postgres, "alter table trade.trade add constraint small check (trader <> 'unknown')")
+    with running(folder, PKS_POSTGRES=postgres):
+        send(folder, 0, 3)
+        send(folder, 3, 4, trader="unknown")
+        send(folder, 4, 6)
+        eventually(lambda: value(postgres, COUNT) == 5)
+        letters = eventually(lambda: _letters(folder))
+        assert [letter["trade_id"] for letter in letters] == ["t3"]
+        assert letters[0]["stage"] == "sink postgres-trades"
+        assert "small" in letters[0]["reason"]
+        execute(postgres, "alter table trade.trade drop constraint small")
+        retried = json.loads(pks(folder, "dlq", "retry", letters[0]["id"], "--json").stdout)
+        assert retried["retried"] == [letters[0]["id"]]
+        eventually(lambda: value(postgres, COUNT) == 6)
+        # The books had it all along: it is no second trade there.
+        shown = json.loads(pks(folder, "positions", "--json").stdout)
+        assert [position["quantity"] for position in shown["positions"]] == ["6"]
+        assert json.loads(pks(folder, "dlq", "retry", letters[0]["id"], "--json").stdout)["already"]
+
+
+def _letters(folder: Path) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(pks(folder, "dlq", "list", "--json").stdout)["dead_letters"]
+    return found
