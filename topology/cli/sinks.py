@@ -82,9 +82,10 @@ def migrate(
     """Bring the schemas of a database to a revision; what is there already is left alone."""
     import asyncio
 
+    from sqlalchemy.exc import SQLAlchemyError
+
     from connectors.postgres.migrating import migrate as bring
     from connectors.postgres.migrating import revisions
-    from sqlalchemy.exc import SQLAlchemyError
 
     address = url or load_settings().postgres
     if not address.startswith("postgresql://"):
