@@ -27,7 +27,7 @@ from schemas import events, topics
 from schemas.frames import wire
 from schemas.times import Nanoseconds
 from schemas.units import Side
-from topology.control.entry import fill_key, records_of
+from topology.control.entry import records_of
 from topology.control.protocol import LENGTH, ControlClient, Request, encode, socket_path
 from topology.demo.stack import Stack
 
@@ -79,7 +79,7 @@ class _Schedule:
         self.requests: deque[tuple[float, bytes, int]] = deque()
         for place in range(0, number, batch):
             part = fills[place : place + batch]
-            records = records_of(topics.FILLS, part, fill_key, partitions)
+            records = records_of(topics.FILLS, part, topics.fill_key, partitions)
             message = encode(Request("append", records=records, durable=False))
             watched = sum(1 for fill in part if fill.book == _WATCHED[0])
             due = (place + len(part) - 1) / rate

@@ -127,16 +127,19 @@ class FrameCodec:
         """The events of a frame. Raises `msgspec.MsgspecError` or UnicodeDecodeError where one is bad."""
         return self._frames.decode(frame)
 
+    def items(self, frame: bytes) -> list[bytes]:
+        """The bytes of each event of a frame, read or not; those of the frame where it is no array."""
+        try:
+            return [bytes(item) for item in self._items.decode(frame)]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return _split(frame) or [frame]
+
     def decode_each(self, frame: bytes) -> Iterator[Any | BadEvent]:
         """The events of a frame one by one, a `BadEvent` in the place of each that cannot be read.
 
         For frames that `decode` refused, and for producers that send one event without its array.
         """
-        try:
-            items = [bytes(item) for item in self._items.decode(frame)]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            items = _split(frame) or [frame]
-        for index, item in enumerate(items):
+        for index, item in enumerate(self.items(frame)):
             try:
                 yield self._one.decode(item)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

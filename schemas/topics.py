@@ -4,8 +4,11 @@ The only place that spells a topic's name. Partition counts of all keyed topics 
 equal, so that one worker owns the same partition of each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
+from typing import Any
 
 from schemas import events, reference
 from schemas.frames import FrameCodec
@@ -18,12 +21,14 @@ DAY_SECONDS = 86_400
 class Topic:
     """A topic of the log. `retention_seconds` None keeps it for ever; `compact` keeps the last record of a key.
 
+    `key` says what `key_of` takes out of an event; a tick of the clock has none, and stands in every partition.
     Events that come to a partition of a `merged` topic from several partitions are put in the order of matching.
     """
 
     name: str
     event_classes: tuple[type, ...]
     key: str
+    key_of: Callable[[Any], str]
     subjects: tuple[str, ...]
     description: str
     partitioned: bool = True
@@ -43,10 +48,21 @@ class Topic:
         return partitions if self.partitioned else 1
 
 
+def fill_key(fill: Any) -> str:
+    """The key of a fill: a correction meets its trade."""
+    return str(fill.original_trade_id or fill.trade_id)
+
+
+def dead_letter_key(event: Any) -> str:
+    """The key of a dead letter and of what was done with it: the letter's id."""
+    return str(getattr(event, "dead_letter_id", event.event_id))
+
+
 FILLS = Topic(
     name="pd.canonical",
     event_classes=(events.FillEvent, events.ClockTick),
     key="original_trade_id, or trade_id of a new trade",
+    key_of=fill_key,
     subjects=("pd.canonical",),
     description="fills of venues, desks and files, as the edge accepted them",
     clocked=True,
@@ -56,6 +72,7 @@ BOOKINGS = Topic(
     name="backoffice.booking.v1",
     event_classes=(events.TradeBooked, events.LifecycleEventApplied, events.ClockTick, events.DayClosed),
     key="book",
+    key_of=attrgetter("book"),
     subjects=(
         "backoffice.booking.v1.TradeBooked",
         "backoffice.booking.v1.LifecycleEventApplied",
@@ -69,6 +86,7 @@ REJECTIONS = Topic(
     name="backoffice.booking.v1.TradeRejected",
     event_classes=(events.TradeRejected,),
     key="trade_id",
+    key_of=attrgetter("trade_id"),
     subjects=("backoffice.booking.v1.TradeRejected",),
     description="why capture refused a fill",
     retention_seconds=30 * DAY_SECONDS,
@@ -77,6 +95,7 @@ POSITIONS = Topic(
     name="bo.position.updated.v1",
     event_classes=(events.PositionUpdated,),
     key="book",
+    key_of=attrgetter("book"),
     subjects=("bo.position.updated.v1.{book}",),
     description="a position after each applied event",
     retention_seconds=7 * DAY_SECONDS,
@@ -85,6 +104,7 @@ INSTRUMENTS = Topic(
     name="ref.instrument.v1",
     event_classes=(reference.Instrument,),
     key="instrument",
+    key_of=attrgetter("instrument"),
     subjects=("ref.instrument.v1.{instrument}",),
     description="instrument definitions",
     partitioned=False,
@@ -94,6 +114,7 @@ BOOKS = Topic(
     name="ref.book.v1",
     event_classes=(reference.Book,),
     key="book",
+    key_of=attrgetter("book"),
     subjects=("ref.book.v1.{book}",),
     description="book definitions",
     partitioned=False,
@@ -103,6 +124,7 @@ ROUTING_RULES = Topic(
     name="ref.routing_rule.v1",
     event_classes=(reference.RoutingRule,),
     key="rule",
+    key_of=attrgetter("rule"),
     subjects=("ref.routing_rule.v1.{rule}",),
     description="which book takes a fill that names none",
     partitioned=False,
@@ -112,6 +134,7 @@ FILL_DEAD_LETTERS = Topic(
     name="pd.dlq.canonical",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
     key="dead letter id",
+    key_of=dead_letter_key,
     subjects=("pd.dlq.canonical",),
     description="fills that could not be read or were refused, with their bytes",
 )
@@ -119,6 +142,7 @@ BOOKING_DEAD_LETTERS = Topic(
     name="backoffice.dlq.booking",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
     key="dead letter id",
+    key_of=dead_letter_key,
     subjects=("backoffice.dlq.booking",),
     description="bookings that could not be read or were refused, with their bytes",
 )
@@ -126,6 +150,7 @@ SINK_DEAD_LETTERS = Topic(
     name="backoffice.dlq.sink",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
     key="dead letter id",
+    key_of=dead_letter_key,
     subjects=("backoffice.dlq.sink",),
     description="events that an outside system did not take, with their bytes",
 )

@@ -205,10 +205,11 @@ def commands() -> dict[str, Any]:
 
     def walk(command: Any, prefix: str) -> None:
         for name, inner in getattr(command, "commands", {}).items():
-            if getattr(inner, "commands", None):
-                walk(inner, f"{prefix}{name} ")
-            else:
+            group = bool(getattr(inner, "commands", None))
+            if not group or inner.invoke_without_command:
                 found[f"{prefix}{name}"] = inner
+            if group:
+                walk(inner, f"{prefix}{name} ")
 
     walk(typer.main.get_command(application), "")
     return found

@@ -53,6 +53,10 @@ class Tables(Protocol):
 class ReadableLog(Tables, Protocol):
     """Topics, tables and offsets in one store, to read."""
 
+    @property
+    def generation(self) -> int:
+        """How often it was moved to another number of partitions: a part of what names a place of it."""
+
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
     ) -> Sequence[Record]:

@@ -301,8 +301,11 @@ class PartitionRunner:
             raise InvariantBroken(f"expected dead letters declared for {self.stage.input.name}, found none")
         topic = TOPIC_BY_NAME[name]
         source = f"{topic_name}/{partition}"
+        # Offsets begin again where the log is moved to another number of partitions.
+        moves = self._log.generation
+        place = f"{source}@{moves}:" if moves else f"{source}@"
         for offset, index, original, refusal in dead:
-            identity = derived_id(f"{source}@{offset}.{index}", f"{self.stage.name}/dead", 0)
+            identity = derived_id(f"{place}{offset}.{index}", f"{self.stage.name}/dead", 0)
             letter = _DeadLetter(
                 event_id=identity,
                 source=source,

@@ -30,7 +30,10 @@ class Settings(BaseSettings):
     data: Path = Field(Path(".pks"), description="folder of the embedded log and its state")
     transport: str = Field("embedded://", description="embedded:// or kafka://host:port[,host:port]")
     partitions: int = Field(
-        PARTITIONS_DEFAULT, ge=1, le=1024, description="partitions of keyed topics; fixed once the log exists"
+        PARTITIONS_DEFAULT,
+        ge=1,
+        le=1024,
+        description="partitions of keyed topics, as the log has them; `pks topology repartition` moves a log",
     )
     guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
         {},

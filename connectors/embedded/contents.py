@@ -21,7 +21,10 @@ TopicPartition = tuple[str, int]
 
 
 class TopicDefinition(msgspec.Struct, frozen=True):
-    """A topic of the log. No retention keeps it for ever; `compact` keeps the last record of a key."""
+    """A topic of the log. No retention keeps it for ever; `compact` keeps the last record of a key.
+
+    `generation` counts the moves to another number of partitions: a place of an earlier one is another place.
+    """
 
     name: str
     number: int
@@ -29,6 +32,7 @@ class TopicDefinition(msgspec.Struct, frozen=True):
     retention_seconds: int | None = None
     retention_bytes: int | None = None
     compact: bool = False
+    generation: int = 0
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ class LogContents:
         retention_seconds: int | None = None,
         retention_bytes: int | None = None,
         compact: bool = False,
+        generation: int = 0,
     ) -> TopicDefinition:
         """Make a topic, or find it. Raises StateError where it has another number of partitions."""
         known = self._topics.get(name)
@@ -111,16 +116,23 @@ class LogContents:
             if known.partitions != partitions:
                 raise StateError(
                     f"{self.folder}: expected {partitions} partitions of topic {name}, found {known.partitions}; "
-                    "the number is fixed once the log exists: set PKS_PARTITIONS to it, or use another folder"
+                    "set PKS_PARTITIONS to it, or move the log with `pks topology repartition`"
                 )
             return known
         number = 1 + max((topic.number for topic in self._topics.values()), default=0)
-        topic = TopicDefinition(name, number, partitions, retention_seconds, retention_bytes, compact)
+        topic = TopicDefinition(
+            name, number, partitions, retention_seconds, retention_bytes, compact, generation
+        )
         self._database.put(layout.TOPIC_PREFIX + name.encode(), msgspec.json.encode(topic))
         self._topics[name] = topic
         for partition in range(partitions):
             self._find_end(topic, partition)
         return topic
+
+    @property
+    def generation(self) -> int:
+        """How often the log was moved to another number of partitions."""
+        return max((topic.generation for topic in self._topics.values()), default=0)
 
     def keep_tail(self, topic: str) -> None:
         """Keep the latest records of a topic in memory, for a reader that keeps up."""
@@ -261,3 +273,9 @@ class LogContents:
         """Where a group goes on in a topic partition; None where it never committed."""
         value = self._get(layout.offset_key(group, topic, partition))
         return None if value is None else int.from_bytes(value, "big")
+
+    def commits(self) -> Iterator[tuple[str, str, int]]:
+        """Every group with the topics and partitions of which it has committed an offset."""
+        for key, _ in self._scan(layout.OFFSET):
+            group, topic, partition = key[len(layout.OFFSET) :].split(b"\x00", 2)
+            yield group.decode(), topic.decode(), int.from_bytes(partition, "big")

@@ -34,6 +34,7 @@ _pack_headers = msgspec.msgpack.Encoder().encode
 _unpack_headers = msgspec.msgpack.Decoder(Headers).decode
 log_key_of = _LOG_KEY.pack
 LOG = b"l"
+OFFSET = b"o"
 
 
 class LogRecord(NamedTuple):
@@ -63,7 +64,7 @@ def table_prefix(table_number: int, partition: int) -> bytes:
 @lru_cache(maxsize=10_000)
 def offset_key(group: str, topic: str, partition: int) -> bytes:
     """The key of a group's place in a topic partition."""
-    return b"o" + group.encode() + b"\x00" + topic.encode() + b"\x00" + partition.to_bytes(4, "big")
+    return OFFSET + group.encode() + b"\x00" + topic.encode() + b"\x00" + partition.to_bytes(4, "big")
 
 
 def offset_of(log_key: bytes) -> int:

@@ -50,6 +50,7 @@ class KafkaLog:
         self.changelog = changelog
         self.state = state
         self.restored = 0
+        self.generation = 0
         self._writer = writer
         self._reader = reader
         self._reference = reference

@@ -15,12 +15,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from connectors.embedded import copying, retention, store, transaction
 from connectors.embedded import log as embedded_log
-from connectors.embedded import retention, store, transaction
 from connectors.shm import writer
 from topology import app, drive
 from topology.control import intake
-from topology.rebuilding import rebuild
+from topology.rebuilding import rebuild, repartition
 from topology.rebuilding import stage_log as rebuilding
 
 _context = multiprocessing.get_context("forkserver")
@@ -35,6 +35,8 @@ PHASES = (
     "growing",
     "rebuilding",
     "exchanging",
+    "copying",
+    "moving",
 )
 WORDS = (
     "phase",
@@ -161,6 +163,8 @@ def mark(marks: Marks, halt: tuple[str, int]) -> None:
         (writer.PositionWriter, "_grow", "growing"),
         (rebuilding.RebuildingTransaction, "commit", "rebuilding"),
         (rebuild, "exchange", "exchanging"),
+        (copying.RecordCopies, "add", "copying"),
+        (repartition, "exchange", "moving"),
     ):
         _around(owner, name, marks, phase, halt)
     marks.set("phase", PHASES.index("between"))

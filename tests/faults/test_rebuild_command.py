@@ -43,8 +43,12 @@ def definition(**fields: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with everything in it: definitions between fills, refusals, corrections that wait, ticks."""
-    folder = tmp_path_factory.mktemp("sound") / "data"
+    """A folder with everything in it."""
+    return write_everything(tmp_path_factory.mktemp("sound") / "data")
+
+
+def write_everything(folder: Path) -> Path:
+    """Definitions between fills, refusals, corrections that wait, ticks, what cannot be read."""
     with books_of(folder) as books:
         batches = stages_worker.batches(17, 3_000)
         for batch in batches[:6]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas import topics
 from tests.faults import stages_worker
-from topology.control.entry import fill_key, records_of
+from topology.control.entry import records_of
 from topology.control.protocol import ControlClient, ControlError, Request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def connect(folder: Path) -> ControlClient | None:
 
 def request_of(batch: list[Any]) -> Request:
     """An append of a batch of fills."""
-    records = records_of(topics.FILLS, batch, fill_key, stages_worker.PARTITIONS)
+    records = records_of(topics.FILLS, batch, topics.fill_key, stages_worker.PARTITIONS)
     return Request("append", records=records)
 
 

@@ -1,12 +1,26 @@
-"""`pks topology`: the graph of stages, topics and tables."""
+"""`pks topology`: the graph of stages, topics and tables, and the number of their partitions."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topology.cli.options import JsonOption, load_settings
-from topology.cli.output import console, print_json, print_table
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import (
+    EXIT_STATE,
+    CommandError,
+    console,
+    messages,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from topology.rebuilding.repartition import Moved
+
+graph_commands = typer.Typer(invoke_without_command=True)
 
 
 class GraphFormat(StrEnum):
@@ -16,13 +30,17 @@ class GraphFormat(StrEnum):
     SVG = "svg"
 
 
+@graph_commands.callback()
 def topology(
+    context: typer.Context,
     graph_format: Annotated[
         GraphFormat, typer.Option("--format", help="How to show it.")
     ] = GraphFormat.TABLE,
     as_json: JsonOption = False,
 ) -> None:
     """Show the graph of stages, topics and tables, with partitions."""
+    if context.invoked_subcommand is not None:
+        return
     from topology import graph
     from topology.stages import build_stages
 
@@ -82,6 +100,55 @@ def _kept(topic: dict[str, object]) -> str:
     return "latest by key" if topic["compacted"] else "for ever"
 
 
+@graph_commands.command()
+def repartition(
+    partitions: Annotated[int, typer.Option("--partitions", min=1, max=1024, help="The new number.")],
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move the log to another number of partitions; print the book hash before and after, which must be equal.
+
+    Needs the folder for itself. Killed at any moment, the old state stands, and it is run again.
+    """
+    moved = _repartition(partitions, data, transport)
+    document: dict[str, Any] = {
+        "partitions_before": moved.partitions_before,
+        "partitions": moved.partitions,
+        "book_hash_before": moved.book_hash_before,
+        "book_hash": moved.book_hash,
+        "positions": moved.positions,
+        "records": moved.records,
+        "seconds": round(moved.seconds, 3),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        print_facts(document)
+    messages().print(
+        f"set PKS_PARTITIONS={moved.partitions}, or `partitions` of the settings", soft_wrap=True
+    )
+
+
+def _repartition(partitions: int, data: Any, transport: Any) -> "Moved":
+    from topology.rebuilding import rebuild, repartition
+    from topology.runtime import PartitionStopped
+    from topology.stages import build_stages
+
+    settings = load_settings(data, transport)
+    log = rebuild.open_to_rebuild(settings.data, settings.sync)
+    try:
+        with progress() as bar:
+            task = bar.add_task("moving", total=repartition.records_to_move(log))
+            return repartition.repartition(
+                log, build_stages(settings), settings, partitions, lambda records: bar.advance(task, records)
+            )
+    except (rebuild.RebuildRefused, PartitionStopped) as refused:
+        raise CommandError(f"{settings.data}: {refused}", exit_code=EXIT_STATE) from refused
+    finally:
+        log.close()
+
+
 def register(application: typer.Typer) -> None:
-    """Add the command."""
-    application.command()(topology)
+    """Add the commands."""
+    application.add_typer(graph_commands, name="topology")

@@ -41,6 +41,7 @@ class ClusterCopy:
     """A log to read: tables from the copy, records from the cluster. It has no count over all topics: no sequence."""
 
     sequence: None = None
+    generation = 0
 
     def __init__(self, settings: Settings) -> None:
         link = link_of(settings)

@@ -174,11 +174,6 @@ def records_of(
     ]
 
 
-def fill_key(fill: Any) -> str:
-    """The key of a fill: a correction meets its trade."""
-    return str(fill.original_trade_id or fill.trade_id)
-
-
 @dataclass(slots=True)
 class _Sources:
     """The counts of each source before anything of it was submitted here."""
@@ -240,7 +235,7 @@ class Entry:
             for fill in chunk:
                 if not fill.recorded_at:
                     msgspec.structs.force_setattr(fill, "recorded_at", now)
-            self.publish(topics.FILLS, chunk, fill_key)
+            self.publish(topics.FILLS, chunk, topics.fill_key)
             if on_progress is not None:
                 on_progress(len(chunk))
         if self.owned:

@@ -11,7 +11,7 @@ from typing import Any
 
 from clients.python.pks_client import NotAvailable, PositionReader
 from schemas import topics
-from topology.control.entry import fill_key, records_of
+from topology.control.entry import records_of
 from topology.control.protocol import ControlClient, ControlError, Request
 
 BATCH_FILLS = 10
@@ -78,7 +78,9 @@ class Feed:
                     batch = self._fills[place : place + BATCH_FILLS]
                     in_flight.append((batch, time.time_ns()))
                     client.send(
-                        Request("append", records=records_of(topics.FILLS, batch, fill_key, partitions))
+                        Request(
+                            "append", records=records_of(topics.FILLS, batch, topics.fill_key, partitions)
+                        )
                     )
                     place += len(batch)
                 client.receive()

@@ -137,7 +137,7 @@ def retry_records(letters: Sequence[Letter], partitions: int, clock: Callable[[]
         event = letter.event
         # What a sink's far side did not take is in its topic, and applied: the sink itself writes it again.
         if letter.topic is not topics.SINK_DEAD_LETTERS:
-            records.append(Outgoing(event.topic, event.partition, None, _frame_of(event)))
+            records.append(Outgoing(event.topic, _partition_of(event, partitions), None, _frame_of(event)))
         records.append(_resolution(letter, RETRIED, partitions, clock))
     return records
 
@@ -157,6 +157,15 @@ def source_of_original(letter: Any) -> str | None:
     for event in topics.TOPIC_BY_NAME[letter.topic].codec.decode_each(letter.original):
         return None if isinstance(event, BadEvent) else str(event.source)
     return None
+
+
+def _partition_of(letter: Any, partitions: int) -> int:
+    """Where the original goes: to its key, or, where it has none that can be read, where it stood."""
+    topic = topics.TOPIC_BY_NAME[letter.topic]
+    found = list(topic.codec.decode_each(letter.original))
+    if len(found) != 1 or isinstance(found[0], BadEvent):
+        return int(letter.partition) % topic.partitions(partitions)
+    return partition_of_key(topic.key_of(found[0]).encode(), topic.partitions(partitions))
 
 
 def _frame_of(event: Any) -> bytes:

@@ -8,7 +8,7 @@ dead letters stay as they are.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from topology.runtime import PartitionRunner
 from topology.verifying.checks import UNREADABLE
 
 _DeadLetter: Any = wire(events.DeadLetter)
+_OTHER_SETTINGS = "definitions or settings are not those of then; the old state stands: restore a backup (docs/operating/rebuild.md)"
 
 
 class RebuildRefused(Exception):
@@ -90,38 +91,52 @@ def rebuild(log: EmbeddedLog, stages: Sequence[Stage], progress: Progress | None
     """
     began = time.perf_counter()
     partitions = partition_count(log)
-    done = Rebuilt(hash_before=_hash_before(log, partitions))
+    done = Rebuilt(hash_before=hash_before(log, partitions))
     done.book_hash = done.hash_before or ""
     for stage in stages:
         log.create_topic(new_name(stage.changelog), partitions, compact=True)
-        made = [_make_anew(log, stage, partition, partitions, progress) for partition in range(partitions)]
+        views = [RebuildingLog(log, stage, partition) for partition in range(partitions)]
+        runners = [
+            make_anew(log, view, stage, place, partitions, progress) for place, view in enumerate(views)
+        ]
         end_changelog(log, stage.table.name, stage.changelog)
-        _hold_against_sent(log, stage, partitions, [view for _, view in made])
-        counts = done.counts[stage.name] = Counts()
-        for runner, _ in made:
-            for found in runner.state.counters.all().values():
-                counts.add(found)
+        hold_against_sent(log, stage, partitions, views)
+        done.counts[stage.name] = counts_of(runners)
         if stage.name == positions.NAME:
-            books, done.positions = books_of(made[0][1], range(partitions))
+            books, done.positions = books_of(views[0], range(partitions))
             done.book_hash = books.hexadecimal
-        exchange(log, stage.table.name, stage.changelog)
+        exchange(log, topics=[stage.changelog], tables=[stage.table.name])
     done.sequence = log.sequence
     done.seconds = time.perf_counter() - began
     return done
 
 
-def _hash_before(log: EmbeddedLog, partitions: int) -> str | None:
+def counts_of(runners: Iterable[PartitionRunner]) -> Counts:
+    """What the runners of a stage counted, over all sources."""
+    total = Counts()
+    for runner in runners:
+        for found in runner.state.counters.all().values():
+            total.add(found)
+    return total
+
+
+def hash_before(log: EmbeddedLog, partitions: int) -> str | None:
+    """The book hash of the tables as they are; None where they cannot be read."""
     try:
         return books_of(log, range(partitions))[0].hexadecimal
     except (StateError, *UNREADABLE):
         return None
 
 
-def _make_anew(
-    log: EmbeddedLog, stage: Stage, partition: int, partitions: int, progress: Progress | None
-) -> tuple[PartitionRunner, RebuildingLog]:
+def make_anew(
+    log: EmbeddedLog,
+    view: RebuildingLog,
+    stage: Stage,
+    partition: int,
+    partitions: int,
+    progress: Progress | None,
+) -> PartitionRunner:
     """Apply one partition's input, each record with the reference data that was in the log before it."""
-    view = RebuildingLog(log, stage, partition)
     runner = PartitionRunner(stage, partition, view, partitions)
     for view.horizon in (*reference_sequences(log, stage), None):
         while True:
@@ -142,16 +157,23 @@ def _make_anew(
             f"{runner.next_offset}: input is missing; the old state stands: restore a backup "
             "(docs/operating/damaged-state.md)"
         )
-    return runner, view
+    return runner
 
 
 # -- what was sent ----------------------------------------------------------------------------------------------
 
 
-def _hold_against_sent(
-    log: EmbeddedLog, stage: Stage, partitions: int, views: Sequence[RebuildingLog]
+def hold_against_sent(
+    log: EmbeddedLog,
+    stage: Stage,
+    partitions: int,
+    views: Sequence[RebuildingLog],
+    otherwise: str = _OTHER_SETTINGS,
 ) -> None:
-    """What the stage would send again must be what it had sent, or later corrections would meet another state."""
+    """What the stage would send again must be what it had sent, or later corrections would meet another state.
+
+    `partitions` are those of what it had sent. Raises RebuildRefused, which says `otherwise` why that may be.
+    """
     again = Sent()
     for view in views:
         again.merge(view.sent)
@@ -159,8 +181,7 @@ def _hold_against_sent(
     if again.digest != before.digest:
         raise RebuildRefused(
             f"{stage.name}: expected the {before.count} bookings and dead letters that it has sent, found "
-            f"{again.count} and not the same ones: definitions or settings are not those of then; the old state "
-            "stands: restore a backup (docs/operating/rebuild.md)"
+            f"{again.count} and not the same ones: {otherwise}"
         )
 
 

@@ -16,7 +16,7 @@ from connectors.embedded.replacing import new_name
 from connectors.embedded.transaction import EmbeddedTransaction
 from domain.book_hash import BookHash
 from schemas import events
-from schemas.frames import wire
+from schemas.frames import BadEvent, encode_event, wire
 from schemas.topics import TOPIC_BY_NAME
 from topology.log_reading import StoredRecord, events_of
 
@@ -60,28 +60,48 @@ def is_kept(event: Any, stage: str) -> bool:
 
 def _identity(event: Any) -> int:
     # Not the whole content: a later version may say more in an event, and it is still the same one.
-    text = f"{event.event_id}\0{event.stage if isinstance(event, _DeadLetter) else event.book}"
-    return int.from_bytes(sha256(text.encode()).digest(), "big")
+    named: Any = (
+        _input_of(event) if isinstance(event, _DeadLetter) else f"{event.event_id}\0{event.book}".encode()
+    )
+    return int.from_bytes(sha256(named).digest(), "big")
+
+
+def _input_of(letter: Any) -> bytes:
+    """A dead letter by the input that it is about: where that stood changes with the number of partitions."""
+    original: bytes = letter.original
+    found = list(TOPIC_BY_NAME[letter.topic].codec.decode_each(original))
+    if len(found) == 1 and not isinstance(found[0], BadEvent):
+        # A later step has no bytes of it, and writes them as we do.
+        original = encode_event(found[0])
+    return f"{letter.stage}\0{letter.kind}\0{letter.topic}\0".encode() + original
 
 
 class RebuildingLog:
     """Fulfils `topology.log.Log` for one partition of a stage.
 
-    `horizon`, where set, hides reference data that was appended at or after that sequence.
+    `horizon`, where set, hides reference data that was appended at or after that sequence. Where the input is
+    `moved`, it is the one that is made beside the old under its new name, to be read to its end.
     """
 
-    def __init__(self, log: EmbeddedLog, stage: Stage, partition: int) -> None:
+    def __init__(self, log: EmbeddedLog, stage: Stage, partition: int, *, moved: bool = False) -> None:
         self.horizon: int | None = None
         self.sent = Sent()
         self._log = log
         self._stage = stage
         self._broadcasts = frozenset(topic.name for topic in stage.broadcasts)
         self._offsets: dict[tuple[str, str, int], int] = {}
-        self.end = log.committed(stage.name, stage.input.name, partition) or 0
+        self._names = {stage.input.name: new_name(stage.input.name)} if moved else {}
+        self.end = self._end(stage.name, stage.input.name, partition)
         """Where the stage had come to in its input."""
         self._ends = {(stage.input.name, partition): self.end}
         for name in self._broadcasts:
-            self._ends[name, 0] = log.committed(f"{stage.name}/{partition}", name, 0) or 0
+            group = f"{stage.name}/{partition}"
+            self._ends[name, 0] = log.end_offset(name, 0) if moved else self._end(group, name, 0)
+
+    def _end(self, group: str, topic: str, partition: int) -> int:
+        if topic in self._names:
+            return self._log.end_offset(self._names[topic], partition)
+        return self._log.committed(group, topic, partition) or 0
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
@@ -91,9 +111,16 @@ class RebuildingLog:
         horizon = self.horizon if topic in self._broadcasts else None
         return [
             record
-            for record in self._log.read(topic, partition, offset, max_records, max_bytes)
+            for record in self._log.read(
+                self._names.get(topic, topic), partition, offset, max_records, max_bytes
+            )
             if record.offset < end and (horizon is None or record.sequence < horizon)
         ]
+
+    @property
+    def generation(self) -> int:
+        """That of the log."""
+        return self._log.generation
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Where the stage had come to."""

@@ -86,6 +86,11 @@ class ScratchLog:
             size += len(record.value or b"")
         return found
 
+    @property
+    def generation(self) -> int:
+        """That of the log that is replayed."""
+        return 0 if self._source is None else self._source.generation
+
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset after the last record that can be read."""
         place = (topic, partition)

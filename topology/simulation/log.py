@@ -87,6 +87,7 @@ class SimulatedLog:
         self.records: dict[Place, list[SimulatedRecord]] = {}
         self.offsets: dict[tuple[str, str, int], int] = {}
         self.sequence = 0
+        self.generation = 0
         self.durable_sequence = 0
         self.now = 0
         self.appended_at = 0

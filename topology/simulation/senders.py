@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from connectors.embedded.errors import CommitError
-from schemas.topics import FILLS
-from topology.control.entry import Receipt, counts_of, fill_key, records_of
+from schemas.topics import FILLS, fill_key
+from topology.control.entry import Receipt, counts_of, records_of
 from topology.control.protocol import ControlError, Outgoing, Request
 from topology.simulation.log import SimulatedLog
 from topology.simulation.plan import Plan
