@@ -83,3 +83,8 @@ _._nodeid
 
 # What alembic reads of a revision.
 _.down_revision
+
+# What Faust's assignor answers from.
+_._assignment
+_._active_tps
+_._standby_tps

@@ -35,6 +35,22 @@ Progress = Callable[[int, int], None]
 """Called with the next offset to restore and the end."""
 
 
+def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first offset of a partition and its end, as the consumer may see them. Raises LinkError."""
+    deadline = time.monotonic() + _SILENCE_SECONDS_MAX
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, _SILENCE_SECONDS_MAX)
+            return int(low), int(high)
+        except KafkaException as error:
+            # A topic that is new, or a broker that has just gone, has no leader for a moment.
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise LinkError(
+                    f"expected the bounds of {place.topic}/{place.partition}, found: {error.args[0].str()}"
+                ) from error
+            time.sleep(_WAIT_SECONDS)
+
+
 class ChangelogReader:
     """Follows the changelog of one table, partition by partition; standbys and owners catch up by it."""
 
@@ -68,7 +84,7 @@ class ChangelogReader:
         Raises ChangelogError and LinkError.
         """
         place = TopicPartition(self._topic, partition)
-        low, high = self._bounds(place)
+        low, high = watermarks(self._consumer, place)
         start = self.restored(partition)
         if start > high or start < low:
             raise ChangelogError(
@@ -149,20 +165,6 @@ class ChangelogReader:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
         position = self._consumer.position([TopicPartition(self._topic, partition)])[0].offset
         return max(int(high) - max(int(position), self.restored(partition)), 0)
-
-    def _bounds(self, place: TopicPartition) -> tuple[int, int]:
-        deadline = time.monotonic() + _SILENCE_SECONDS_MAX
-        while True:
-            try:
-                low, high = self._consumer.get_watermark_offsets(place, _SILENCE_SECONDS_MAX)
-                return low, high
-            except KafkaException as error:
-                # A topic that is new, or a broker that has just gone, has no leader for a moment.
-                if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
-                    raise LinkError(
-                        f"expected the bounds of {place.topic}/{place.partition}, found: {error.args[0].str()}"
-                    ) from error
-                time.sleep(_WAIT_SECONDS)
 
     def _apply(self, partition: int, records: list[Message]) -> int:
         changes: dict[bytes, bytes | None] = {}

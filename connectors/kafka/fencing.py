@@ -11,6 +11,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from connectors.kafka.batches import next_batch
+from connectors.kafka.changelog import watermarks
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
 
@@ -87,12 +88,7 @@ class _Ends:
         ]
 
     def _end(self, consumer: Consumer, topic: str, partition: int) -> int:
-        try:
-            return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), _SECONDS_MAX)[1])
-        except KafkaException as error:
-            raise LinkError(
-                f"expected the end of {topic}/{partition}, found: {error.args[0].str()}"
-            ) from error
+        return watermarks(consumer, TopicPartition(topic, partition))[1]
 
     def writers(self, topic: str, partition: int) -> set[str]:
         """Who wrote what stands behind the committed end."""
