@@ -57,6 +57,12 @@ class Settings(BaseSettings):
         ge=1,
         description="without progress while input waits and the brokers answer: then a worker is killed and restarted",
     )
+    standby: int = Field(
+        1,
+        ge=0,
+        le=2,
+        description="workers on Kafka that may end at once and have their partitions go to warm tables; 0 keeps none",
+    )
     sync: Literal["always", "group", "os"] = Field(
         "group",
         description="when a commit reaches the disk: each one, in groups of some ms, or when the OS likes",
@@ -116,6 +122,10 @@ class Settings(BaseSettings):
     )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
+    )
+    web_advertised_host: str = Field(
+        "",
+        description="host by which other workers reach the web views; empty: web_host, or the host's name if that is every address",
     )
     log_format: Literal["console", "json"] = Field("console", description="logs for people or for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")

@@ -29,8 +29,11 @@ def consumed_until(state: EmbeddedLog, table: str, partition: int, topic: str) -
 
 
 class KafkaLog:
-    """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions, `restored` counts
-    the changelog records that takeovers applied."""
+    """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions.
+
+    `restored` counts the changelog records that takeovers applied; `lacked` is what the table of each partition lacked
+    at the last one, without this owner's announcement.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class KafkaLog:
         self.state = state
         self.restored = 0
         self.generation = 0
+        self.lacked: dict[int, int] = {}
         self._writer = writer
         self._reader = reader
         self._reference = reference
@@ -67,9 +71,11 @@ class KafkaLog:
         `progress` is called with a partition, the next changelog offset and the end. `positions` is where the group goes on by partition. Raises ChangelogError where the changelog has less.
         """
         found: dict[int, int] = {}
+        self.lacked = {}
         for partition, announced in self._writer.take_over(positions).items():
             told = None if progress is None else partial(progress, partition)
-            self.restored += self._reader.catch_up(partition, told, through=announced)
+            self.lacked[partition] = self._reader.catch_up(partition, told, through=announced) - 1
+            self.restored += self.lacked[partition]
             self._writer.caught_up(partition, self._reader.restored(partition) - 1)
             consumed = self.committed(self.group, self.input_topic, partition) or 0
             # The group may be behind, or forgotten; the changelog is what the table is made of.

@@ -36,6 +36,7 @@ OWNERS_TOPIC = "pks.owners.v1"
 _SECONDS_MAX = 30.0
 _POLL_SECONDS = 0.1
 _RECORDS = 1_000
+_HEAR_LEASES = 1.5
 
 _logger = structlog.get_logger(__name__)
 
@@ -192,6 +193,16 @@ class OwnersTopic:
         """Who keeps a partition's table warm, without its owner."""
         with self._lock:
             return self._owners.standbys(stage, partition, time.monotonic())
+
+    def hear(self) -> None:
+        """Wait until every worker that the topic names has been heard, or would have been if it lived."""
+        deadline = time.monotonic() + _HEAR_LEASES * ownership.LEASE_SECONDS
+        while time.monotonic() < deadline:
+            with self._lock:
+                named = self._owners.named()
+            if named <= {lease.worker for lease in self.workers()} | {self.worker}:
+                return
+            self._stopping.wait(_POLL_SECONDS)
 
     def workers(self) -> list[Lease]:
         """The workers that live; this one always does."""

@@ -118,6 +118,10 @@ class Owners:
         found = (self.lease(worker, None, now) for worker in sorted(self._leases))
         return [lease for lease in found if lease is not None]
 
+    def named(self) -> set[str]:
+        """The workers that own something as far as the topic says, living or not."""
+        return {worker for (_, worker), (owned, _) in self._owned.items() if owned.partitions}
+
     def last_owner(self, stage: str, partition: int) -> tuple[Owned, int] | None:
         """Who owned a partition last, living or not, and its epoch."""
         claims = [

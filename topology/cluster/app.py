@@ -10,8 +10,9 @@ given up between two steps; a worker that lost its partitions ends, and whoever 
 import asyncio
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,14 @@ from connectors.kafka.fencing import fence_writers
 from connectors.kafka.link import Link
 from connectors.kafka.log import KafkaLog
 from connectors.kafka.low_latency import LowLatency
+from connectors.kafka.owners import OwnersTopic
+from connectors.kafka.ownership import LEASE_SECONDS
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.transport import Cluster, Transport, share_cluster
 from connectors.kafka.writer import StepWriter
 from topology.app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, StepObserver
 from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
+from topology.cluster.standby import Standby
 from topology.runtime import PartitionRunner, PendingStep, prepare_together
 from topology.settings import Settings
 from topology.stages import Observer
@@ -74,6 +78,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         observers: Sequence[Observer] = (),
         on_step: StepObserver | None = None,
         listener: socket.socket | None = None,
+        owners: OwnersTopic | None = None,
+        on_ownership: Callable[["ClusterApp"], None] | None = None,
     ) -> None:
         self.stage = stage
         self.settings = settings
@@ -85,6 +91,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self._link = cluster.link
         self._step_lock = asyncio.Lock()
         self._committing: asyncio.Future[int] | None = None
+        self._catching_up: asyncio.Future[dict[int, int]] | None = None
         self._rebalance_began: float | None = None
         self._observers = observers
         self._on_step = on_step
@@ -109,6 +116,21 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             state=self.held,
             reference=self._reference,
         )
+        self.standby = (
+            None
+            if owners is None
+            else Standby(
+                stage,
+                cluster.link,
+                owners,
+                worker=worker,
+                partitions=settings.partitions,
+                losses=settings.standby,
+                state=self.held,
+            )
+        )
+        self._on_ownership = on_ownership
+        self._given_up: dict[int, PartitionRunner] = {}
         self._took_over = False
         (folder / "faust").mkdir(exist_ok=True)
         super().__init__(
@@ -143,6 +165,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             allow_empty=True,
         )
         self.agent(source, name=stage.name)(self._run)
+        if self.standby is not None:
+            self.task(self._keep_standbys)
 
     def _new_writer(self, link: Link) -> StepWriter:
         stage = self.stage
@@ -202,6 +226,9 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         """Partitions are given up, or are about to come."""
         if self._rebalance_began is None:
             self._rebalance_began = time.monotonic()
+        self._given_up |= self.runners
+        self.runners = {}
+        self._ownership_changed()
         super().on_rebalance_start()
 
     def on_rebalance_end(self) -> None:
@@ -229,31 +256,56 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             _logger.warning("fenced at takeover", stage=self.stage.name, writers=fenced)
             self.measures.fenced += len(fenced)
 
+    def _ownership_changed(self) -> None:
+        if self._on_ownership is not None:
+            self._on_ownership(self)
+
+    async def warm_up(self) -> None:
+        """Before the start: catch up the tables that this worker will own, while others do."""
+        if self.standby is not None:
+            await asyncio.to_thread(self.standby.warm_up, self._warm_up)
+
+    def _warm_up(self, partition: int) -> None:
+        self.measures.restored += self._changelog.catch_up(partition, partial(self._restoring, partition))
+        self.measures.restoring.clear()
+
+    def _restoring(self, partition: int, next_offset: int, end: int) -> None:
+        self.measures.restoring[partition] = (next_offset, end)
+
     async def restore_partitions(self, positions: Mapping[Any, int]) -> dict[Any, int]:
         """Catch up the tables of the partitions that this worker gets, and build their runners.
 
         Returns where the input of each goes on.
         """
-        self.runners = {}
+        before, self._given_up = self._given_up, {}
         partitions = {tp.partition: position for tp, position in positions.items()}
-        consumed = await asyncio.to_thread(self._catch_up, partitions)
-        for partition in partitions:
-            self.runners[partition] = PartitionRunner(
-                self.stage, partition, self.cluster_log, self.settings.partitions, self._observers
-            )
+        if self._catching_up is not None:
+            # One that was given up in the middle still reads.
+            await asyncio.gather(self._catching_up, return_exceptions=True)
+        self._catching_up = asyncio.ensure_future(asyncio.to_thread(self._catch_up, partitions))
+        consumed = await asyncio.shield(self._catching_up)
+        for partition, offset in consumed.items():
+            runner = before.get(partition)
+            # Where nobody else wrote it meanwhile, what a runner has in memory is what the table says.
+            lacked = self.cluster_log.lacked[partition]
+            if runner is None or lacked or runner.stopped is not None or runner.next_offset != offset:
+                runner = PartitionRunner(
+                    self.stage, partition, self.cluster_log, self.settings.partitions, self._observers
+                )
+            self.runners[partition] = runner
+        self._ownership_changed()
         return {tp: consumed[tp.partition] for tp in positions}
 
     def _catch_up(self, positions: Mapping[int, int]) -> dict[int, int]:
+        if self.standby is not None:
+            self.standby.let_go(positions)
         measures = self.measures
-
-        def progress(partition: int, next_offset: int, end: int) -> None:
-            measures.restoring[partition] = (next_offset, end)
-
+        before = self.cluster_log.restored
         try:
-            consumed = self.cluster_log.take_over(positions, progress)
+            consumed = self.cluster_log.take_over(positions, self._restoring)
         finally:
             measures.restoring.clear()
-            measures.restored = self.cluster_log.restored
+            measures.restored += self.cluster_log.restored - before
         # A group that was told less than the changelog has learns it now, whether or not more comes.
         behind = {
             partition: offset for partition, offset in consumed.items() if positions[partition] < offset
@@ -262,7 +314,15 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             self._note_consumed(behind)
         if self.stage.broadcasts:
             self._reference.catch_up()
+        if self.standby is not None:
+            self.standby.announce(self.cluster_log.lacked)
         return consumed
+
+    async def _keep_standbys(self) -> None:
+        assert self.standby is not None
+        while not self.should_stop:
+            await asyncio.to_thread(self.standby.refresh)
+            await self.sleep(LEASE_SECONDS)
 
     # -- steps --------------------------------------------------------------------------------------------------
 
@@ -343,11 +403,13 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         return True
 
     async def on_stop(self) -> None:
-        """Let go of the cluster and of the tables, after the step that runs."""
+        """Let go of the cluster and of the tables, after the step or the takeover that runs."""
         await super().on_stop()
-        if self._committing is not None:
-            await asyncio.gather(self._committing, return_exceptions=True)
+        running = [work for work in (self._committing, self._catching_up) if work is not None]
+        await asyncio.gather(*running, return_exceptions=True)
         self.cluster_log.close()
+        if self.standby is not None:
+            await asyncio.to_thread(self.standby.close)
         self._changelog.close()
         self._reference.close()
         self.held.close()
