@@ -9,6 +9,7 @@ still for longer than its session beats no more and ends: others own what it sho
 """
 
 import asyncio
+import re
 import time
 
 import structlog
@@ -19,6 +20,7 @@ from tables.partition import TablePartition
 from topology.cluster.app import ClusterApp
 from topology.log import LogStore
 from topology.runtime import PartitionRunner, StepReport
+from topology.settings import Settings
 from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
 
 _logger = structlog.get_logger(__name__)
@@ -26,6 +28,24 @@ _logger = structlog.get_logger(__name__)
 
 class StoodStill(Exception):
     """The worker did not run for longer than its session lasts."""
+
+
+_NO_SEGMENT_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_SEGMENT_NAME_MAX = 48
+
+
+def positions_shown(settings: Settings, worker: str, owners: OwnersTopic) -> "OwnedPositions | None":
+    """The slots of a worker, by the settings; None where they want none. Raises SharedMemoryError."""
+    if not settings.shared_memory:
+        return None
+    publisher = PositionsPublisher(
+        settings.shared_memory,
+        settings.shared_memory_slots,
+        settings.partitions,
+        # Its end tells workers of one host apart.
+        worker=_NO_SEGMENT_NAME.sub("_", worker)[-_SEGMENT_NAME_MAX:],
+    )
+    return OwnedPositions(publisher, owners, settings.session_seconds)
 
 
 class OwnedPositions:

@@ -20,12 +20,15 @@ import uvloop
 
 from connectors.embedded.errors import OwnedElsewhereError, StateError
 from connectors.kafka.errors import NameTakenError
+from connectors.kafka.owners import OwnersTopic
 from connectors.kafka.transport import Cluster
 from topology.cluster.app import ClusterApp
 from topology.cluster.clock import tick_clock
 from topology.cluster.health import ClusterHealth
 from topology.cluster.measures import ClusterCollector
 from topology.cluster.places import link_of, worker_folder
+from topology.cluster.routing import Routing, advertised_address
+from topology.cluster.shared_memory import positions_shown
 from topology.cluster.status import (
     EXIT_NAME_TAKEN,
     EXIT_STATE,
@@ -36,7 +39,6 @@ from topology.cluster.status import (
     encode_line,
 )
 from topology.cluster.tables import WorkerTables
-from topology.cluster.web import owned_books
 from topology.logging import configure_logging
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -85,6 +87,10 @@ class ClusterWorker:
             trouble=trouble,
         )
 
+    def app(self, stage: str) -> ClusterApp:
+        """The App of a stage."""
+        return next(app for app in self.apps if app.stage.name == stage)
+
     def fault(self) -> BaseException | None:
         """Why an App ended by itself; None where none did."""
         return next((app.crash_reason for app in self.apps if app.crashed), None)
@@ -106,12 +112,26 @@ def membership(settings: Settings, name: str) -> dict[str, Any]:
 async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()) -> int:
     """Run a worker until SIGTERM or the end of standard input; returns the exit code."""
     settings = order.read_settings()
+    stages = build_stages(settings)
     folder = worker_folder(settings.data, order.cluster, order.name)
     folder.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(link_of(settings), membership(settings, order.name))
     metrics = Metrics()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(settings.web_host, order.web_port))
+        owners = OwnersTopic(
+            cluster.link,
+            order.name,
+            web=advertised_address(settings, listener),
+            shared_memory=settings.shared_memory or None,
+        )
+        await asyncio.to_thread(
+            owners.start, replicas=settings.replicas, in_sync_min=settings.in_sync_replicas_min
+        )
+        stack.callback(owners.close, [stage.name for stage in stages])
+        shown = positions_shown(settings, order.name, owners)
+        if shown is not None:
+            stack.callback(shown.close)
         apps = [
             ClusterApp(
                 stage,
@@ -119,28 +139,34 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
                 settings,
                 folder=folder,
                 worker=order.name,
+                observers=() if shown is None else (shown,),
                 on_step=metrics.step,
                 listener=listener if stage.name == WEB_STAGE else None,
+                owners=owners,
+                on_ownership=None if shown is None else shown.changed,
             )
-            for stage in build_stages(settings)
+            for stage in stages
         ]
         worker = ClusterWorker(order, settings, apps, listener)
         health = ClusterHealth(apps)
         metrics.watch(apps, health, [ClusterCollector(apps, order.restarts)])
         for app in apps:
             if app.listener is not None:
-                add_views(app, worker.tables, health, metrics, owned_books(app))
+                routing = Routing(app, owners)
+                add_views(app, worker.tables, health, metrics, routing.of_book, routing.views())
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, worker.stopping.set)
         # Ctrl-C reaches every process of a terminal; the supervisor ends its workers.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        if shown is not None:
+            services = (*services, lambda worker: shown.serve(worker.app(WEB_STAGE)))
         return await _run(worker, output, (*services, tick_clock, _end_with_supervisor))
 
 
 async def _run(worker: ClusterWorker, output: BinaryIO, services: Sequence[Service]) -> int:
     for app in worker.apps:
         app.in_worker = True
-    tasks = [asyncio.ensure_future(app.maybe_start()) for app in worker.apps]
+    tasks = [asyncio.ensure_future(_start(app)) for app in worker.apps]
     tasks += [asyncio.ensure_future(_service(service, worker)) for service in services]
     tasks.append(asyncio.ensure_future(_report(worker, output)))
     waits = [asyncio.ensure_future(worker.stopping.wait())]
@@ -157,6 +183,12 @@ async def _run(worker: ClusterWorker, output: BinaryIO, services: Sequence[Servi
     _logger.error("worker failed", worker=worker.name, error=repr(fault))
     _say(output, Status(process=os.getpid(), web=worker.web_address, failed=str(fault) or repr(fault)))
     return _exit_code(fault)
+
+
+async def _start(app: ClusterApp) -> None:
+    """Take part, once the tables are warm that will be this worker's."""
+    await app.warm_up()
+    await app.maybe_start()
 
 
 async def _first_end(

@@ -5,7 +5,8 @@ the embedded log that is this one. Faust's own pages are off (`topology.web.serv
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -33,8 +34,9 @@ def add_views(
     health: HealthDocument,
     metrics: Metrics,
     of_book: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda view: view,
+    others: Mapping[str, Callable[..., Awaitable[Any]]] = MappingProxyType({}),
 ) -> None:
-    """Add the views to the App that serves them; before it starts. `of_book` routes a view of one book."""
+    """Add the views to the App that serves them, and `others`; before it starts. `of_book` routes a view of a book."""
     partitions = app.settings.partitions
 
     async def index(view: View, request: Any) -> Response:
@@ -80,6 +82,7 @@ def add_views(
         "/positions/{book}": of_book(book),
         "/positions/{book}/{instrument}": of_book(position),
         "/trades/{trade_id}": trade,
+        **others,
     }
     for path, view in views.items():
         app.page(path)(view)
