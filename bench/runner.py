@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bench import append_to_commit, flatness, late, looking_back, restart, stock_faust, throughput
+from bench import append_to_commit, failover, flatness, late, looking_back, restart, stock_faust, throughput
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
@@ -22,6 +22,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "late": late.run,
     "flatness": flatness.run,
     "restart": restart.run,
+    "failover": failover.run,
 }
 """By name, what measures with a number of fills."""
 

@@ -1,0 +1,74 @@
+"""A host of a cluster, as a test or a measurement has it: `pks up` on Kafka with one worker, that can be lost at once."""
+
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from topology.demo.stack import Stack
+
+
+class Host(Stack):
+    """`pks up --workers 1` under a name of its own; `options` are further settings."""
+
+    def __init__(
+        self, name: str, data: Path, transport: str, shared_memory: str = "", **options: object
+    ) -> None:
+        super().__init__(data, 0, shared_memory)
+        self.name = name
+        self._settings = {"transport": transport, "worker_name": name, "workers": 1, **options}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every command of this host."""
+        told = {f"PKS_{name.upper()}": str(value) for name, value in self._settings.items()}
+        return {**super().environment, **told}
+
+    @property
+    def worker(self) -> str:
+        """The name of its worker."""
+        return f"{self.name}-1"
+
+    @property
+    def worker_process(self) -> int:
+        """The process of its worker."""
+        return int(self.addresses["workers"][0]["process"])
+
+    @property
+    def web(self) -> str:
+        """The address of its worker's web views."""
+        return str(self.addresses["workers"][0]["web"])
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def lose(self) -> None:
+        """Everything on it ends at once, as by a power cut: a supervisor that lives would start the worker again."""
+        assert self._process is not None, "started before"
+        self._process.send_signal(signal.SIGSTOP)
+        os.kill(self.worker_process, signal.SIGKILL)
+        self.kill()
+
+    def get(self, path: str) -> tuple[int, dict[str, str], Any]:
+        """What its worker answers: status, headers and document."""
+        try:
+            with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+                return answer.status, dict(answer.headers), json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), json.load(error)
+
+    def text(self, path: str) -> str:
+        """What its worker answers, as text."""
+        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def owners(self) -> dict[int, tuple[str | None, int | None]]:
+        """The worker of each partition of the books, with the changelog records that it took over with."""
+        rows = self.get("/owners")[2]["partitions"]
+        return {row["partition"]: (row["worker"], row["taken_over_with_records"]) for row in rows}

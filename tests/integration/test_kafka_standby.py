@@ -1,0 +1,212 @@
+"""Hosts that come, go and are lost: partitions go where their tables are warm, views and slots follow."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from bench.host import Host
+from bench.workload import WORKLOADS, frames_of, fresh_log, make_fills
+from clients.python.pks_client import PositionReader, Status
+from connectors.kafka.link import Link, parse_url
+from connectors.kafka.local_broker import LocalBroker
+from schemas.murmur2 import partition_of_key
+from schemas.numbers import plain
+from schemas.topics import FILLS
+from tests.integration.c_programs import compile_c, output
+from tests.kafka_support import running_broker
+from tests.support import eventually
+from topology.documents.queries import positions_document
+from topology.drive import run_until_idle
+
+PARTITIONS = 4
+FILLS_COUNT = 9_000
+SESSION_SECONDS = 2
+STALE_SECONDS = 1.0
+A_FEW = 10
+"""Changelog records that a warm table may lack: what was committed in the last moment."""
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    with running_broker(tmp_path_factory.mktemp("kafka") / "broker") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def link(broker: LocalBroker) -> Link:
+    return parse_url(f"kafka://{broker.address}")
+
+
+@pytest.fixture
+def hosts(link: Link, tmp_path: Path, shared_memory_name: str) -> Iterator[dict[str, Host]]:
+    """Hosts that share this machine's memory, as two workers of one host do."""
+    found = {
+        name: Host(
+            name,
+            tmp_path / name,
+            f"kafka://{link.brokers}",
+            shared_memory_name,
+            session_seconds=SESSION_SECONDS,
+        )
+        for name in "ab"
+    }
+    yield found
+    for host in found.values():
+        if host.running:
+            host.lose()
+
+
+class Load:
+    """The fills, appended in parts, and what the books are after each."""
+
+    def __init__(self, link: Link) -> None:
+        self._producer = Producer(link.producer())
+        self._frames = frames_of(FILLS, make_fills(WORKLOADS["W"], FILLS_COUNT))
+        self._appended = 0
+
+    def append(self, share: float) -> list[dict[str, object]]:
+        """Append up to a share of all; returns the positions of the embedded log after the same."""
+        until = int(len(self._frames) * share)
+        for partition, frame in self._frames[self._appended : until]:
+            self._producer.produce(FILLS.name, frame, partition=partition)
+        self._producer.flush()
+        self._appended = until
+        with fresh_log() as embedded:
+            embedded.append(FILLS, self._frames[:until])
+            run_until_idle(embedded.runners, embedded.log)
+            return positions_document(embedded.log, PARTITIONS)
+
+
+def books_of(host: Host, expected: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The positions of the same books, as one host answers for all."""
+    found = []
+    for book in sorted({str(position["book"]) for position in expected}):
+        status, _, document = host.get(f"/positions/{book}")
+        if status != 200:
+            return []
+        found += document["positions"]
+    return found
+
+
+def shows(host: Host, expected: list[dict[str, object]]) -> bool:
+    """Whether a host answers as the embedded log would."""
+    wanted = {(position["book"], position["instrument"]): position["quantity"] for position in expected}
+    found = books_of(host, expected)
+    return {(each["book"], each["instrument"]): each["quantity"] for each in found} == wanted
+
+
+def a_book(partition: int) -> str:
+    return next(
+        f"BOOK{number}"
+        for number in range(200)
+        if partition_of_key(f"BOOK{number}".encode(), PARTITIONS) == partition
+    )
+
+
+class Watch(threading.Thread):
+    """Reads a slot without pause; notes the last moment at which an outdated figure looked live."""
+
+    def __init__(self, name: str, book: str, instrument: str) -> None:
+        super().__init__(daemon=True)
+        self._name, self._key = name, (book, instrument)
+        self._stopping = threading.Event()
+        self.outdated: object = None
+        self.looked_live_at = 0.0
+        self.reads = 0
+
+    def run(self) -> None:
+        handle = PositionReader(self._name).slot(*self._key)
+        while not self._stopping.is_set():
+            position = handle.read()
+            self.reads += 1
+            if position is not None and position.live and position.owner_epoch == self.outdated:
+                self.looked_live_at = time.monotonic()
+            self._stopping.wait(0.005)
+
+    def end(self) -> None:
+        self._stopping.set()
+        self.join()
+
+
+def test_a_host_that_joins_and_one_that_is_lost(
+    link: Link, hosts: dict[str, Host], shared_memory_name: str, tmp_path: Path
+) -> None:
+    a, b = hosts["a"], hosts["b"]
+    show = compile_c("show_position.c", tmp_path / "show_position")
+    load = Load(link)
+    a.start()
+    expected = load.append(0.4)
+    eventually(lambda: shows(a, expected), 60)
+    assert a.owners() == dict.fromkeys(range(PARTITIONS), ("a-1", 0))
+
+    # 1 -> 2. The one that comes was warm before it took part: nothing was restored while nobody owned the books.
+    b.start()
+    eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1", "b-1"}, 30)
+    owners = eventually(lambda: all(worker for worker, _ in b.owners().values()) and b.owners(), 30)
+    assert owners == a.owners()
+    assert {worker: [p for p in owners if owners[p][0] == worker] for worker in ("a-1", "b-1")} == {
+        "a-1": [0, 1],
+        "b-1": [2, 3],
+    }
+    assert all(records <= A_FEW for _, records in owners.values())
+    expected = load.append(0.8)
+    for host in (a, b):
+        eventually(lambda host=host: shows(host, expected), 60)
+    status, headers, _ = a.get(f"/positions/{a_book(3)}")
+    assert (status, headers["X-PKS-Worker"]) == (200, "b-1")
+    assert "X-PKS-Worker" not in b.get(f"/positions/{a_book(3)}")[1]
+    place = a.get(f"/owners/{a_book(3)}")[2]
+    assert (place["worker"], place["partition"], place["shared_memory"]) == ("b-1", 3, shared_memory_name)
+
+    # Each slot is found through the directory, in the segment of the worker that owns its book.
+    reader = PositionReader(shared_memory_name)
+    eventually(lambda: sorted(slot.worker for slot in reader.segments()) == ["a-1", "b-1"])
+    eventually(lambda: reader.owned_partitions() == {0: 2, 1: 2})
+    moving = next(each for each in expected if each["book"] == a_book(3))
+    key = (str(moving["book"]), str(moving["instrument"]))
+    handle = reader.slot(*key)
+    before = eventually(lambda: (found := handle.read()) is not None and found.live and found)
+    assert plain(before.quantity) == moving["quantity"]
+    watch = Watch(shared_memory_name, *key)
+    watch.outdated = before.owner_epoch
+    watch.start()
+    eventually(lambda: watch.looked_live_at)
+
+    # 2 -> 1, without a word. Its slots look live no longer than a heartbeat may be old.
+    warm = eventually(lambda: [row["standbys"] for row in a.get("/owners")[2]["partitions"]])
+    assert warm == [["b-1"], ["b-1"], ["a-1"], ["a-1"]]
+    lost_at = time.monotonic()
+    b.lose()
+    expected = load.append(1.0)
+    eventually(lambda: handle.read().status is Status.STALE, 5)
+    status, headers, document = a.get(f"/positions/{a_book(3)}")
+    assert (status, headers.get("Retry-After")) == (503, "1"), document
+    eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1"}, 30)
+    assert all(records <= A_FEW for _, records in a.owners().values())
+    eventually(lambda: shows(a, expected), 60)
+    after = eventually(lambda: (found := handle.read()) is not None and found.live and found)
+    assert after.owner_epoch > before.owner_epoch
+    now = next(each for each in expected if (each["book"], each["instrument"]) == key)
+    assert plain(after.quantity) == now["quantity"]
+    in_c = dict(line.split(" ", 1) for line in output(show, shared_memory_name, *key).splitlines())
+    assert (in_c["status"], in_c["quantity_exact"]) == ("0", now["quantity"])
+    watch.end()
+    assert watch.looked_live_at - lost_at < STALE_SECONDS + 0.25
+    # What is left of the lost one is there, and nothing of it is live.
+    left = [slot for slot in reader.positions() if slot.owner_epoch == before.owner_epoch]
+    assert left and not any(slot.live for slot in left)
+
+    # It comes back, with what it had: what it lacks is what it missed, and the last of that came before it took part.
+    b.start()
+    eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1", "b-1"}, 30)
+    eventually(lambda: shows(b, expected), 60)
+    assert all(records <= A_FEW for _, records in b.owners().values())
+    eventually(lambda: handle.live)
+    a.stop()
+    b.stop()
