@@ -27,7 +27,8 @@ class Item(NamedTuple):
     """An event with its place in the log; `appended_at` in nanoseconds, `sequence` 0 where a log has none.
 
     `place` counts the events of a record from 0. `event` is the wire twin of a registered topic's event; of another topic it is the record's (key, value).
-    `retry` is the id of its next dead letter, where it is written again because an operator asked for it.
+    `retry` is the id of its next dead letter, where it is written again because an operator asked for it; `generation`
+    counts the moves of the log to another number of partitions, after which other events have these places.
     """
 
     topic: str
@@ -38,6 +39,7 @@ class Item(NamedTuple):
     appended_at: int
     event: Any
     retry: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

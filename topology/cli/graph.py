@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings, refuse_kafka
 from topology.cli.output import (
     EXIT_STATE,
     CommandError,
@@ -136,6 +136,7 @@ def _repartition(partitions: int, data: Any, transport: Any) -> "Moved":
     from topology.stages import build_stages
 
     settings = load_settings(data, transport)
+    refuse_kafka(settings, "topology repartition", "see docs/operating/repartition.md")
     log = rebuild.open_to_rebuild(settings.data, settings.sync)
     try:
         with progress() as bar:

@@ -54,10 +54,12 @@ class Feed:
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Go on from these offsets; partitions that are not named begin at their first record.
 
+        Places of a log that was moved to another number of partitions since are not named: all is written again.
+
         Raises FeedFault where the log ends before them: it is another one, or an older copy.
         """
         self._log.catch_up()
-        self._places = dict.fromkeys(self._partitions(), 0) | dict(offsets)
+        self._places = dict.fromkeys(self._partitions(), 0) | self._plain(offsets)
         for (topic, partition), offset in self._places.items():
             end = self._log.end_offset(topic, partition)
             if offset > end:
@@ -90,13 +92,25 @@ class Feed:
 
     def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
         """What was handed on from these offsets on is not confirmed."""
-        self._places |= offsets
+        self._places |= self._plain(offsets)
+
+    def _plain(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Offsets of this generation of the log, by the names that topics have in it."""
+        found = {}
+        for (name, partition), offset in offsets.items():
+            topic, generation = of_generation(name)
+            if generation == self._log.generation:
+                found[topic, partition] = offset
+        return found
 
     def item(self, topic: str, partition: int, offset: int, index: int) -> Item | None:
         """An event by its place; None where it is no more, or cannot be read."""
-        for record in self._log.read(topic, partition, offset, 1, 1):
+        name, generation = of_generation(topic)
+        if generation != self._log.generation:
+            return None
+        for record in self._log.read(name, partition, offset, 1, 1):
             if record.offset == offset:
-                return next((item for item in items_of(record) if item.place == index), None)
+                return next((item for item in items_of(record, generation) if item.place == index), None)
         return None
 
     def look(self) -> None:
@@ -141,26 +155,41 @@ class Feed:
         found.sort(key=lambda record: record.sequence)
         items: list[Item] = []
         for record in found:
-            items += items_of(record)
+            items += items_of(record, self._log.generation)
             self._places[record.topic, record.partition] = record.offset + 1
             if len(items) >= self._events_max:
                 break
-        return Batch(items, dict(self._places))
+        generation = self._log.generation
+        return Batch(
+            items,
+            {(in_generation(topic, generation), at): next_ for (topic, at), next_ in self._places.items()},
+        )
 
     def close(self) -> None:
         """Let the log go."""
         self._log.close()
 
 
-def items_of(record: LogRecord) -> list[Item]:
+def in_generation(topic: str, generation: int) -> str:
+    """A topic as places name it: with the generation of a log that was moved."""
+    return f"{topic}@{generation}" if generation else topic
+
+
+def of_generation(name: str) -> tuple[str, int]:
+    """The topic and generation that `in_generation` named."""
+    topic, _, generation = name.rpartition("@")
+    return (topic, int(generation)) if topic and generation.isdigit() else (name, 0)
+
+
+def items_of(record: LogRecord, generation: int = 0) -> list[Item]:
     """The events of a record with their places. One that cannot be read is left out: its stage has set it aside."""
     place = (record.topic, record.partition, record.offset)
     stamp = (record.sequence, record.appended_at)
     topic = TOPIC_BY_NAME.get(record.topic)
     if topic is None:
-        return [Item(*place, 0, *stamp, (record.key, record.value))]
+        return [Item(*place, 0, *stamp, (record.key, record.value), generation=generation)]
     return [
-        Item(*place, index, *stamp, event)
+        Item(*place, index, *stamp, event, generation=generation)
         for index, event in enumerate(topic.codec.decode_each(record.value or b""))
         if not isinstance(event, BadEvent)
     ]

@@ -16,6 +16,7 @@ from schemas.identity import derived_id
 from schemas.murmur2 import partition_of_key
 from schemas.times import Nanoseconds
 from topology.control.protocol import ControlClient, ControlError, Outgoing, Request
+from topology.sinks.feed import in_generation
 
 KIND = "not taken"
 """The kind of these letters; their stage is `sink NAME`."""
@@ -32,7 +33,7 @@ def letter_of(sink: str, item: Item, reason: str) -> Any:
     """The dead letter of an event."""
     event = item.event
     known = item.topic in topics.TOPIC_BY_NAME
-    place = f"{item.topic}/{item.partition}/{item.offset}"
+    place = f"{in_generation(item.topic, item.generation)}/{item.partition}/{item.offset}"
     identity = item.retry or derived_id(place, f"{stage_of(sink)}-", item.place)
     return _DeadLetter(
         event_id=identity,

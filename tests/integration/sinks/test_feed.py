@@ -9,7 +9,11 @@ from connectors.embedded.log import EmbeddedLog
 from schemas import topics
 from schemas.frames import encode_frames
 from tests.support import Books, fill
+from topology.rebuilding.rebuild import open_to_rebuild
+from topology.rebuilding.repartition import repartition
+from topology.settings import Settings
 from topology.sinks.feed import Feed, FeedFault
+from topology.sinks.letters import letter_of
 from topology.stages import create_topics
 
 FILLS = topics.FILLS.name
@@ -94,4 +98,30 @@ def test_an_event_is_found_by_its_place(two: Books):
     assert found is not None and found.event.trade_id == "b"
     assert feed.item(FILLS, 0, 0, 2) is None
     assert feed.item(FILLS, 0, 7, 0) is None
+    feed.close()
+
+
+def test_a_log_that_was_moved_is_written_again_from_its_first_record(two: Books):
+    """Offsets of before would name other events: none of them is taken for one of now."""
+    two.book(fill("a"), fill("b"), fill("c"))
+    feed = Feed(two.folder, [FILLS], events_max=10, durable_only=False)
+    feed.seek({})
+    before = asyncio.run(feed.next())
+    letter = letter_of("far", before.items[0], "no")
+    feed.close()
+    two.close()
+    with open_to_rebuild(two.folder, "os") as log:
+        repartition(log, two.stages, Settings(), 3)
+    feed = Feed(two.folder, [FILLS], events_max=10, durable_only=False)
+    feed.seek(before.next_offsets)
+    after = asyncio.run(feed.next())
+    assert sorted(item.event.trade_id for item in after.items) == ["a", "b", "c"]
+    assert {name for name, _ in after.next_offsets} == {f"{FILLS}@1"}
+    again = [letter_of("far", item, "no").event_id for item in after.items]
+    assert letter.event_id not in again
+    item = after.items[0]
+    assert feed.item(f"{FILLS}@1", item.partition, item.offset, item.place) == item
+    assert feed.item(FILLS, item.partition, item.offset, item.place) is None
+    feed.seek(after.next_offsets)
+    assert feed.behind() == (0, 0)
     feed.close()
