@@ -1,6 +1,9 @@
 """Sinks in tests: one run in this process over a log, until it has written everything."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from connectors.sink import Item, Sink
@@ -22,18 +25,19 @@ class KeptLetters:
         self.letters.append((item, reason))
 
 
+def open_feed(sink: Sink, data: Path, events_max: int) -> Feed:
+    """What `pks sink` reads, with what is committed and not synced too: logs of tests are not synced."""
+    read = [*sink.topics, *({topics.SINK_DEAD_LETTERS.name} - set(sink.topics))]
+    return Feed(data, read, events_max=events_max, durable_only=False)
+
+
 def write_all(
     sink: Sink, data: Path, letters: KeptLetters | None = None, events_max: int = 5_000
 ) -> SinkStatus:
     """Run a sink until its far side has all that the log has."""
 
     async def run() -> SinkStatus:
-        feed = Feed(
-            data,
-            [*sink.topics, *({topics.SINK_DEAD_LETTERS.name} - set(sink.topics))],
-            events_max=events_max,
-            durable_only=False,
-        )
+        feed = open_feed(sink, data, events_max)
         runner = SinkRunner(sink, feed, letters or KeptLetters(), data)
         running = asyncio.ensure_future(runner.run())
         try:
@@ -51,3 +55,26 @@ def write_all(
         return runner.status
 
     return asyncio.run(run())
+
+
+@contextmanager
+def following(sink: Sink, data: Path, events_max: int = 200) -> Iterator[SinkStatus]:
+    """A sink that follows a log in a thread of its own; its status, which changes."""
+    feed = open_feed(sink, data, events_max)
+    runner = SinkRunner(sink, feed, KeptLetters(), data)
+    loop = asyncio.new_event_loop()
+    running = loop.create_task(runner.run())
+
+    def run() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(running)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield runner.status
+    finally:
+        loop.call_soon_threadsafe(running.cancel)
+        thread.join()
+        loop.close()
+        feed.close()

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+import stamina
 import uvloop
 
 from schemas import topics
@@ -25,6 +26,7 @@ WATCH_STDIN = "PKS_SINK_WATCHED"
 
 def run_sink(settings: Settings, name: str) -> int:
     """Run a sink until it is told to stop. Raises FeedFault, StateError."""
+    stamina.instrumentation.set_on_retry_hooks([])  # the runner says it, with the sink's name
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, name))
     return 0

@@ -68,6 +68,7 @@ def user_of(postgres_server: LocalPostgres, postgres: str) -> Callable[[str], st
 
 _ALLOWED = {
     "pks_writer": {
+        "select * from public.alembic_version",
         "insert into back_office.sink_offset values ('s', 't', 0, 1)",
         "update back_office.sink_offset set next_offset = 2",
         "select * from trade.trade",
@@ -76,8 +77,14 @@ _ALLOWED = {
         "select * from back_office.dead_letter",
         "select * from back_office.dead_letters",
     },
-    "pks_reader": {"select * from trade.trade", "select * from trade.current", "select * from trade.at()"},
+    "pks_reader": {
+        "select * from public.alembic_version",
+        "select * from trade.trade",
+        "select * from trade.current",
+        "select * from trade.at()",
+    },
     "pks_reporter": {
+        "select * from public.alembic_version",
         "select * from trade.trade",
         "select * from trade.current",
         "select * from trade.at()",

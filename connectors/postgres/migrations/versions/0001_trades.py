@@ -119,6 +119,8 @@ def upgrade() -> None:
 
 def _grant() -> None:
     op.execute("grant usage on schema back_office, trade, position to pks_writer")
+    # Whoever writes looks which revision it writes to.
+    op.execute("grant select on public.alembic_version to pks_writer, pks_reader, pks_reporter")
     op.execute("grant usage on schema trade, position to pks_reader")
     op.execute("grant usage on schema back_office, trade, position, report to pks_reporter")
     op.execute("grant create on schema report to pks_reporter")
