@@ -81,3 +81,14 @@ def execute(url: str, *statements: str) -> None:
             await connection.close()
 
     asyncio.run(run())
+
+
+def as_user(server: LocalPostgres, url: str, role: str) -> str:
+    """The address of a database as a user with one of the roles and no other right."""
+    name = f"{role}_user"
+    execute(
+        url,
+        f"do $$ begin create role {name} login password 'secret'; exception when duplicate_object then null; end $$",
+        f"grant {role} to {name}",
+    )
+    return server.url(url.rpartition("/")[2], name, "secret")

@@ -88,3 +88,9 @@ _.down_revision
 _._assignment
 _._active_tps
 _._standby_tps
+
+# Columns of rows that are written whole.
+_.part_quantity
+_.part_value
+_.part_fee
+_.pool_price

@@ -46,7 +46,10 @@ async def copy_lines(
 
 
 class Target:
-    """A table that rows are added to once: by COPY into a temporary twin, then `insert .. on conflict do nothing`."""
+    """A table that rows are added to by COPY into a temporary twin, then `insert .. on conflict`.
+
+    `rest` says what becomes of a row that is there already; by default nothing.
+    """
 
     def __init__(self, schema: str, table: str, columns: Sequence[str], rest: str = "") -> None:
         self.schema = schema
@@ -71,6 +74,19 @@ class Target:
         """Add rows, inside a transaction; how many were new (or changed, as `rest` says)."""
         if not lines:
             return 0
-        await copy_lines(connection, None, self.incoming, self.columns, lines)
+        await self.copy(connection, lines)
+        return await self.take(connection)
+
+    async def copy(self, connection: asyncpg.Connection, lines: Sequence[str]) -> None:
+        """Put rows into the temporary table alone."""
+        if lines:
+            await copy_lines(connection, None, self.incoming, self.columns, lines)
+
+    async def clear(self, connection: asyncpg.Connection) -> None:
+        """Empty the temporary table, which the end of the transaction does too."""
+        await connection.execute(f"delete from {self.incoming}")  # noqa: S608 - as above
+
+    async def take(self, connection: asyncpg.Connection) -> int:
+        """Add what the temporary table has."""
         done: str = await connection.execute(self._insert)
         return int(done.rpartition(" ")[2])

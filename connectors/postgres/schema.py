@@ -1,4 +1,4 @@
 """What this version of PKS expects of a database."""
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision that the sinks write to."""

@@ -37,7 +37,7 @@ class PostgresSink(ABC):
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: asyncpg.Connection | None = None
-        self._noted: dict[TopicPartition, int] = {}
+        self.noted: dict[TopicPartition, int] = {}
 
     @abstractmethod
     async def write_rows(self, connection: asyncpg.Connection, batch: Batch) -> None:
@@ -59,10 +59,11 @@ class PostgresSink(ABC):
                 "select topic, log_partition, next_offset from back_office.sink_offset where sink = $1",
                 self.name,
             )
+            offsets = {(row["topic"], row["log_partition"]): row["next_offset"] for row in rows}
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable(_said(error)) from error
-        self._noted = {(row["topic"], row["log_partition"]): row["next_offset"] for row in rows}
-        return dict(self._noted)
+        self.noted = offsets
+        return dict(offsets)
 
     async def _check_revision(self, connection: asyncpg.Connection) -> None:
         found = None
@@ -79,7 +80,7 @@ class PostgresSink(ABC):
         connection = self._connection
         assert connection is not None, "open came first"
         moved = {
-            place: offset for place, offset in batch.next_offsets.items() if self._noted.get(place) != offset
+            place: offset for place, offset in batch.next_offsets.items() if self.noted.get(place) != offset
         }
         try:
             async with connection.transaction():
@@ -99,7 +100,7 @@ class PostgresSink(ABC):
             raise Refused(_said(error)) from error
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable(_said(error)) from error
-        self._noted |= moved
+        self.noted |= moved
 
     async def close(self) -> None:
         """Disconnect."""

@@ -7,8 +7,11 @@ power cut could take out of the log again; reading costs the owner nothing but t
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
+from connectors.embedded.commits import whole_commits
 from connectors.embedded.database import database_folder
 from connectors.embedded.layout import LogRecord
 from connectors.embedded.log import EmbeddedLog
@@ -23,9 +26,12 @@ NOTE_SECONDS = 0.002
 POLL_SECONDS = 0.005
 """Between two looks into the log itself, where nobody notes how far it is synced."""
 
-READ_RECORDS_MAX = 2_000
-READ_BYTES_MAX = 1024 * 1024
-"""Most of a partition that is taken at once, so that each has its turn."""
+READ_RECORDS_MAX = 5_000
+READ_BYTES_MAX = 16 * 1024 * 1024
+"""Most of a partition that is read at once: more than any commit has, so that none is cut."""
+
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of records after which a batch ends with the commit that it is in."""
 
 
 class FeedFault(Exception):
@@ -143,23 +149,29 @@ class Feed:
     def _read(self) -> Batch | None:
         for place in self._partitions():
             self._places.setdefault(place, 0)
-        found: list[LogRecord] = []
+        found: dict[TopicPartition, list[LogRecord]] = {}
         for (topic, partition), offset in self._places.items():
             records = self._log.read(topic, partition, offset, READ_RECORDS_MAX, READ_BYTES_MAX)
             if self._durable_only and records and records[-1].sequence > self._seen:
                 records = [record for record in records if record.sequence <= self._seen]
-            found += records
+            if records:
+                found[topic, partition] = records
         if not found:
             return None
-        # One order over all partitions; what is cut off is read again.
-        found.sort(key=lambda record: record.sequence)
+        whole = whole_commits(found, {place: self._log.end_offset(*place) for place in found})
         items: list[Item] = []
-        for record in found:
-            items += items_of(record, self._log.generation)
-            self._places[record.topic, record.partition] = record.offset + 1
-            if len(items) >= self._events_max:
-                break
         generation = self._log.generation
+        size = appended_at = 0
+        # One order over all partitions; a commit is not cut; what is left is read again.
+        for record in sorted(chain.from_iterable(whole.values()), key=attrgetter("sequence")):
+            if (
+                len(items) >= self._events_max or size >= BATCH_BYTES_MAX
+            ) and record.appended_at != appended_at:
+                break
+            items += items_of(record, generation)
+            self._places[record.topic, record.partition] = record.offset + 1
+            appended_at = record.appended_at
+            size += len(record.value or b"")
         return Batch(
             items,
             {(in_generation(topic, generation), at): next_ for (topic, at), next_ in self._places.items()},

@@ -23,12 +23,25 @@ def _postgres_trades(settings: Settings) -> Sink:
     return TradesSink(settings.postgres)
 
 
+def _postgres_positions(settings: Settings) -> Sink:
+    from connectors.postgres.positions import PositionsSink
+    from topology.sinks.position_steps import steps_of
+
+    return PositionsSink(settings.postgres, steps_of)
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
         "trades with their history, rejections and definitions into Postgres",
         lambda settings: bool(settings.postgres),
         _postgres_trades,
+    ),
+    SinkKind(
+        "postgres-positions",
+        "positions and lots into Postgres, with what each trade did in both times",
+        lambda settings: bool(settings.postgres),
+        _postgres_positions,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

@@ -1,7 +1,6 @@
 """Migrations go up and down, each revision by itself, and the roles have the rights that they need and no other."""
 
 import asyncio
-from collections.abc import Callable
 
 import asyncpg
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from connectors.postgres.migrating import migrate, newest_revision, revisions
 from connectors.postgres.schema import REVISION
 from connectors.servers.postgres import LocalPostgres
-from tests.postgres_support import execute, fetch, make_database, value
+from tests.postgres_support import as_user, fetch, make_database, value
 
 _CONTENTS = """
 select table_schema || '.' || table_name || '.' || column_name || ' ' || data_type as line
@@ -50,26 +49,15 @@ def test_migrating_twice_at_once_is_migrating_once(postgres_server: LocalPostgre
     assert sorted(asyncio.run(both()), key=str) == sorted([(None, REVISION), (REVISION, REVISION)], key=str)
 
 
-@pytest.fixture
-def user_of(postgres_server: LocalPostgres, postgres: str) -> Callable[[str], str]:
-    """Makes a user with one of the roles; the address of the test's database as that user."""
-
-    def make(role: str) -> str:
-        name = f"{role}_user"
-        execute(
-            postgres,
-            f"do $$ begin create role {name} login password 'secret'; exception when duplicate_object then null; end $$",
-            f"grant {role} to {name}",
-        )
-        return postgres_server.url(postgres.rpartition("/")[2], name, "secret")
-
-    return make
-
-
 _ALLOWED = {
     "pks_writer": {
         "select * from public.alembic_version",
         "insert into back_office.sink_offset values ('s', 't', 0, 1)",
+        "delete from back_office.sink_offset",
+        "delete from position.lot",
+        "truncate position.position, position.lot, position.effect",
+        "select * from position.at()",
+        "select * from position.open_lot",
         "update back_office.sink_offset set next_offset = 2",
         "select * from trade.trade",
         "select * from trade.current",
@@ -78,12 +66,16 @@ _ALLOWED = {
         "select * from back_office.dead_letters",
     },
     "pks_reader": {
+        "select * from position.at()",
+        "select * from position.open_lot",
         "select * from public.alembic_version",
         "select * from trade.trade",
         "select * from trade.current",
         "select * from trade.at()",
     },
     "pks_reporter": {
+        "select * from position.at()",
+        "select * from position.open_lot",
         "select * from public.alembic_version",
         "select * from trade.trade",
         "select * from trade.current",
@@ -108,8 +100,10 @@ _TRIED = (
 
 
 @pytest.mark.parametrize("role", sorted(_ALLOWED))
-def test_each_role_may_do_what_it_needs_and_nothing_else(user_of: Callable[[str], str], role: str):
-    url = user_of(role)
+def test_each_role_may_do_what_it_needs_and_nothing_else(
+    postgres_server: LocalPostgres, postgres: str, role: str
+):
+    url = as_user(postgres_server, postgres, role)
 
     async def attempts() -> set[str]:
         connection = await asyncpg.connect(url)

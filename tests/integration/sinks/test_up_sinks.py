@@ -5,8 +5,9 @@ import os
 import signal
 from pathlib import Path
 
+from connectors.servers.postgres import LocalPostgres
 from tests.faults.up_support import Watch, connect, pks, request_of, running, settle
-from tests.postgres_support import execute, value
+from tests.postgres_support import as_user, execute, value
 from tests.support import eventually, fill
 
 COUNT = "select count(*) from trade.trade"
@@ -39,9 +40,11 @@ def alive(process: int) -> bool:
         return False
 
 
-def test_a_sink_follows_the_worker_and_dies_with_it(tmp_path: Path, postgres: str):
+def test_a_sink_follows_the_worker_and_dies_with_it(
+    tmp_path: Path, postgres_server: LocalPostgres, postgres: str
+):
     folder = tmp_path / "data"
-    with running(folder, PKS_POSTGRES=postgres) as worker:
+    with running(folder, PKS_POSTGRES=as_user(postgres_server, postgres, "pks_writer")) as worker:
         send(folder, 0, 100)
         eventually(lambda: value(postgres, COUNT) == 100)
         process = sink_process(folder)
@@ -49,6 +52,7 @@ def test_a_sink_follows_the_worker_and_dies_with_it(tmp_path: Path, postgres: st
         os.kill(process, signal.SIGKILL)
         send(folder, 100, 200)
         eventually(lambda: value(postgres, COUNT) == 200)
+        eventually(lambda: value(postgres, "select quantity from position.position") == 200)
         watch = Watch(worker.pid, folder)
         eventually(lambda: watch.metrics()['pks_sink_up{sink="postgres-trades"}'] == 1)
         assert watch.metrics()['pks_sink_lag_records{sink="postgres-trades"}'] == 0
