@@ -32,10 +32,12 @@ class Host(Stack):
         """The name of its worker."""
         return f"{self.name}-1"
 
-    @property
-    def worker_process(self) -> int:
-        """The process of its worker."""
-        return int(self.addresses["workers"][0]["process"])
+    def processes(self) -> list[int]:
+        """Its supervisor, and the worker that it has now."""
+        assert self._process is not None, "started before"
+        supervisor = self._process.pid
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text(encoding="ascii")
+        return [supervisor, *map(int, children.split())]
 
     @property
     def web(self) -> str:
@@ -49,10 +51,22 @@ class Host(Stack):
 
     def lose(self) -> None:
         """Everything on it ends at once, as by a power cut: a supervisor that lives would start the worker again."""
-        assert self._process is not None, "started before"
-        self._process.send_signal(signal.SIGSTOP)
-        os.kill(self.worker_process, signal.SIGKILL)
+        for process in self.pause()[1:]:
+            os.kill(process, signal.SIGKILL)
         self.kill()
+
+    def pause(self) -> list[int]:
+        """Everything on it stands still, as in a suspended machine; returns the processes."""
+        # The supervisor first: it makes no more workers then.
+        found = self.processes()
+        for process in found:
+            os.kill(process, signal.SIGSTOP)
+        return found
+
+    def resume(self) -> None:
+        """What stood still goes on."""
+        for process in self.processes():
+            os.kill(process, signal.SIGCONT)
 
     def get(self, path: str) -> tuple[int, dict[str, str], Any]:
         """What its worker answers: status, headers and document."""

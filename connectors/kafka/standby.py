@@ -7,6 +7,7 @@ that does not fit ends its standby with a word, and is an error when the partiti
 """
 
 import threading
+import time
 from collections.abc import Collection
 
 import structlog
@@ -18,6 +19,7 @@ from connectors.kafka.link import Link
 
 _POLL_SECONDS = 0.05
 _PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 
 _logger = structlog.get_logger(__name__)
 
@@ -30,6 +32,8 @@ class StandbyTables:
         self._topic = topic
         self._reader = ChangelogReader(link, group=f"{group}-standby", topic=topic, table=table, state=state)
         self._kept: frozenset[int] = frozenset()
+        self._lags: dict[int, int] = {}
+        self._looked = 0.0
         # Held while the thread reads and writes; a waiter gets it soon, since the thread asks anew each time.
         self._lock = threading.Lock()
         self._waiting = threading.Event()
@@ -57,9 +61,8 @@ class StandbyTables:
             self._some.clear()
 
     def lag(self) -> dict[int, int]:
-        """How many records each warm table is behind, as far as known."""
-        with self._lock:
-            return {partition: self._reader.lag(partition) for partition in sorted(self._kept)}
+        """How many records each warm table was behind when that was last looked at, some time in the last second."""
+        return {partition: lag for partition, lag in self._lags.items() if partition in self._kept}
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -71,8 +74,15 @@ class StandbyTables:
                 with self._lock:
                     if self._kept:
                         self.records += sum(self._reader.poll(_POLL_SECONDS).values())
+                        self._look()
             except KafkaLogError as error:
                 self._failed(error)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._lags = {partition: self._reader.lag(partition) for partition in sorted(self._kept)}
 
     def _failed(self, error: KafkaLogError) -> None:
         _logger.error("standby", changelog=self._topic, error=str(error))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,12 @@ from bench.workload import WORKLOADS, frames_of, fresh_log, make_fills
 from clients.python.pks_client import PositionReader, Status
 from connectors.kafka.link import Link, parse_url
 from connectors.kafka.local_broker import LocalBroker
+from connectors.shm.writer import remove
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import plain
 from schemas.topics import FILLS
 from tests.integration.c_programs import compile_c, output
-from tests.kafka_support import running_broker
+from tests.kafka_support import events_of, ids_of, remake_topics, running_broker
 from tests.support import eventually
 from topology.documents.queries import positions_document
 from topology.drive import run_until_idle
@@ -44,20 +45,18 @@ def link(broker: LocalBroker) -> Link:
 
 
 @pytest.fixture
-def hosts(link: Link, tmp_path: Path, shared_memory_name: str) -> Iterator[dict[str, Host]]:
-    """Hosts that share this machine's memory, as two workers of one host do."""
-    found = {
-        name: Host(
-            name,
-            tmp_path / name,
-            f"kafka://{link.brokers}",
-            shared_memory_name,
-            session_seconds=SESSION_SECONDS,
-        )
-        for name in "ab"
-    }
-    yield found
-    for host in found.values():
+def make_host(link: Link, tmp_path: Path) -> Iterator[Callable[[str, str], Host]]:
+    """Hosts by name and shared memory, on topics with nothing in them; lost when the test ends."""
+    remake_topics(link)
+    made: list[Host] = []
+
+    def make(name: str, shared_memory: str) -> Host:
+        options = {"session_seconds": SESSION_SECONDS}
+        made.append(Host(name, tmp_path / name, f"kafka://{link.brokers}", shared_memory, **options))
+        return made[-1]
+
+    yield make
+    for host in made:
         if host.running:
             host.lose()
 
@@ -135,9 +134,10 @@ class Watch(threading.Thread):
 
 
 def test_a_host_that_joins_and_one_that_is_lost(
-    link: Link, hosts: dict[str, Host], shared_memory_name: str, tmp_path: Path
+    link: Link, make_host: Callable[[str, str], Host], shared_memory_name: str, tmp_path: Path
 ) -> None:
-    a, b = hosts["a"], hosts["b"]
+    # Both use this machine's memory, as two workers of one host do.
+    a, b = (make_host(name, shared_memory_name) for name in "ab")
     show = compile_c("show_position.c", tmp_path / "show_position")
     load = Load(link)
     a.start()
@@ -210,3 +210,43 @@ def test_a_host_that_joins_and_one_that_is_lost(
     eventually(lambda: handle.live)
     a.stop()
     b.stop()
+
+
+def test_a_host_that_was_suspended_shows_nothing_that_others_own(
+    link: Link, make_host: Callable[[str, str], Host], shared_memory_name: str
+) -> None:
+    # Each has a memory of its own, as on two machines: nobody else can mark what the suspended one shows.
+    remote = f"{shared_memory_name}-b"
+    a, b = make_host("a", shared_memory_name), make_host("b", remote)
+    load = Load(link)
+    try:
+        for host in (a, b):
+            host.start()
+        expected = load.append(0.5)
+        eventually(lambda: shows(a, expected), 60)
+        moving = next(each for each in expected if each["book"] == a_book(3))
+        key = (str(moving["book"]), str(moving["instrument"]))
+        assert a.get(f"/owners/{a_book(3)}")[2]["shared_memory"] == remote
+        before = eventually(lambda: (found := PositionReader(remote).read(*key)) and found.live and found)
+        watch = Watch(remote, *key)
+        watch.outdated = before.owner_epoch
+        watch.start()
+        paused_at = time.monotonic()
+        b.pause()
+        expected = load.append(1.0)
+        eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1"}, 30)
+        eventually(lambda: shows(a, expected), 60)
+        assert a.get(f"/owners/{a_book(3)}")[2]["shared_memory"] == shared_memory_name
+        b.resume()
+        # It finds out by itself, ends, is started again, and takes part as any other.
+        eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1", "b-1"}, 60)
+        after = eventually(lambda: (found := PositionReader(remote).read(*key)) and found.live and found, 30)
+        watch.end()
+        assert watch.looked_live_at - paused_at < STALE_SECONDS + 0.25
+        assert after.owner_epoch > before.owner_epoch
+        now = next(each for each in expected if (each["book"], each["instrument"]) == key)
+        assert plain(after.quantity) == now["quantity"]
+        ids = ids_of(events_of(link))
+        assert len(ids) == len(set(ids))
+    finally:
+        remove(remote)

@@ -48,6 +48,16 @@ class ClusterCollector(LazyCollector):
             "Writers whose open transaction this worker ended when it took a partition over.",
             labels=["stage"],
         )
+        warm = GaugeMetricFamily(
+            "pks_standby_partitions",
+            "Partitions of other workers whose table this worker keeps warm.",
+            labels=["stage"],
+        )
+        behind = GaugeMetricFamily(
+            "pks_standby_lag_records",
+            "Changelog records that a warm table lacks, marks of commits included.",
+            labels=["stage", "partition"],
+        )
         for app in self._apps:
             name, measures = app.stage.name, app.measures
             ready.add_metric([name], app.ready)
@@ -58,6 +68,10 @@ class ClusterCollector(LazyCollector):
             for partition, (next_offset, end) in dict(measures.restoring).items():
                 missing.add_metric([name, str(partition)], end - next_offset)
             fenced.add_metric([name], measures.fenced)
+            if app.standby is not None:
+                warm.add_metric([name], len(app.standby.tables.kept))
+                for partition, lag in app.standby.tables.lag().items():
+                    behind.add_metric([name, str(partition)], lag)
         restarts = CounterMetricFamily(
             "pks_worker_restarts",
             "Times that the supervisor started this worker again, by how it had ended.",
@@ -65,4 +79,4 @@ class ClusterCollector(LazyCollector):
         )
         for reason, count in self._restarts.items():
             restarts.add_metric([reason], count)
-        yield from (ready, owned, rebalances, commits, restored, missing, fenced, restarts)
+        yield from (ready, owned, rebalances, commits, restored, missing, fenced, warm, behind, restarts)

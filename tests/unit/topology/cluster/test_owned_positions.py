@@ -168,13 +168,13 @@ async def test_a_stopped_partition_is_not_live(open_worker, shared_memory_name):
 
 @in_a_loop
 async def test_who_stood_still_beyond_its_session_beats_no_more_and_ends(open_worker, shared_memory_name):
-    worker = open_worker(session_seconds=0.2)
+    worker = open_worker()
     worker.books.book(fill("t1", 3, 1))
     tasks = serving(worker)
     worker.own(HERE)
     handle = (await until(lambda: _reader(shared_memory_name))).slot("B1", "X")
     await until(lambda: handle.live)
-    worker.owned._ran -= 1.0  # as if nothing had run for a second
+    worker.owned._ran -= 61.0  # as if nothing had run for a minute
     worker.books.book(fill("t2", 4, 1, at=1))
     assert handle.quantity == 3.0
     with pytest.raises(StoodStill, match="others have its partitions"):
