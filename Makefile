@@ -50,6 +50,8 @@ lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements.lock --python-platform linux --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --output-file deploy/requirements.lock
 
 proto: setup
 	$(BIN)/python -m tests.protobuf_code

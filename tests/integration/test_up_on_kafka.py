@@ -28,7 +28,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
 
 
 class Installation:
-    """A data folder, and the cluster or the embedded log that its commands work on."""
+    """A data folder, and the cluster or the embedded log that its commands work on, `within` another host maybe."""
+
+    within: Sequence[str] = ()
 
     def __init__(self, folder: Path, transport: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -48,7 +50,7 @@ class Installation:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """A command, to its end."""
         return subprocess.run(
-            [*COMMAND, *arguments],
+            [*self.within, *COMMAND, *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
@@ -67,7 +69,7 @@ class Installation:
         """`pks up`, not waited for."""
         with (self.folder / "up.log").open("a") as log:
             return subprocess.Popen(
-                [*COMMAND, "up", "--json", *arguments],
+                [*self.within, *COMMAND, "up", "--json", *arguments],
                 env=self.environment,
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
@@ -101,8 +103,8 @@ def write_fills(path: Path, number: int) -> Path:
     return path
 
 
-def embedded_hash(folder: Path, commands: Sequence[Sequence[str]]) -> str:
-    embedded = Installation(folder, "embedded://")
+def embedded_hash(folder: Path, commands: Sequence[Sequence[str]], **settings: str) -> str:
+    embedded = Installation(folder, "embedded://", **settings)
     for command in commands:
         embedded.ask(*command)
     return embedded.ask("book-hash")["book_hash"]

@@ -45,7 +45,7 @@ _PAUSE_SECONDS_MAX = 30.0
 _STEADY_SECONDS = 60.0
 """A worker that was ready and lived this long has earned a quick restart again."""
 
-_STOP_SECONDS = 20.0
+STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
 _BROKER_SECONDS = 5.0
 _LINE_BYTES_MAX = 1024 * 1024
@@ -238,7 +238,7 @@ class Supervisor:
 
     async def _end(self, tasks: Sequence[asyncio.Future[None]]) -> None:
         told: set[asyncio.subprocess.Process] = set()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
         pending = set(tasks)
         while pending and time.monotonic() < deadline:
             # One that was just being started is told as soon as it is there.
