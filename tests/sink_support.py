@@ -42,9 +42,12 @@ def write_all(
         running = asyncio.ensure_future(runner.run())
         try:
             async with asyncio.timeout(CAUGHT_UP_SECONDS):
-                while not (runner.status.batches and feed.behind() == (0, 0)) and not running.done():
-                    await asyncio.sleep(0.002)
-                while runner.status.lag_records and not running.done():
+                while (
+                    not (runner.status.state == "running" and not runner.status.lag_records)
+                    or feed.behind()[0]
+                ):
+                    if running.done():
+                        break
                     await asyncio.sleep(0.002)
             if running.done():
                 await running

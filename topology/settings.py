@@ -120,6 +120,17 @@ class Settings(BaseSettings):
         "",
         description="address of Postgres for its sinks, postgresql://user@host:port/database; empty for none",
     )
+    alert_webhook: str = Field(
+        "", description="address that dead letters are posted to as JSON; empty for none"
+    )
+    alert_telegram_token: str = Field("", description="token of the Telegram bot that tells of dead letters")
+    alert_telegram_chat: str = Field("", description="chat that the bot writes to; both empty for none")
+    alert_telegram_address: str = Field(
+        "https://api.telegram.org", description="where the bot's methods are; another one for a proxy"
+    )
+    alert_seconds: float = Field(
+        60.0, ge=0, description="least seconds between two alerts; what comes meanwhile is in the next one"
+    )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
     )

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
@@ -20,6 +21,10 @@ _PACKAGES = ("faust-streaming", "rocksdict", "msgspec", "pydantic", "uvloop", "p
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 _FREE_BYTES_MIN = 1024**3
 _OPEN_FILES_MIN = 1024
+
+_SECRET = ("password", "secret", "token", "webhook")
+_USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@/]*@")
+"""In an address: what stands between the user and the host is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,9 @@ def examine(settings: Settings) -> list[Finding]:
 def masked(settings: Settings) -> dict[str, str]:
     """The settings in force, with whatever may be secret masked."""
     return {
-        name: "********" if any(word in name for word in ("password", "secret", "token")) else str(value)
+        name: "********"
+        if any(word in name for word in _SECRET)
+        else _USER_AND_PASSWORD.sub(r"\1:********@", str(value))
         for name, value in settings.model_dump().items()
     }
 

@@ -30,6 +30,29 @@ def _postgres_positions(settings: Settings) -> Sink:
     return PositionsSink(settings.postgres, steps_of)
 
 
+def _postgres_dead_letters(settings: Settings) -> Sink:
+    from connectors.postgres.dead_letters import DeadLettersSink
+
+    return DeadLettersSink(settings.postgres)
+
+
+def _alerts_webhook(settings: Settings) -> Sink:
+    from connectors.alerts.sink import WebhookSink
+
+    return WebhookSink(settings.alert_webhook, settings.alert_seconds)
+
+
+def _alerts_telegram(settings: Settings) -> Sink:
+    from connectors.alerts.sink import TelegramSink
+
+    return TelegramSink(
+        settings.alert_telegram_address,
+        settings.alert_telegram_token,
+        settings.alert_telegram_chat,
+        settings.alert_seconds,
+    )
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
@@ -42,6 +65,24 @@ SINKS: tuple[SinkKind, ...] = (
         "positions and lots into Postgres, with what each trade did in both times",
         lambda settings: bool(settings.postgres),
         _postgres_positions,
+    ),
+    SinkKind(
+        "postgres-dead-letters",
+        "dead letters with their bytes, and what became of them, into Postgres",
+        lambda settings: bool(settings.postgres),
+        _postgres_dead_letters,
+    ),
+    SinkKind(
+        "alerts-webhook",
+        "messages about dead letters to a webhook",
+        lambda settings: bool(settings.alert_webhook),
+        _alerts_webhook,
+    ),
+    SinkKind(
+        "alerts-telegram",
+        "messages about dead letters to a Telegram chat",
+        lambda settings: bool(settings.alert_telegram_token and settings.alert_telegram_chat),
+        _alerts_telegram,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

@@ -116,6 +116,8 @@ class SinkRunner:
             offsets = read_offsets(self._data, self._sink.name)
         self._feed.seek(offsets)
         confirmed: Mapping[TopicPartition, int] = offsets
+        if self._feed.behind() == (0, 0):
+            self._goes()
         while True:
             batch = with_retries(await self._feed.next(), self._sink.name, self._wanted, self._feed.item)
             try:
@@ -153,9 +155,11 @@ class SinkRunner:
         status.written += len(batch.items)
         status.batches += 1
         status.lag_records, status.waiting_since = self._feed.behind()
-        if status.state != "running" or status.failures:
-            status.state, status.trouble, status.failures = "running", "", 0
+        self._goes()
         self._say()
+
+    def _goes(self) -> None:
+        self.status.state, self.status.trouble, self.status.failures = "running", "", 0
 
     def _failed(self, error: Unavailable) -> None:
         status = self.status
