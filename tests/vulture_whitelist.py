@@ -94,3 +94,6 @@ _.part_quantity
 _.part_value
 _.part_fee
 _.pool_price
+
+# What the standard library's HTTP server calls.
+_.log_message
