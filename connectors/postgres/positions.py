@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 
+from connectors.postgres.changelog_sink import ChangelogSink
 from connectors.postgres.copying import Target, Value, copy_line
 from connectors.postgres.position_steps import (
     EffectRow,
@@ -19,10 +20,7 @@ from connectors.postgres.position_steps import (
     PositionRow,
     PositionStep,
 )
-from connectors.postgres.session import PostgresSink
-from connectors.sink import Batch, Item, TopicPartition
-
-CHANGELOG = "pks-positions-changelog"
+from connectors.sink import Batch, Item
 
 _NAME = ("book", "instrument")
 _ORDER = ("executed_at_ns", "source_sequence", "trade_id")
@@ -78,33 +76,20 @@ where effect.known_to_ns = 9223372036854775807 and {_SAME}
 """  # noqa: S608 - as above
 
 
-class PositionsSink(PostgresSink):
+class PositionsSink(ChangelogSink):
     """`position.*`. `steps_of` reads the steps of the stage out of its changelog records."""
 
     name = "postgres-positions"
-    topics: Sequence[str] = (CHANGELOG,)
+    tables: Sequence[str] = ("position.position", "position.lot", "position.effect")
     targets: Sequence[Target] = (_POSITIONS, _LOTS, _EFFECTS)
 
     def __init__(self, url: str, steps_of: Callable[[Sequence[Item]], list[PositionStep]]) -> None:
         super().__init__(url)
         self._steps_of = steps_of
-        self._anew: str | None = None
-
-    async def open(self) -> Mapping[TopicPartition, int]:
-        """Connect; where the sink goes on."""
-        self._anew = None
-        return await super().open()
-
-    async def _begin_anew(self, connection: asyncpg.Connection, first: Item) -> None:
-        """Empty the tables where no place of this log is noted: they may be those of another one, or of before a move."""
-        topic = f"{CHANGELOG}@{first.generation}" if first.generation else CHANGELOG
-        if topic != self._anew and topic not in {noted for noted, _ in self.noted}:
-            await connection.execute("truncate position.position, position.lot, position.effect")
-        self._anew = topic
 
     async def write_rows(self, connection: asyncpg.Connection, batch: Batch) -> None:
         """Write what the steps changed."""
-        await self._begin_anew(connection, batch.items[0])
+        await self.begin_anew(connection, batch.items[0])
         steps = self._steps_of(batch.items)
         positions: dict[PositionName, list[Value]] = {}
         lots: dict[tuple[str, str, Order], LotRow | None] = {}

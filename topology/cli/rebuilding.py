@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import EXIT_STATE, CommandError, messages, print_facts, print_json, progress
+from topology.cli.output import (
+    EXIT_STATE,
+    CommandError,
+    bad_input,
+    messages,
+    print_facts,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
+    from connectors.postgres.snapshots import Snapshot
     from topology.rebuilding.rebuild import Rebuilt
 
 
@@ -23,6 +32,13 @@ def rebuild(
     stage: Annotated[
         RebuiltStage | None, typer.Option("--stage", help="This stage only; default all of them.")
     ] = None,
+    from_snapshot: Annotated[
+        bool,
+        typer.Option(
+            "--from-snapshot",
+            help="Begin positions with the snapshot in Postgres (setting postgres), not with the first booking.",
+        ),
+    ] = False,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
@@ -31,7 +47,7 @@ def rebuild(
 
     Needs the folder for itself. Killed at any moment, the old state stands, and it is run again.
     """
-    found = _rebuild(stage, data, transport)
+    found = _rebuild(stage, from_snapshot, data, transport)
     document: dict[str, Any] = {
         "book_hash_before": found.hash_before,
         "book_hash": found.book_hash,
@@ -59,19 +75,39 @@ def rebuild(
         messages().print("the positions that were there before were not those of the log", soft_wrap=True)
 
 
-def _rebuild(stage: RebuiltStage | None, data: Any, transport: Any) -> "Rebuilt":
+def _snapshots(address: str) -> "dict[int, Snapshot]":
+    import asyncio
+
+    import asyncpg
+
+    from connectors.postgres.snapshots import read_snapshots
+
+    if not address:
+        bad_input(["--from-snapshot: expected the setting postgres to name the database, found it empty"])
+    try:
+        found = asyncio.run(read_snapshots(address))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(f"Postgres: expected to read the snapshot, found: {error}") from error
+    if not found:
+        raise CommandError("Postgres: expected a snapshot of positions, found none; rebuild without it")
+    return found
+
+
+def _rebuild(stage: RebuiltStage | None, from_snapshot: bool, data: Any, transport: Any) -> "Rebuilt":
     from topology.rebuilding import rebuild as rebuilding
+    from topology.rebuilding.seeding import SnapshotRefused
     from topology.runtime import PartitionStopped
     from topology.stages import build_stages
 
     settings = load_settings(data, transport)
     stages = [one for one in build_stages(settings) if stage is None or one.name == stage.value]
+    snapshots = _snapshots(settings.postgres) if from_snapshot else None
     log = rebuilding.open_to_rebuild(settings.data, settings.sync)
     try:
         with progress() as bar:
             task = bar.add_task("rebuilding", total=rebuilding.records_to_apply(log, stages))
-            return rebuilding.rebuild(log, stages, lambda records: bar.advance(task, records))
-    except (rebuilding.RebuildRefused, PartitionStopped) as refused:
+            return rebuilding.rebuild(log, stages, lambda records: bar.advance(task, records), snapshots)
+    except (rebuilding.RebuildRefused, SnapshotRefused, PartitionStopped) as refused:
         raise CommandError(f"{settings.data}: {refused}", exit_code=EXIT_STATE) from refused
     finally:
         log.close()

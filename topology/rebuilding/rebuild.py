@@ -8,7 +8,7 @@ dead letters stay as they are.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from connectors.embedded.database import database_exists, holds_log
 from connectors.embedded.errors import StateError
 from connectors.embedded.log import EmbeddedLog, SyncPolicy
 from connectors.embedded.replacing import discard_unfinished, end_changelog, exchange, new_name
+from connectors.postgres.snapshots import Snapshot
 from schemas import events
 from schemas.frames import BadEvent, wire
 from schemas.topics import TOPIC_BY_NAME, Topic
 from topology.documents.dead_letters import RETRIED
 from topology.log_reading import partition_count, read_events
+from topology.rebuilding.seeding import check_snapshots, seed
 from topology.rebuilding.stage_log import RebuildingLog, Sent, is_kept
 from topology.replaying.replay import (
     STEP_BYTES_MAX,
@@ -83,19 +85,32 @@ def records_to_apply(log: EmbeddedLog, stages: Sequence[Stage]) -> int:
     )
 
 
-def rebuild(log: EmbeddedLog, stages: Sequence[Stage], progress: Progress | None = None) -> Rebuilt:
+def rebuild(
+    log: EmbeddedLog,
+    stages: Sequence[Stage],
+    progress: Progress | None = None,
+    snapshots: Mapping[int, Snapshot] | None = None,
+) -> Rebuilt:
     """Make the tables and changelogs of these stages anew; the log must be closed afterwards.
+
+    With `snapshots` (by partition) positions begin with those, and apply the bookings from there on.
 
     Raises RebuildRefused where the new state is not that of what the stage has sent, and PartitionStopped where an
     invariant breaks; the old state of that stage stands then.
     """
     began = time.perf_counter()
     partitions = partition_count(log)
+    for stage in stages:
+        if snapshots and stage.name == positions.NAME:
+            check_snapshots(log, stage, snapshots)
     done = Rebuilt(hash_before=hash_before(log, partitions))
     done.book_hash = done.hash_before or ""
     for stage in stages:
         log.create_topic(new_name(stage.changelog), partitions, compact=True)
         views = [RebuildingLog(log, stage, partition) for partition in range(partitions)]
+        if snapshots and stage.name == positions.NAME:
+            for place, snapshot in snapshots.items():
+                seed(log, views[place], stage, place, snapshot)
         runners = [
             make_anew(log, view, stage, place, partitions, progress) for place, view in enumerate(views)
         ]

@@ -36,6 +36,12 @@ def _postgres_dead_letters(settings: Settings) -> Sink:
     return DeadLettersSink(settings.postgres)
 
 
+def _postgres_snapshots(settings: Settings) -> Sink:
+    from connectors.postgres.snapshots import SnapshotsSink
+
+    return SnapshotsSink(settings.postgres)
+
+
 def _alerts_webhook(settings: Settings) -> Sink:
     from connectors.alerts.sink import WebhookSink
 
@@ -71,6 +77,12 @@ SINKS: tuple[SinkKind, ...] = (
         "dead letters with their bytes, and what became of them, into Postgres",
         lambda settings: bool(settings.postgres),
         _postgres_dead_letters,
+    ),
+    SinkKind(
+        "postgres-snapshots",
+        "the state of positions into Postgres, to start from when it is lost",
+        lambda settings: bool(settings.postgres),
+        _postgres_snapshots,
     ),
     SinkKind(
         "alerts-webhook",

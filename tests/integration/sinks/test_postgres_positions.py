@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.postgres.positions import CHANGELOG, PositionsSink
+from connectors.postgres.changelog_sink import CHANGELOG
+from connectors.postgres.positions import PositionsSink
 from schemas.numbers import plain
 from schemas.times import format_time
 from schemas.units import Action, FeePolicy, LotMethod
