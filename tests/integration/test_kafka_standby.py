@@ -66,7 +66,8 @@ class Load:
 
     def __init__(self, link: Link) -> None:
         self._producer = Producer(link.producer())
-        self._frames = frames_of(FILLS, make_fills(WORKLOADS["W"], FILLS_COUNT))
+        self.fills = make_fills(WORKLOADS["W"], FILLS_COUNT)
+        self._frames = frames_of(FILLS, self.fills)
         self._appended = 0
 
     def append(self, share: float) -> list[dict[str, object]]:
@@ -117,15 +118,15 @@ class Watch(threading.Thread):
         self._stopping = threading.Event()
         self.outdated: object = None
         self.looked_live_at = 0.0
-        self.reads = 0
 
     def run(self) -> None:
         handle = PositionReader(self._name).slot(*self._key)
         while not self._stopping.is_set():
+            # Before the read, so that a reader which is held up proves nothing that is not so.
+            now = time.monotonic()
             position = handle.read()
-            self.reads += 1
             if position is not None and position.live and position.owner_epoch == self.outdated:
-                self.looked_live_at = time.monotonic()
+                self.looked_live_at = now
             self._stopping.wait(0.005)
 
     def end(self) -> None:
@@ -164,6 +165,17 @@ def test_a_host_that_joins_and_one_that_is_lost(
     place = a.get(f"/owners/{a_book(3)}")[2]
     assert (place["worker"], place["partition"], place["shared_memory"]) == ("b-1", 3, shared_memory_name)
 
+    # Capture keeps a trade by its id and positions by its book, so that it may take both workers to answer.
+    for fill in load.fills[:20]:
+        [(status, _, trade), other] = [host.get(f"/trades/{fill.trade_id}") for host in (a, b)]
+        assert (status, trade["book"], trade["quantity"].lstrip("-")) == (
+            200,
+            fill.book,
+            plain(fill.quantity),
+        )
+        assert other[::2] == (200, trade)
+    assert [host.get("/trades/none")[0] for host in (a, b)] == [404, 404]
+
     # Each slot is found through the directory, in the segment of the worker that owns its book.
     reader = PositionReader(shared_memory_name)
     eventually(lambda: sorted(slot.worker for slot in reader.segments()) == ["a-1", "b-1"])
@@ -181,13 +193,23 @@ def test_a_host_that_joins_and_one_that_is_lost(
     # 2 -> 1, without a word. Its slots look live no longer than a heartbeat may be old.
     warm = eventually(lambda: [row["standbys"] for row in a.get("/owners")[2]["partitions"]])
     assert warm == [["b-1"], ["b-1"], ["a-1"], ["a-1"]]
-    lost_at = time.monotonic()
     b.lose()
+    lost_at = time.monotonic()
     expected = load.append(1.0)
-    eventually(lambda: handle.read().status is Status.STALE, 5)
-    status, headers, document = a.get(f"/positions/{a_book(3)}")
-    assert (status, headers.get("Retry-After")) == (503, "1"), document
-    eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1"}, 30)
+    statuses: dict[Status, int] = {}
+    answers: dict[int, str | None] = {}
+
+    def taken_over() -> bool:
+        found = handle.read()
+        statuses[found.status] = found.owner_epoch
+        status, headers, _ = a.get(f"/positions/{a_book(3)}")
+        answers[status] = headers.get("Retry-After")
+        return {worker for worker, _ in a.owners().values()} == {"a-1"}
+
+    eventually(taken_over, 60)
+    # Whatever was seen meanwhile: the old state, marked as such, or the new one; an answer, or when to ask again.
+    assert statuses.keys() <= {Status.LIVE, Status.STALE, Status.NOT_OWNED}
+    assert answers.items() <= {200: None, 503: "1"}.items()
     assert all(records <= A_FEW for _, records in a.owners().values())
     eventually(lambda: shows(a, expected), 60)
     after = eventually(lambda: (found := handle.read()) is not None and found.live and found)
@@ -197,7 +219,7 @@ def test_a_host_that_joins_and_one_that_is_lost(
     in_c = dict(line.split(" ", 1) for line in output(show, shared_memory_name, *key).splitlines())
     assert (in_c["status"], in_c["quantity_exact"]) == ("0", now["quantity"])
     watch.end()
-    assert watch.looked_live_at - lost_at < STALE_SECONDS + 0.25
+    assert watch.looked_live_at - lost_at <= STALE_SECONDS
     # What is left of the lost one is there, and nothing of it is live.
     left = [slot for slot in reader.positions() if slot.owner_epoch == before.owner_epoch]
     assert left and not any(slot.live for slot in left)
@@ -231,8 +253,8 @@ def test_a_host_that_was_suspended_shows_nothing_that_others_own(
         watch = Watch(remote, *key)
         watch.outdated = before.owner_epoch
         watch.start()
-        paused_at = time.monotonic()
         b.pause()
+        paused_at = time.monotonic()
         expected = load.append(1.0)
         eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1"}, 30)
         eventually(lambda: shows(a, expected), 60)
@@ -242,7 +264,7 @@ def test_a_host_that_was_suspended_shows_nothing_that_others_own(
         eventually(lambda: {worker for worker, _ in a.owners().values()} == {"a-1", "b-1"}, 60)
         after = eventually(lambda: (found := PositionReader(remote).read(*key)) and found.live and found, 30)
         watch.end()
-        assert watch.looked_live_at - paused_at < STALE_SECONDS + 0.25
+        assert watch.looked_live_at - paused_at <= STALE_SECONDS
         assert after.owner_epoch > before.owner_epoch
         now = next(each for each in expected if (each["book"], each["instrument"]) == key)
         assert plain(after.quantity) == now["quantity"]

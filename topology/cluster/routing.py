@@ -46,6 +46,11 @@ class Routing:
         self._app = app
         self._owners = owners
 
+    @property
+    def worker(self) -> str:
+        """The worker that looks."""
+        return self._app.worker
+
     def of_book(self, view: View) -> View:
         """A view of a book, answered where the book is."""
 
@@ -54,18 +59,18 @@ class Routing:
             if partition in self._app.runners:
                 return await view(page, request, book=book, **rest)
             owner = self._owners.owner(self._app.stage.name, partition)
-            lease = None if owner is None else owner.lease
-            if (
-                lease is None
-                or lease.web is None
-                or lease.worker == self._app.worker
-                or PASSED_ON in request.headers
-            ):
+            if owner is None or owner.lease.worker == self.worker or PASSED_ON in request.headers:
                 return self._nobody(page, partition)
-            try:
-                return await self._pass_on(page, request, lease)
-            except (ClientError, TimeoutError, OSError):
+            found = await self.ask(owner.lease, request.raw_path)
+            if found is None:
                 return self._nobody(page, partition)
+            status, content_type, headers, body = found
+            return page.bytes(
+                body,
+                content_type=content_type,
+                status=status,
+                headers={ANSWERED_BY: owner.lease.worker, **headers},
+            )
 
         answer.__doc__ = view.__doc__
         return answer
@@ -73,24 +78,31 @@ class Routing:
     def _partition(self, book: str) -> int:
         return partition_of_key(book.encode(), self._app.settings.partitions)
 
-    async def _pass_on(self, page: Any, request: Any, lease: Lease) -> Any:
-        url = URL(f"{lease.web}{request.raw_path}", encoded=True)
-        async with self._app.http_client.get(
-            url, headers={PASSED_ON: self._app.worker}, timeout=_PASS_ON
-        ) as response:
-            return page.bytes(
-                await response.read(),
-                content_type=response.content_type,
-                status=response.status,
-                headers={ANSWERED_BY: lease.worker, **_kept(response.headers)},
-            )
+    async def ask(self, lease: Lease, path: str) -> tuple[int, str, dict[str, str], bytes] | None:
+        """What another worker answers: status, type, headers to keep and body; None where it cannot be reached."""
+        if lease.web is None:
+            return None
+        url, headers = URL(f"{lease.web}{path}", encoded=True), {PASSED_ON: self.worker}
+        try:
+            async with self._app.http_client.get(url, headers=headers, timeout=_PASS_ON) as response:
+                body = await response.read()
+                return response.status, response.content_type, _kept(response.headers), body
+        except (ClientError, TimeoutError, OSError):
+            return None
+
+    def others(self) -> list[Lease]:
+        """The other workers that live."""
+        return [lease for lease in self._owners.workers() if lease.worker != self.worker]
+
+    def whole(self, stages: Sequence[str]) -> bool:
+        """Whether every partition of these stages has an owner that lives."""
+        partitions = range(self._app.settings.partitions)
+        return all(self._owners.owner(stage, partition) for stage in stages for partition in partitions)
 
     def _nobody(self, page: Any, partition: int) -> Any:
-        text = (
-            f"expected a worker that owns partition {partition}, found none now: it is being taken over; ask again "
-            f"after {_RETRY_SECONDS} s"
+        return not_now(
+            page, f"expected a worker that owns partition {partition}, found none now: it is being taken over"
         )
-        return page.json({"error": text}, status=503, headers={"Retry-After": str(_RETRY_SECONDS)})
 
     # -- who owns what --------------------------------------------------------------------------------------------
 
@@ -128,6 +140,12 @@ class Routing:
             "taken_over_with_records": None if owner is None else owner.caught_up,
             "standbys": _names(self._owners.standbys(stage, partition)),
         }
+
+
+def not_now(page: Any, text: str) -> Any:
+    """An answer that says when to ask again."""
+    error = {"error": f"{text}; ask again after {_RETRY_SECONDS} s"}
+    return page.json(error, status=503, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
 def _place(lease: Lease) -> dict[str, Any]:

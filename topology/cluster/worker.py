@@ -39,6 +39,7 @@ from topology.cluster.status import (
     encode_line,
 )
 from topology.cluster.tables import WorkerTables
+from topology.cluster.trades import TradeViews
 from topology.logging import configure_logging
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -153,7 +154,11 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
         for app in apps:
             if app.listener is not None:
                 routing = Routing(app, owners)
-                add_views(app, worker.tables, health, metrics, routing.of_book, routing.views())
+                trades = TradeViews(
+                    routing, worker.tables, settings.partitions, [stage.name for stage in stages]
+                )
+                others = {**routing.views(), **trades.views()}
+                add_views(app, worker.tables, health, metrics, routing.of_book, others)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, worker.stopping.set)
         # Ctrl-C reaches every process of a terminal; the supervisor ends its workers.

@@ -194,6 +194,16 @@ def trade_document(log: Tables, partitions: int, trade_id: str) -> Document | No
     return booked_trade(log, partitions, record.book, trade_id)
 
 
+def trade_place(log: Tables, partitions: int, trade_id: str) -> Document | None:
+    """What these tables know of where a trade stands: its `book`, and the `state` of a correction's own id."""
+    record = captured_record(log, partitions, trade_id)
+    if record is None:
+        found = _booked_elsewhere(log, partitions, trade_id)
+        return None if found is None else {"book": found["book"], "state": None}
+    corrects = record.state in (State.APPLIED, State.WAITING)
+    return {"book": record.book, "state": str(record.state) if corrects else None}
+
+
 def captured_record(log: Tables, partitions: int, trade_id: str) -> TradeRecord | None:
     """What capture keeps of an id. A correction is kept where its trade is: so every partition may have it."""
     home = partition_of_key(trade_id.encode(), partitions)
