@@ -38,6 +38,7 @@ SESSION_SECONDS = 3
 _BOOKS = 200
 _PORTION = 20_000
 _PROBE_SECONDS = 0.05
+_LOOK_SECONDS = 1.0
 _SECONDS_MAX = 1_800.0
 _START = 1_767_571_200_000_000_000
 _FillEvent = wire(events.FillEvent)
@@ -111,7 +112,7 @@ def _until(number: int, hosts: list[Host]) -> None:
             raise TimeoutError(
                 f"expected {number} bookings to be applied, found {found} after {_SECONDS_MAX:.0f} s"
             )
-        time.sleep(0.2)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _probes(partitions: set[int]) -> Iterator[list[Any]]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from topology.demo.stack import Stack
 
+_ANSWER_SECONDS = 60.0
+
 
 class Host(Stack):
     """`pks up --workers 1` under a name of its own; `options` are further settings."""
@@ -71,7 +73,7 @@ class Host(Stack):
     def get(self, path: str) -> tuple[int, dict[str, str], Any]:
         """What its worker answers: status, headers and document."""
         try:
-            with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+            with urllib.request.urlopen(self.web + path, timeout=_ANSWER_SECONDS) as answer:
                 return answer.status, dict(answer.headers), json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -79,7 +81,7 @@ class Host(Stack):
 
     def text(self, path: str) -> str:
         """What its worker answers, as text."""
-        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.web + path, timeout=_ANSWER_SECONDS) as answer:
             return str(answer.read().decode())
 
     def owners(self) -> dict[int, tuple[str | None, int | None]]:
