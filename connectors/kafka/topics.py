@@ -79,8 +79,8 @@ def check_topics(plans: Sequence[TopicPlan], found: dict[str, int]) -> None:
         listed = ", ".join(f"{plan.name} {found[plan.name]} of {plan.partitions}" for plan in wrong)
         raise TopicError(
             f"expected topics with the partitions of this installation's settings, found {listed}: keys would go to "
-            "other partitions than before; set `partitions` to what the cluster has, or move the log with "
-            "`pks topology repartition`"
+            "other partitions than before; set `partitions` to what the cluster has "
+            "(docs/operating/repartition.md)"
         )
 
 

@@ -138,5 +138,5 @@ def test_who_was_replaced_writes_nothing_any_more(link: Link, tmp_path: Path) ->
 
 def test_a_topic_with_other_partitions_is_refused(link: Link) -> None:
     ensure_topics(link, [TopicPlan("counted", 3)])
-    with pytest.raises(TopicError, match=r"found counted 3 of 4.*pks topology repartition"):
+    with pytest.raises(TopicError, match=r"found counted 3 of 4.*repartition\.md"):
         ensure_topics(link, [TopicPlan("counted", 4)])
