@@ -81,10 +81,11 @@ def test_rebalance_storm(seed: int, tmp_path: Path) -> None:
         view = View(link, tmp_path / "view")
         done: list[str] = []
         try:
-            share = -(-len(expected.frames) // changes)
+            frames = expected.frames
             for number in range(changes):
                 before = view.hash()
-                produce_fills(link, expected.frames[number * share : (number + 1) * share])
+                start, end = (len(frames) * place // changes for place in (number, number + 1))
+                produce_fills(link, frames[start:end])
                 # Not all of it need be applied when the next change comes.
                 eventually(lambda before=before: view.hash() != before, 120)
                 done.append(storm.change())
