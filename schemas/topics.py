@@ -76,6 +76,7 @@ BOOKINGS = Topic(
     subjects=(
         "backoffice.booking.v1.TradeBooked",
         "backoffice.booking.v1.LifecycleEventApplied",
+        "backoffice.booking.v1.DayClosed",
     ),
     description="captured trades and corrections: the one ordered input of every stage that keeps books",
     clocked=True,

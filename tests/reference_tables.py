@@ -20,6 +20,7 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.shm import layout
 from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
+from schemas.subjects import STREAMS
 from schemas.topics import TOPICS
 from topology.cli.application import application
 from topology.cluster.measures import ClusterCollector
@@ -93,7 +94,8 @@ def settings_table() -> str:
 def _kept(seconds: int | None, compact: bool) -> str:
     if compact:
         return "latest by key"
-    return "for ever" if seconds is None else f"{seconds // 86_400} days"
+    days = 0 if seconds is None else seconds // 86_400
+    return "for ever" if seconds is None else "1 day" if days == 1 else f"{days} days"
 
 
 def topics_table() -> str:
@@ -111,6 +113,23 @@ def topics_table() -> str:
                 topic.description,
             )
             for topic in TOPICS
+        ),
+    )
+
+
+def streams_table() -> str:
+    """The streams of NATS."""
+    return table(
+        ("stream", "subjects", "kept", "dead letters", "what it has"),
+        (
+            (
+                _code(stream.name),
+                ", ".join(_code(subject) for subject in stream.subjects),
+                _kept(stream.retention_seconds, stream.latest),
+                _code(stream.dead_letters),
+                stream.description,
+            )
+            for stream in STREAMS
         ),
     )
 
@@ -280,6 +299,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "topics": topics_table,
     "subjects": subjects_table,
+    "streams": streams_table,
     "stages": stages_table,
     "fields": fields_table,
     "metrics": metrics_table,

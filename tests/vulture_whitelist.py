@@ -97,3 +97,8 @@ _.pool_price
 
 # What the standard library's HTTP server calls.
 _.log_message
+
+# What NATS reads of a stream's configuration, and what a strategy may ask of its stream.
+_.duplicate_window
+_.max_msgs
+_.reconnects

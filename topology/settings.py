@@ -131,6 +131,20 @@ class Settings(BaseSettings):
     alert_seconds: float = Field(
         60.0, ge=0, description="least seconds between two alerts; what comes meanwhile is in the next one"
     )
+    nats: str = Field(
+        "",
+        description="address of NATS, nats://host:port or tls://host:port, several by commas: what PKS publishes goes there, "
+        "fills and bookings come from there; empty for none",
+    )
+    nats_seed_file: Path | None = Field(None, description="file of the NKey seed of PKS's user of NATS")
+    nats_authority_file: Path | None = Field(
+        None, description="certificate of the authority that NATS's certificate is signed by (PEM)"
+    )
+    nats_certificate_file: Path | None = Field(None, description="PKS's own certificate for NATS (PEM)")
+    nats_key_file: Path | None = Field(None, description="the key of PKS's certificate for NATS (PEM)")
+    nats_replicas: int = Field(
+        1, ge=1, le=5, description="servers of a NATS cluster that keep each stream; odd numbers"
+    )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
     )

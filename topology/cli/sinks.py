@@ -12,21 +12,23 @@ postgres = typer.Typer(no_args_is_help=True, help="The schemas of PKS in Postgre
 
 
 def sinks(data: DataOption = None, transport: TransportOption = None, as_json: JsonOption = False) -> None:
-    """List the sinks: which are configured, whether they run, how far they are behind."""
+    """List the sinks and sources: which are configured, whether they run, how far they are behind."""
     from topology.sinks.metrics import is_up
-    from topology.sinks.registry import SINKS, configured
+    from topology.sinks.registry import SINKS, SinkKind
     from topology.sinks.status import SinkStatus, read_statuses
+    from topology.sources.registry import SOURCES, SourceKind
 
     settings = load_settings(data, transport)
     statuses = {status.name: status for status in read_statuses(settings.data)}
-    wanted, now = configured(settings), time.time_ns()
+    now = time.time_ns()
     rows: list[dict[str, Any]] = []
-    for kind in SINKS:
+    kinds: list[SinkKind | SourceKind] = [*SINKS, *SOURCES]
+    for kind in kinds:
         status = statuses.get(kind.name, SinkStatus(kind.name, state="never ran"))
         rows.append(
             {
                 "sink": kind.name,
-                "configured": kind.name in wanted,
+                "configured": kind.configured(settings),
                 "up": is_up(status, now),
                 "state": status.state,
                 "lag_records": status.lag_records,
@@ -66,6 +68,28 @@ def sink(
         return run_sink(settings, name)
     except FeedFault as error:
         raise CommandError(str(error), exit_code=EXIT_STATE) from error
+
+
+def source(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A source that `pks sinks` lists.")],
+    data: DataOption = None,
+    transport: TransportOption = None,
+) -> int:
+    """Run one source into a data folder until SIGTERM; `pks up` does so by itself for those that settings ask for."""
+    from topology.logging import configure_logging
+    from topology.sources.process import run_source
+    from topology.sources.registry import SOURCE_BY_NAME
+
+    settings = load_settings(data, transport)
+    kind = SOURCE_BY_NAME.get(name)
+    if kind is None:
+        bad_input([f"NAME: expected one of {', '.join(SOURCE_BY_NAME)}, found {name!r:.80}"])
+    if not kind.configured(settings):
+        bad_input(
+            [f"{name}: expected the setting that turns it on (docs/reference/settings.md), found it empty"]
+        )
+    configure_logging(settings)
+    return run_source(settings, name)
 
 
 @postgres.command()
@@ -109,4 +133,5 @@ def register(application: typer.Typer) -> None:
     """Add the commands."""
     application.command()(sinks)
     application.command()(sink)
+    application.command()(source)
     application.add_typer(postgres, name="postgres")

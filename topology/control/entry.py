@@ -227,15 +227,8 @@ class Entry:
         sources = _Sources()
         remaining = iter(fills)
         while chunk := list(islice(remaining, CHUNK_EVENTS)):
-            # Where one file ends and the next begins, time jumps back: without this, each fill behind the jump
-            # would be a late one in its book.
-            chunk.sort(key=_order_of_matching)
             sources.note(self.gate, chunk)
-            now = self._clock()
-            for fill in chunk:
-                if not fill.recorded_at:
-                    msgspec.structs.force_setattr(fill, "recorded_at", now)
-            self.publish(topics.FILLS, chunk, topics.fill_key)
+            self.append_fills(chunk)
             if on_progress is not None:
                 on_progress(len(chunk))
         if self.owned:
@@ -243,6 +236,17 @@ class Entry:
                 self.tick(topics.FILLS)
         self.gate.settle()
         return sources.receipt(self.gate)
+
+    def append_fills(self, chunk: list[Any]) -> int:
+        """Put fills (wire twins) into the log as they came together, and wait for nothing but the log."""
+        # Where one file ends and the next begins, time jumps back: without this, each fill behind the jump would be
+        # a late one in its book.
+        chunk.sort(key=_order_of_matching)
+        now = self._clock()
+        for fill in chunk:
+            if not fill.recorded_at:
+                msgspec.structs.force_setattr(fill, "recorded_at", now)
+        return self.publish(topics.FILLS, chunk, topics.fill_key)
 
     def publish(self, topic: Topic, found: Sequence[Any], key_of: Callable[[Any], str]) -> int:
         """Append events to a topic: in frames by partition, or one a record where the topic compacts by key."""

@@ -58,6 +58,11 @@ class SinkCollector(LazyCollector):
             "Events that a sink's far side did not take, since the sink started; each is a dead letter.",
             labels=["sink"],
         )
+        complaints = CounterMetricFamily(
+            "pks_sink_complaints",
+            "What a far side said aside of any answer (slow_consumer, permission, disconnected), since the sink started.",
+            labels=["sink", "kind"],
+        )
         for status in statuses:
             name = [status.name]
             up.add_metric(name, is_up(status, now))
@@ -66,4 +71,6 @@ class SinkCollector(LazyCollector):
             failures.add_metric(name, status.failures)
             written.add_metric(name, status.written)
             refused.add_metric(name, status.refused)
-        yield from (up, lag, age, failures, written, refused)
+            for kind, number in sorted(status.complaints.items()):
+                complaints.add_metric([status.name, kind], number)
+        yield from (up, lag, age, failures, written, refused, complaints)

@@ -9,6 +9,8 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import stamina
 import uvloop
@@ -41,15 +43,18 @@ async def _serve(settings: Settings, name: str) -> None:
         durable_only=settings.sync == "group",
     )
     try:
-        running = asyncio.ensure_future(
-            SinkRunner(sink, feed, Letters(settings.data, name), settings.data).run()
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, running.cancel)
-        if WATCH_STDIN in os.environ:
-            loop.add_reader(sys.stdin.fileno(), running.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        await until_told(SinkRunner(sink, feed, Letters(settings.data, name), settings.data).run())
     finally:
         feed.close()
+
+
+async def until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do some work until SIGTERM, SIGINT, or, where it is watched, the end of the standard input."""
+    running = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    if WATCH_STDIN in os.environ:
+        loop.add_reader(sys.stdin.fileno(), running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

@@ -59,6 +59,15 @@ def _alerts_telegram(settings: Settings) -> Sink:
     )
 
 
+def _nats(settings: Settings) -> Sink:
+    from connectors.nats.sink import NatsSink
+    from topology.sources.registry import nats_settings
+
+    return NatsSink(
+        nats_settings(settings), batch_events_max=settings.sink_events_max, replicas=settings.nats_replicas
+    )
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
@@ -95,6 +104,12 @@ SINKS: tuple[SinkKind, ...] = (
         "messages about dead letters to a Telegram chat",
         lambda settings: bool(settings.alert_telegram_token and settings.alert_telegram_chat),
         _alerts_telegram,
+    ),
+    SinkKind(
+        "nats",
+        "everything that PKS publishes, to the streams of NATS",
+        lambda settings: bool(settings.nats),
+        _nats,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

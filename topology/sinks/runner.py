@@ -195,5 +195,6 @@ class SinkRunner:
             await asyncio.sleep(STATUS_SECONDS)
 
     def _show(self) -> None:
+        self.status.complaints = dict(getattr(self._sink, "complaints", {}))
         with contextlib.suppress(OSError):  # a full disk; the books do not wait for a status
             write_status(self._data, self.status)

@@ -21,7 +21,7 @@ class SinkStatus(msgspec.Struct, omit_defaults=True):
     """How a sink goes. Counts are those of its process; times are nanoseconds, 0 for never.
 
     `state` is `starting`, `running`, `retrying` (the far side failed, tried again soon), `open` (the circuit is open: it
-    failed many times) or `stopped`. `waiting_since` is when the oldest record that is not confirmed was appended.
+    failed many times) or `stopped`. `waiting_since` is when the oldest record that is not confirmed was appended. `complaints` counts what the far side said aside of any answer.
     """
 
     name: str
@@ -35,6 +35,7 @@ class SinkStatus(msgspec.Struct, omit_defaults=True):
     lag_records: int = 0
     waiting_since: int = 0
     updated_at: int = 0
+    complaints: dict[str, int] = {}
 
     def age_seconds(self, now: int) -> float:
         """How old the oldest record is that the far side has not confirmed; 0 where it has all."""

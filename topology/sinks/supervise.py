@@ -1,4 +1,4 @@
-"""The sinks of a worker: a process for each one that settings ask for, started again when it ends.
+"""The sinks and sources of a worker: a process for each one that settings ask for, started again when it ends.
 
 Guarantees: a sink that fails, hangs or dies takes nothing of the worker along; with the worker its sinks end, even
 where it was killed.
@@ -15,6 +15,7 @@ import structlog
 from topology.settings import Settings
 from topology.sinks.process import WATCH_STDIN
 from topology.sinks.registry import configured
+from topology.sources.registry import SOURCES
 
 if TYPE_CHECKING:
     from topology.worker import Worker
@@ -30,18 +31,20 @@ _logger = structlog.get_logger(__name__)
 
 
 async def keep_sinks(worker: "Worker") -> None:
-    """Run the sinks of a worker until cancelled."""
-    names = configured(worker.settings)
-    await asyncio.gather(*(_keep(worker.settings, name) for name in names))
+    """Run the sinks and sources of a worker until cancelled."""
+    settings = worker.settings
+    asked = [("sink", name) for name in configured(settings)]
+    asked += [("source", kind.name) for kind in SOURCES if kind.configured(settings)]
+    await asyncio.gather(*(_keep(settings, command, name) for command, name in asked))
 
 
-async def _keep(settings: Settings, name: str) -> None:
+async def _keep(settings: Settings, command: str, name: str) -> None:
     loop = asyncio.get_running_loop()
     pause = RESTART_SECONDS_FIRST
     while True:
         started = loop.time()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "topology", "sink", name),
+            *(sys.executable, "-m", "topology", command, name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             env=environment_of(settings),
@@ -52,7 +55,7 @@ async def _keep(settings: Settings, name: str) -> None:
             await _end(process)
         if loop.time() - started >= STEADY_SECONDS:
             pause = RESTART_SECONDS_FIRST
-        _logger.error("a sink ended, to be started again", sink=name, exit_code=code, seconds=pause)
+        _logger.error(f"a {command} ended, to be started again", name=name, exit_code=code, seconds=pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, RESTART_SECONDS_MAX)
 
@@ -69,5 +72,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The environment in which a process has the same settings, wherever they came from."""
-    given = {f"PKS_{name}".upper(): str(value) for name, value in settings.model_dump().items()}
+    chosen = {name: value for name, value in settings.model_dump().items() if value is not None}
+    given = {f"PKS_{name}".upper(): str(value) for name, value in chosen.items()}
     return {**os.environ, **given, WATCH_STDIN: "1"}

@@ -1,0 +1,1 @@
+"""NATS JetStream: what PKS publishes, and what other systems send."""

@@ -1,0 +1,117 @@
+"""A connection to NATS: address, key, certificates, and what the server complains about.
+
+Owns: how a `NatsSettings` becomes a connection, and the last complaint that came aside of any answer.
+Guarantees: a fault says what was expected and found and never a secret; a refused subject, which the server answers
+with nothing but a complaint, is told as such.
+"""
+
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from connectors.sink import Unavailable
+
+CONNECT_SECONDS = 5.0
+_AGAIN_SECONDS = 0.1
+PENDING_BYTES_MAX = 32 * 1024 * 1024
+"""Most bytes that wait to be sent; beyond it a publish waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class NatsSettings:
+    """Where NATS is and who we are: `url` (`nats://` or `tls://`, several by commas), the file of the NKey seed, for TLS
+    the files of the authority, our certificate and its key, and what the inboxes of our user begin with."""
+
+    url: str
+    seed_file: Path | None = None
+    authority_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    inbox: str = "_INBOX_pks"
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS context; None where nothing asks for TLS."""
+        if (
+            self.authority_file is None
+            and self.certificate_file is None
+            and not self.url.startswith("tls://")
+        ):
+            return None
+        context = ssl.create_default_context(cafile=self.authority_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
+class Complaints:
+    """What the server said aside of any answer: counts by kind, and the last text.
+
+    `denied` is the last refusal of a subject, `gone` whether the connection was lost; `on_change` is called after each.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.last = ""
+        self.denied = ""
+        self.gone = False
+        self.on_change: Callable[[], None] = lambda: None
+
+    async def note(self, error: Exception) -> None:
+        """What nats-py calls with every such error."""
+        self.last = str(error) or type(error).__name__
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self.counts["slow_consumer"] += 1
+        elif "permissions violation" in self.last.lower():
+            self.counts["permission"] += 1
+            self.denied = self.last
+        else:
+            self.counts["other"] += 1
+        self.on_change()
+
+    async def lost(self) -> None:
+        """What nats-py calls when the connection is lost."""
+        self.gone = True
+        self.counts["disconnected"] += 1
+        self.on_change()
+
+    async def restored(self) -> None:
+        """What nats-py calls when it has connected again."""
+        self.gone = False
+        self.counts["reconnected"] += 1
+        self.on_change()
+
+
+async def connect(settings: NatsSettings, name: str, complaints: Complaints, **options: Any) -> Client:
+    """A connection, which fails rather than reconnects unless `options` say so. Raises Unavailable."""
+    try:
+        given: dict[str, Any] = {"allow_reconnect": False, "pending_size": PENDING_BYTES_MAX}
+        # nats-py tries each address again and again by itself: the runtime does that, at its own pace.
+        given |= {"max_reconnect_attempts": 1, "reconnect_time_wait": _AGAIN_SECONDS}
+        given |= {"inbox_prefix": settings.inbox, **options}
+        if settings.seed_file is not None:
+            given["nkeys_seed_str"] = settings.seed_file.read_text(encoding="ascii").strip()
+        context = settings.tls()
+        if context is not None:
+            given["tls"] = context
+        return await nats.connect(
+            settings.url.split(","),
+            name=name,
+            connect_timeout=CONNECT_SECONDS,
+            error_cb=complaints.note,
+            disconnected_cb=complaints.lost,
+            reconnected_cb=complaints.restored,
+            **given,
+        )
+    except (OSError, nats.errors.Error, ValueError) as error:
+        # A refused key is told aside, and the connection ends without a reason of its own.
+        found = complaints.last or str(error) or type(error).__name__
+        complaints.last = ""
+        raise Unavailable(f"NATS: expected a connection to {settings.url}, found: {found}") from error
