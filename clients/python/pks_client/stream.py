@@ -1,0 +1,247 @@
+"""Updates of positions from NATS, in order, from any place that the stream still has.
+
+    async with PositionStream("nats://127.0.0.1:4222", from_sequence=1) as updates:
+        async for update in updates:
+            print(update.sequence, update.book, update.instrument, update.quantity)
+
+Needs the extra `nats`: `pip install 'pks-client[nats]'`.
+
+Guarantees: updates of a position come in the order of its revisions; one that was published twice comes once, within
+the last `IDS_MAX`; after a lost connection or a restart of the server reading goes on behind the last update that was
+handed out, by itself. An update says the whole position, so that one that is skipped (the stream had dropped it,
+`update.skipped`) is made good by the next.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from .errors import NotAvailable
+from .events_pb2 import PositionUpdated
+
+STREAM = "POSITIONS"
+SUBJECT = "bo.position.updated.v1"
+
+IDS_MAX = 100_000
+"""Event ids that are remembered, by which a repeat is known."""
+
+BATCH_MESSAGES = 500
+HEARTBEAT_SECONDS = 2.0
+RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
+_EXPIRES_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
+_NANOSECONDS = 1_000_000_000
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class PositionUpdate:
+    """A position after one applied event. `sequence` is its place in the stream, `revision` counts the events applied to
+    the position; `skipped` says how many revisions before it did not come. `message` has every field."""
+
+    sequence: int
+    book: str
+    instrument: str
+    quantity: Decimal
+    average_price: Decimal | None
+    realised_pnl: Decimal
+    executed_at: int
+    revision: int
+    skipped: int
+    message: Any
+
+
+class PositionStream:
+    """Updates of all positions, or of one book's, from a sequence of the stream on (None: from now on).
+
+    `consumer` is the name that the server's configuration allows us, for one stream at a time; None takes a new one.
+    `options` go to `nats.connect`: `nkeys_seed_str` or `nkeys_seed` (a file), `tls` (an SSL context), `inbox_prefix`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        book: str | None = None,
+        from_sequence: int | None = None,
+        consumer: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._url = url
+        self._subject = f"{SUBJECT}.{'*' if book is None else _token(book)}"
+        self._next = from_sequence
+        self._options: Mapping[str, Any] = options
+        self._client: Client | None = None
+        self._subscription: Subscription | None = None
+        self._name = consumer
+        self._consumer = ""
+        self._remaining = 0
+        self._revisions: dict[tuple[str, str], int] = {}
+        self._ids: dict[str, None] = {}
+        self._refused: asyncio.Future[str] | None = None
+        self.reconnects = 0
+
+    async def __aenter__(self) -> Self:
+        """Connect. Raises NotAvailable where there is no such server, stream or right."""
+        try:
+            await self._open()
+        except (OSError, nats.errors.Error, ssl.SSLError) as error:
+            await self._close()
+            found = str(error) or type(error).__name__
+            raise NotAvailable(f"expected the stream {STREAM} on {self._url}, found: {found}") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._close()
+
+    async def __aiter__(self) -> AsyncIterator[PositionUpdate]:
+        """Updates without end."""
+        pause = RETRY_SECONDS_FIRST
+        while True:
+            try:
+                if self._client is None:
+                    await self._open()
+                    self.reconnects += 1
+                async for message in self._messages():
+                    pause = RETRY_SECONDS_FIRST
+                    update = self._update(message)
+                    if update is not None:
+                        yield update
+            except (OSError, nats.errors.Error, TimeoutError):
+                await self._close()
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = min(2 * pause, RETRY_SECONDS_MAX)
+
+    async def _open(self) -> None:
+        client = self._client = await nats.connect(
+            self._url,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,  # of each address; the loop above tries again
+            reconnect_time_wait=RETRY_SECONDS_FIRST,
+            connect_timeout=_CONNECT_SECONDS,
+            error_cb=self._complained,
+            **self._options,
+        )
+        start: dict[str, Any] = {"deliver_policy": DeliverPolicy.NEW}
+        if self._next is not None:
+            start = {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": max(1, self._next)}
+        jetstream = client.jetstream(timeout=_CONNECT_SECONDS)
+        self._consumer = self._name or f"client_{uuid4().hex}"
+        if self._name is not None:
+            with contextlib.suppress(NotFoundError):  # what an earlier connection left
+                await self._unless_refused(jetstream.delete_consumer(STREAM, self._name))
+        config = ConsumerConfig(
+            name=self._consumer,
+            ack_policy=AckPolicy.NONE,
+            filter_subject=self._subject,
+            inactive_threshold=2 * _EXPIRES_SECONDS,
+            mem_storage=True,
+            **start,
+        )
+        made = await self._unless_refused(jetstream.add_consumer(STREAM, config))
+        if self._next is None and made.delivered is not None:
+            # What comes while the connection is lost is not missed, even before the first update.
+            self._next = made.delivered.stream_seq + 1
+        self._subscription = await client.subscribe(client.new_inbox())
+        await self._ask()
+
+    async def _complained(self, error: Exception) -> None:
+        refused = self._refused
+        if refused is not None and not refused.done() and "violation" in str(error).lower():
+            refused.set_result(str(error))
+
+    async def _unless_refused(self, asked: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """The answer to a request. A subject that is not allowed has none: the server says so aside."""
+        refused = self._refused = asyncio.get_running_loop().create_future()
+        answer = asyncio.ensure_future(asked)
+        await asyncio.wait((answer, refused), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            raise nats.errors.Error(refused.result())
+        return answer.result()
+
+    async def _ask(self) -> None:
+        assert self._client is not None and self._subscription is not None, "it is open"
+        self._remaining = BATCH_MESSAGES
+        asked = {
+            "batch": BATCH_MESSAGES,
+            "expires": int(_EXPIRES_SECONDS * _NANOSECONDS),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
+        }
+        await self._client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self._consumer}",
+            json.dumps(asked).encode(),
+            reply=self._subscription.subject,
+        )
+
+    async def _messages(self) -> AsyncIterator[Msg]:
+        """Messages as they come. Raises TimeoutError where the server is silent, nats.errors.Error where it is gone."""
+        assert self._subscription is not None, "it is open"
+        while True:
+            message = await self._subscription.next_msg(3 * HEARTBEAT_SECONDS)
+            status = (message.headers or {}).get("Status") if not message.data else None
+            if status is None:
+                self._remaining -= 1
+                yield message
+            elif status not in ("100", "408"):  # a heartbeat; the end of a request
+                raise nats.errors.Error(f"{status} {(message.headers or {}).get('Description')}")
+            if self._remaining == 0 or status == "408":
+                await self._ask()
+
+    def _update(self, message: Msg) -> PositionUpdate | None:
+        """The update that a message holds; None where it came before."""
+        sequence = message.metadata.sequence.stream
+        self._next = sequence + 1
+        found = PositionUpdated.FromString(message.data)
+        if found.event_id in self._ids:
+            return None
+        self._ids[found.event_id] = None
+        if len(self._ids) > IDS_MAX:
+            del self._ids[next(iter(self._ids))]
+        key = (found.book, found.instrument)
+        before = self._revisions.get(key, found.revision - 1)
+        self._revisions[key] = found.revision
+        return PositionUpdate(
+            sequence,
+            found.book,
+            found.instrument,
+            Decimal(found.quantity),
+            Decimal(found.average_price) if found.HasField("average_price") else None,
+            Decimal(found.realised_pnl),
+            found.executed_at,
+            found.revision,
+            max(0, found.revision - before - 1),
+            found,
+        )
+
+    async def _close(self) -> None:
+        client, self._client, self._subscription = self._client, None, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.close(), _CONNECT_SECONDS)
+
+
+def _token(book: str) -> str:
+    """A book as one token of a subject."""
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in letter.encode())
+        if letter in ".*>%" or letter.isspace()
+        else letter
+        for letter in book
+    )
