@@ -29,18 +29,24 @@ _NO_LEADER = {
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
+    # A broker that was lost is asked on, until another leads: only who asks anew asks that one.
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
 }
+_ASK_SECONDS = 5.0
 
 Progress = Callable[[int, int], None]
 """Called with the next offset to restore and the end."""
 
 
-def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """The first offset of a partition and its end, as the consumer may see them. Raises LinkError."""
-    deadline = time.monotonic() + _SILENCE_SECONDS_MAX
+def watermarks(
+    consumer: Consumer, place: TopicPartition, seconds: float = _SILENCE_SECONDS_MAX
+) -> tuple[int, int]:
+    """The first offset of a partition and its end, as the consumer may see them. Raises LinkError after `seconds`."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            low, high = consumer.get_watermark_offsets(place, _SILENCE_SECONDS_MAX)
+            low, high = consumer.get_watermark_offsets(place, _ASK_SECONDS)
             return int(low), int(high)
         except KafkaException as error:
             # A topic that is new, or a broker that has just gone, has no leader for a moment.

@@ -8,14 +8,15 @@ Guarantees: a read ends at the end of what is committed, and never waits for mor
 import time
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from connectors.kafka.batches import next_batch
+from connectors.kafka.changelog import watermarks
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
 
 _WAIT_SECONDS = 0.2
-_SILENCE_SECONDS_MAX = 30.0
+_SILENCE_SECONDS_MAX = 60.0
 _BATCH = 1_000
 _NANOSECONDS = 1_000_000
 
@@ -49,15 +50,7 @@ class TopicReader:
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that is still there, and the end of what is committed, marks of commits included."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), _SILENCE_SECONDS_MAX
-            )
-        except KafkaException as error:
-            raise LinkError(
-                f"expected the bounds of {topic}/{partition}, found: {error.args[0].str()}"
-            ) from error
-        return int(low), int(high)
+        return watermarks(self._consumer, TopicPartition(topic, partition), _SILENCE_SECONDS_MAX)
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
