@@ -42,7 +42,7 @@ def fence_writers(link: Link, topic: str, partitions: list[int]) -> list[str]:
             still_open = ends.open_partitions(topic, still_open)
         for partition in still_open:
             for writer in sorted(ends.writers(topic, partition) - set(fenced)):
-                _fence(link, writer)
+                fence(link, writer)
                 fenced.append(writer)
         deadline = time.monotonic() + _SECONDS_MAX
         while still_open := ends.open_partitions(topic, still_open):
@@ -55,8 +55,8 @@ def fence_writers(link: Link, topic: str, partitions: list[int]) -> list[str]:
     return fenced
 
 
-def _fence(link: Link, transactional_id: str) -> None:
-    """Take the place of a writer: its open transaction is aborted, and it is refused from now on."""
+def fence(link: Link, transactional_id: str) -> None:
+    """Take the place of a writer: its open transaction is aborted, and it is refused from now on. Raises LinkError."""
     producer = Producer(link.producer(transactional_id=transactional_id))
     try:
         producer.init_transactions(_SECONDS_MAX)

@@ -189,6 +189,11 @@ class OwnersTopic:
             found = self._owners.last_owner(stage, partition)
         return None if found is None else found[0].worker
 
+    def lost_owners(self, stage: str, partitions: Iterable[int]) -> list[str]:
+        """The workers that owned any of these partitions last and are not heard any more."""
+        last = {self.last_owner(stage, partition) for partition in partitions} - {None, self.worker}
+        return sorted(name for name in last - {lease.worker for lease in self.workers()} if name)
+
     def standbys(self, stage: str, partition: int) -> list[Lease]:
         """Who keeps a partition's table warm, without its owner."""
         with self._lock:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from bench.host import Host
 from bench.workload import WORKLOADS, frames_of, fresh_log, make_fills
 from clients.python.pks_client import PositionReader, Status
 from connectors.kafka.link import Link, parse_url
 from connectors.kafka.local_broker import LocalBroker
+from connectors.kafka.owners import OWNERS_TOPIC
+from connectors.kafka.ownership import Owned, encode, record_key
+from connectors.kafka.topics import TopicPlan, ensure_topics
 from connectors.shm.writer import remove
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import plain
-from schemas.topics import FILLS
+from schemas.topics import BOOKINGS, FILLS
 from tests.integration.c_programs import compile_c, output
 from tests.kafka_support import events_of, ids_of, remake_topics, running_broker
 from tests.support import eventually
@@ -272,3 +275,30 @@ def test_a_host_that_was_suspended_shows_nothing_that_others_own(
         assert len(ids) == len(set(ids))
     finally:
         remove(remote)
+
+
+def test_what_a_lost_worker_had_begun_to_emit_holds_nobody_up(
+    link: Link, make_host: Callable[[str, str], Host]
+) -> None:
+    # It owned everything, and was lost when the first output of a step was there and nothing in the changelog.
+    ensure_topics(link, [TopicPlan(OWNERS_TOPIC, 1, compact=True)])
+    owned = Owned("gone-1", "a life", dict.fromkeys(range(PARTITIONS), 0))
+    producer = Producer(link.producer())
+    producer.produce(OWNERS_TOPIC, encode(owned), record_key(owned, "trade_capture"), 0)
+    producer.flush()
+    # Nobody waits for the end of its time.
+    lost = Producer(
+        link.producer(transactional_id="pks-trade_capture-gone-1", transaction_timeout_ms=600_000)
+    )
+    lost.init_transactions(30)
+    lost.begin_transaction()
+    for partition in range(PARTITIONS):
+        lost.produce(BOOKINGS.name, b"[]", None, partition)
+    assert lost.flush(30) == 0
+    a = make_host("a", "")
+    a.start()
+    load = Load(link)
+    expected = load.append(0.2)
+    eventually(lambda: shows(a, expected), 90)
+    with pytest.raises(KafkaException):
+        lost.commit_transaction(30)

@@ -28,7 +28,7 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.errors import LinkError
 from connectors.kafka.exactly_once import ExactlyOnce
-from connectors.kafka.fencing import fence_writers
+from connectors.kafka.fencing import fence, fence_writers
 from connectors.kafka.link import Link
 from connectors.kafka.log import KafkaLog
 from connectors.kafka.low_latency import LowLatency
@@ -181,9 +181,12 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             link,
             input_topic=stage.input.name,
             changelog=stage.changelog,
-            transactional_id=f"pks-{stage.name}-{self.worker}",
+            transactional_id=self._writer_of(self.worker),
             group_metadata=lambda: self.consumer.metadata,
         )
+
+    def _writer_of(self, worker: str) -> str:
+        return f"pks-{self.stage.name}-{worker}"
 
     def _note_consumed(self, consumed: Mapping[int, int]) -> None:
         self.consumer.note_consumed(self.stage.input.name, consumed)
@@ -251,7 +254,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         if not self._took_over:
             self.cluster_log.start()
             self._took_over = True
-        fenced = fence_writers(self._link, self.stage.changelog, list(partitions))
+        fenced = self._fence_lost(partitions)
+        fenced += fence_writers(self._link, self.stage.changelog, list(partitions))
         if fenced:
             _logger.warning("fenced at takeover", stage=self.stage.name, writers=fenced)
             self.measures.fenced += len(fenced)
@@ -271,6 +275,14 @@ class ClusterApp(faust.App):  # type: ignore[misc]
 
     def _restoring(self, partition: int, next_offset: int, end: int) -> None:
         self.measures.restoring[partition] = (next_offset, end)
+
+    def _fence_lost(self, partitions: Sequence[int]) -> list[str]:
+        """A lost worker may have emitted of a step before any of it was in the changelog: it is known by its name."""
+        lost = [] if self.standby is None else self.standby.lost_owners(partitions)
+        writers = [self._writer_of(worker) for worker in lost]
+        for writer in writers:
+            fence(self._link, writer)
+        return writers
 
     async def restore_partitions(self, positions: Mapping[Any, int]) -> dict[Any, int]:
         """Catch up the tables of the partitions that this worker gets, and build their runners.

@@ -2,7 +2,7 @@
 
 Owns: who is asked, and what is said while nobody owns a book (503, with when to ask again).
 Assumes: the views are those of the App of the positions stage, whose partitions are those of the books.
-Guarantees: only a worker that owns the book's partition and has restored it answers; a request is passed on once at
+Guarantees: only a worker that owns the book's partition, has restored it and is heard by the cluster answers; a request is passed on once at
 most, so that two workers which disagree do not send it to and fro.
 """
 
@@ -14,7 +14,7 @@ from aiohttp import ClientError, ClientTimeout
 from yarl import URL
 
 from connectors.kafka.owners import OwnersTopic
-from connectors.kafka.ownership import Lease
+from connectors.kafka.ownership import LEASE_ENDS_SECONDS, Lease
 from schemas.murmur2 import partition_of_key
 from topology.cluster.app import ClusterApp
 from topology.settings import Settings
@@ -56,7 +56,7 @@ class Routing:
 
         async def answer(page: Any, request: Any, book: str, **rest: str) -> Any:
             partition = self._partition(book)
-            if partition in self._app.runners:
+            if partition in self._app.runners and self._owners.silent_seconds <= LEASE_ENDS_SECONDS:
                 return await view(page, request, book=book, **rest)
             owner = self._owners.owner(self._app.stage.name, partition)
             if owner is None or owner.lease.worker == self.worker or PASSED_ON in request.headers:

@@ -65,6 +65,10 @@ class Standby:
             for partition in assigned_to(self._worker, others | {self._worker}, self._partitions):
                 restore(partition)
 
+    def lost_owners(self, partitions: Collection[int]) -> list[str]:
+        """The workers that had these partitions and are lost, for whoever has them now."""
+        return self._owners.lost_owners(self._stage.name, partitions)
+
     def let_go(self, partitions: Collection[int]) -> None:
         """These are this worker's own from now on: nothing else writes their tables when this returns."""
         with self._lock:
