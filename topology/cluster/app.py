@@ -348,11 +348,15 @@ class ClusterApp(faust.App):  # type: ignore[misc]
                     applied.ack()
 
     def _take_waiting(self, queue: Any, first: Event) -> dict[int, list[Event]]:
-        generation = self.consumer_generation_id
-        events_max, bytes_max = self.settings.step_events_max, self.settings.step_bytes_max
+        settings, generation = self.settings, self.consumer_generation_id
         waiting: dict[int, list[Event]] = {first.message.partition: [first]}
-        count, size = 1, len(first.message.value or b"")
-        while not queue.empty() and count < events_max and size < bytes_max:
+        count, size, limit = 1, len(first.message.value or b""), settings.step_bytes_max
+        while not queue.empty() and count < settings.step_events_max:
+            if size >= limit:
+                # Where more waits than a step takes, half of it, as far as the records so far tell its size.
+                limit = min((size + queue.qsize() * size // count) // 2, settings.step_backlog_bytes_max)
+                if size >= limit:
+                    break
             event = queue.get_nowait()
             message = event.message
             if message.generation_id == generation:
