@@ -28,6 +28,9 @@ from topology.settings import Settings
 from topology.stages import build_stages
 
 PARTITIONS = PARTITIONS_DEFAULT
+PATIENCE = 180.0
+"""Seconds until a test gives up on what workers and a broker do; on a free machine it takes a few."""
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -94,23 +97,23 @@ class View:
 
 
 class Expected:
-    """What the embedded log makes of fills: the hash of its books, and the positions that it emits by id."""
+    """What the embedded log makes of fills, and of `more` records: the hash of its books, and how many trades."""
 
-    def __init__(self, fills: Sequence[Any]) -> None:
+    def __init__(self, fills: Sequence[Any], *more: tuple[int, bytes]) -> None:
         self.frames = frames_of(FILLS, fills)
         with fresh_log() as embedded:
-            embedded.append(FILLS, self.frames)
+            embedded.append(FILLS, [*self.frames, *more])
             run_until_idle(embedded.runners, embedded.log)
             self.hash = str(books_of(embedded.log, range(PARTITIONS))[0].hexadecimal)
         self.trades = len({fill.trade_id for fill in fills})
 
 
-def produce_fills(link: Link, frames: Sequence[tuple[int, bytes]]) -> None:
-    """Append frames of fills to the cluster."""
-    producer = Producer(link.producer())
+def produce_fills(link: Link, frames: Sequence[tuple[int, bytes]], seconds: float = 60.0) -> None:
+    """Append frames of fills to the cluster; it may be away for some seconds."""
+    producer = Producer(link.producer(message_timeout_ms=int(seconds * 1e3)))
     for partition, frame in frames:
         producer.produce(FILLS.name, frame, partition=partition)
-    assert producer.flush(60) == 0
+    assert producer.flush(seconds) == 0
 
 
 def events_of(link: Link, topic: Topic = POSITIONS) -> list[bytes]:
@@ -137,7 +140,7 @@ def ids_of(events: Sequence[bytes]) -> list[str]:
 def start_worker(
     link: Link, folder: Path, name: str, *, ends_at: str = "", **environment: str
 ) -> subprocess.Popen[bytes]:
-    """A worker of every stage; with `ends_at` it kills itself there (`tests.faults.kafka_points`)."""
+    """A worker of every stage; with `ends_at` it signals itself there (`tests.faults.kafka_points`)."""
     command = [sys.executable, "-m", "tests.integration.cluster_worker", f"kafka://{link.brokers}"]
     command += [str(folder), name, *([ends_at] if ends_at else [])]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
@@ -145,3 +148,19 @@ def start_worker(
 
 LOW_LATENCY = {"PKS_GUARANTEES": '{"positions": "low_latency"}'}
 """The environment of a worker whose positions have the guarantee `low_latency`."""
+
+
+def environment_of(guarantee: str) -> dict[str, str]:
+    """The environment of a worker whose positions have a guarantee."""
+    return LOW_LATENCY if guarantee == "low_latency" else {}
+
+
+def assert_outputs(link: Link, trades: int, guarantee: str) -> None:
+    """None lost; none doubled, or under `low_latency` only with the same id and bytes."""
+    events = events_of(link)
+    ids = ids_of(events)
+    assert len(set(ids)) == trades
+    if guarantee == "exactly_once":
+        assert len(ids) == trades
+    else:
+        assert len(set(events)) == trades

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -45,6 +45,22 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]*$",
         description="what the workers of `pks up` on Kafka are named after (NAME-1, NAME-2); empty: the host's name",
     )
+    kafka_security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        "plaintext",
+        description="how brokers are spoken to: encrypted (ssl), with a user (sasl), both or neither",
+    )
+    kafka_ca: str = Field(
+        "", description="PEM file of the certificates that sign the brokers'; empty: those of the system"
+    )
+    kafka_certificate: str = Field(
+        "", description="PEM file of the certificate that shows brokers who this is"
+    )
+    kafka_key: str = Field("", description="PEM file of the key of `kafka_certificate`")
+    kafka_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="how a user proves itself to the brokers"
+    )
+    kafka_user: str = Field("", description="user at the brokers")
+    kafka_password: SecretStr = Field(SecretStr(""), description="password of `kafka_user`")
     replicas: int = Field(1, ge=1, le=32, description="copies of each topic that is made on Kafka")
     in_sync_replicas_min: int = Field(
         1, ge=1, le=32, description="copies that must have a record before Kafka acknowledges it"

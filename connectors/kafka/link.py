@@ -3,43 +3,37 @@
 Owns: every setting that consumers, producers and administration share.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from connectors.kafka.errors import LinkError
 
 SCHEME = "kafka://"
-_SECURITY = {
-    (False, False): "plaintext",
-    (True, False): "ssl",
-    (False, True): "sasl_plaintext",
-    (True, True): "sasl_ssl",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Where the brokers are and how to speak to them.
 
-    `tls_ca` (a file of certificates) or `tls` turns encryption on; `username` turns SASL on, by `mechanism`.
+    `ca` is a file with the certificates that may have signed a broker's (where none is named, those of the system);
+    `certificate` and `key` are files by which this client shows who it is; `password` is that of `user`.
     """
 
     brokers: str
-    tls: bool = False
-    tls_ca: str | None = None
-    tls_certificate: str | None = None
-    tls_key: str | None = None
-    username: str | None = None
-    password: str | None = None
+    protocol: str = "plaintext"
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
     mechanism: str = "SCRAM-SHA-512"
+    user: str = ""
+    password: str = field(default="", repr=False)
 
     def common(self) -> dict[str, Any]:
         """What every client is told."""
-        encrypted = self.tls or self.tls_ca is not None
         told: dict[str, Any] = {
             "bootstrap.servers": self.brokers,
-            "security.protocol": _SECURITY[encrypted, self.username is not None],
+            "security.protocol": self.protocol,
             # librdkafka waits 100 ms at first by default: a transaction then takes 160 ms instead of 20.
             "retry.backoff.ms": 1,
             "retry.backoff.max.ms": 100,
@@ -50,15 +44,15 @@ class Link:
             "log_level": 2,
         }
         optional = {
-            "ssl.ca.location": self.tls_ca,
-            "ssl.certificate.location": self.tls_certificate,
-            "ssl.key.location": self.tls_key,
+            "ssl.ca.location": self.ca,
+            "ssl.certificate.location": self.certificate,
+            "ssl.key.location": self.key,
         }
-        told.update((name, value) for name, value in optional.items() if value is not None)
-        if self.username is not None:
+        told.update((name, value) for name, value in optional.items() if value)
+        if self.protocol.startswith("sasl_"):
             told["sasl.mechanism"] = self.mechanism
-            told["sasl.username"] = self.username
-            told["sasl.password"] = self.password or ""
+            told["sasl.username"] = self.user
+            told["sasl.password"] = self.password
         return told
 
     def consumer(self, group: str, **more: Any) -> dict[str, Any]:
@@ -94,13 +88,37 @@ class Link:
         }
 
 
-def parse_url(url: str, security: Mapping[str, Any] | None = None) -> Link:
-    """The link that `kafka://host:port,host:port` names. Raises LinkError."""
+def parse_url(url: str, **security: str) -> Link:
+    """The link that `kafka://host:port,host:port` names; `security` as in `Link`. Raises LinkError."""
     brokers = url.removeprefix(SCHEME).rstrip("/")
     parts = brokers.split(",")
     if not url.startswith(SCHEME) or not all(_is_address(part) for part in parts):
         raise LinkError(f"expected kafka://host:port (several with commas), found {url!r}")
-    return Link(brokers, **(security or {}))
+    link = Link(brokers, **security)
+    _check(link)
+    return link
+
+
+def _check(link: Link) -> None:
+    for name in ("ca", "certificate", "key"):
+        path = getattr(link, name)
+        if path and not Path(path).is_file():
+            raise LinkError(f"expected a file of PEM as kafka_{name}, found none at {path}")
+    if bool(link.certificate) != bool(link.key):
+        raise LinkError("expected kafka_certificate and kafka_key together, found one of them")
+    sasl = link.protocol.startswith("sasl_")
+    if sasl and not (link.user and link.password):
+        raise LinkError(
+            f"expected kafka_user and kafka_password with kafka_security_protocol {link.protocol}, found an empty one"
+        )
+    if not sasl and link.user:
+        raise LinkError(
+            f"expected kafka_security_protocol sasl_ssl (or sasl_plaintext) with kafka_user, found {link.protocol}"
+        )
+    if link.protocol in ("plaintext", "sasl_plaintext") and (link.ca or link.certificate):
+        raise LinkError(
+            f"expected kafka_security_protocol ssl or sasl_ssl with kafka_ca or kafka_certificate, found {link.protocol}"
+        )
 
 
 def _is_address(text: str) -> bool:

@@ -10,12 +10,15 @@ import base64
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
+
+from connectors.kafka.broker_security import BrokerSecurity
 
 KAFKA = "4.4.0"
 SCALA = "2.13"
@@ -113,7 +116,8 @@ def free_ports(number: int) -> list[int]:
 class LocalBroker:
     """One broker with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
-    `settings` are added to its `server.properties`; `java_options` go to the virtual machine.
+    `settings` are added to its `server.properties`; `java_options` go to the virtual machine; with `security` it takes
+    clients by TLS and SASL only.
     """
 
     def __init__(
@@ -122,9 +126,11 @@ class LocalBroker:
         *,
         settings: Mapping[str, str] | None = None,
         java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        security: BrokerSecurity | None = None,
     ) -> None:
         self.folder = folder
-        self.port, self._controller_port = free_ports(2)
+        self.port, self._inner_port, self._controller_port = free_ports(3)
+        self._security = security
         self._settings = dict(settings or {})
         self._java_options = list(java_options)
         self._process: subprocess.Popen[bytes] | None = None
@@ -133,6 +139,12 @@ class LocalBroker:
     def address(self) -> str:
         """Host and port for clients."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> int:
+        """The process that runs."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
 
     def __enter__(self) -> "LocalBroker":
         try:
@@ -177,9 +189,7 @@ class LocalBroker:
     def _format(self, java: str, classes: str, properties: Path) -> None:
         settings = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            **self._listeners(),
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "log.dirs": str(self.folder / "data"),
             **self._settings,
@@ -191,12 +201,32 @@ class LocalBroker:
         # With static voters named in the settings the node formats its own part.
         # Joined, for an identity may begin with a dash.
         command += ["format", f"--cluster-id={identity}", "-c", str(written)]
+        if self._security is not None:
+            command += self._security.format_options()
         found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if found.returncode:
             raise BrokerUnavailable(
                 f"expected the broker's folder to be formatted, found: {found.stdout}{found.stderr}"
             )
         written.rename(properties)
+
+    def _listeners(self) -> dict[str, str]:
+        controller = f"CONTROLLER://127.0.0.1:{self._controller_port}"
+        if self._security is None:
+            plain = f"PLAINTEXT://127.0.0.1:{self.port}"
+            return {
+                "listeners": f"{plain},{controller}",
+                "advertised.listeners": plain,
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            }
+        # The broker speaks to itself by a listener of its own, which nobody is told of.
+        ours = f"SASL_SSL://127.0.0.1:{self.port},PLAINTEXT://127.0.0.1:{self._inner_port}"
+        return {
+            "listeners": f"{ours},{controller}",
+            "advertised.listeners": ours,
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            **self._security.settings(),
+        }
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -216,7 +246,8 @@ class LocalBroker:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as link:
+            port = self.port if self._security is None else self._inner_port
+            with socket.create_connection(("127.0.0.1", port), timeout=1.0) as link:
                 link.sendall(_API_VERSIONS)
                 return len(link.recv(8)) == 8
         except OSError:
@@ -228,6 +259,14 @@ class LocalBroker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Let it stand still, as a machine that swaps does, until `go_on`."""
+        os.kill(self.process, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.kill(self.process, signal.SIGCONT)
 
     def stop(self) -> None:
         """Let it shut down in order."""

@@ -4,7 +4,8 @@ Guarantees: nothing is left to the broker's defaults; a topic that is there with
 an error that says what to do, for keys would go astray.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,8 +15,20 @@ from connectors.kafka.errors import LinkError, TopicError
 from connectors.kafka.link import Link
 
 _SECONDS = 30.0
+_TRY_SECONDS = 1.0
 _RECORD_BYTES_MAX = 16 * 1024 * 1024
 _SEGMENT_BYTES_COMPACTED = 64 * 1024 * 1024
+
+_REFUSALS: dict[Callable[[KafkaError], bool], str] = {
+    lambda error: (
+        error.code() == KafkaError._AUTHENTICATION
+    ): "look at kafka_user, kafka_password and kafka_mechanism",
+    # An alert is what the other side says of this one's certificate, or of none.
+    lambda error: error.code() == KafkaError._SSL or " alert " in error.str(): (
+        "look at kafka_ca, kafka_certificate and kafka_key"
+    ),
+}
+"""What no waiting mends, and what to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +69,29 @@ class Found:
 
 
 def look_at(link: Link, seconds: float = _SECONDS) -> Found:
-    """The cluster as it is. Raises LinkError where no broker answers within `seconds`."""
-    try:
-        found = AdminClient(link.common()).list_topics(timeout=seconds)
-    except KafkaException as error:
-        raise LinkError(
-            f"expected a Kafka broker at {link.brokers}, found for {seconds:.0f} s: {error.args[0].str()}; start it, "
-            "or name another with --transport (docs/operating/kafka-unreachable.md)"
-        ) from error
+    """The cluster as it is. Raises LinkError where no broker answers within `seconds`, or one refuses this client."""
+    told: list[KafkaError] = []
+    client = AdminClient({**link.common(), "error_cb": told.append})
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = client.list_topics(timeout=min(_TRY_SECONDS, seconds))
+            break
+        except KafkaException as error:
+            client.poll(0)
+            for what, remedy in _REFUSALS.items():
+                refused = next((each for each in told if what(each)), None)
+                if refused is not None:
+                    raise LinkError(
+                        f"expected the broker at {link.brokers} to take this client, found: {refused.str()}; {remedy} "
+                        "(docs/operating/kafka-refused.md)"
+                    ) from error
+            if time.monotonic() > deadline:
+                raise LinkError(
+                    f"expected a Kafka broker at {link.brokers}, found for {seconds:.0f} s: {error.args[0].str()}; "
+                    f"start it, name another with --transport, or, where it takes other clients than {link.protocol}, set "
+                    "kafka_security_protocol (docs/operating/kafka-unreachable.md)"
+                ) from error
     return Found(str(found.cluster_id), {name: len(topic.partitions) for name, topic in found.topics.items()})
 
 

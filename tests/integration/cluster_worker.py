@@ -1,6 +1,6 @@
 """A worker of the stages on a cluster, in a process of its own: `URL FOLDER NAME [POINT]`; ends on SIGTERM.
 
-With a point of `tests.faults.kafka_points` it kills itself there.
+With a point of `tests.faults.kafka_points` it signals itself there.
 """
 
 import asyncio
@@ -10,18 +10,18 @@ from pathlib import Path
 
 import uvloop
 
-from connectors.kafka.link import parse_url
 from connectors.kafka.transport import Cluster
 from tests.faults.kafka_points import end_at
 from topology.cluster.app import ClusterApp
+from topology.cluster.places import link_of
 from topology.settings import Settings
 from topology.stages import build_stages
 
 
 async def _main(url: str, folder: Path, name: str) -> int:
-    settings = Settings(data=folder)
+    settings = Settings(data=folder, transport=url)
     membership = {"group_instance_id": name, "session_timeout_ms": 3_000, "heartbeat_interval_ms": 500}
-    cluster = Cluster(parse_url(url), membership)
+    cluster = Cluster(link_of(settings), membership)
     apps = [
         ClusterApp(stage, cluster, settings, folder=folder, worker=name) for stage in build_stages(settings)
     ]
@@ -39,6 +39,9 @@ async def _main(url: str, folder: Path, name: str) -> int:
         task.cancel()
     await asyncio.gather(*starting, return_exceptions=True)
     await asyncio.gather(*(app.stop() for app in apps))
+    for app in apps:
+        if app.crashed:
+            print(f"{app.stage.name}: {app.crash_reason!r}", file=sys.stderr)
     return 1 if any(app.crashed for app in apps) else 0
 
 

@@ -58,10 +58,10 @@ def load_settings(data: Path | None = None, transport: str | None = None, **chos
 
 def _checked_kafka(settings: Settings) -> Settings:
     from connectors.kafka.errors import LinkError
-    from connectors.kafka.link import parse_url
+    from topology.cluster.places import link_of
 
     try:
-        parse_url(settings.transport)
+        link_of(settings)
     except LinkError as error:
         bad_input([f"transport: {error}"])
     return settings

@@ -16,8 +16,17 @@ from topology.stages import build_stages
 
 
 def link_of(settings: Settings) -> Link:
-    """The link to the cluster that the settings name. Raises LinkError where the address cannot be read."""
-    return parse_url(settings.transport)
+    """The link to the cluster that the settings name. Raises LinkError where the settings do not fit."""
+    return parse_url(
+        settings.transport,
+        protocol=settings.kafka_security_protocol,
+        ca=settings.kafka_ca,
+        certificate=settings.kafka_certificate,
+        key=settings.kafka_key,
+        mechanism=settings.kafka_mechanism,
+        user=settings.kafka_user,
+        password=settings.kafka_password.get_secret_value(),
+    )
 
 
 def cluster_folder(data: Path, cluster: str) -> Path:
