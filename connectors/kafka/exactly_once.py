@@ -16,7 +16,7 @@ from connectors.kafka.errors import FencedError
 from connectors.kafka.fencing import writer_headers
 from connectors.kafka.link import Link
 from connectors.kafka.succession import announcement_key, new_token
-from connectors.kafka.writer import WAIT_SECONDS_MAX, OutgoingRecord, Sender
+from connectors.kafka.writer import LINGER_MILLISECONDS, WAIT_SECONDS_MAX, OutgoingRecord, Sender
 
 _FENCED = {
     KafkaError._FENCED,
@@ -46,7 +46,9 @@ class ExactlyOnce:
         self._group_metadata = group_metadata
         self._producer = Producer(
             link.producer(
-                transactional_id=transactional_id, transaction_timeout_ms=int(WAIT_SECONDS_MAX * 1e3)
+                transactional_id=transactional_id,
+                transaction_timeout_ms=int(WAIT_SECONDS_MAX * 1e3),
+                linger_ms=LINGER_MILLISECONDS,
             )
         )
         # Who takes a partition over must know whom to fence.

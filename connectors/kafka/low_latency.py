@@ -15,7 +15,7 @@ from connectors.embedded.errors import CommitError
 from connectors.kafka.errors import ChangelogError, FencedError
 from connectors.kafka.link import Link
 from connectors.kafka.succession import announcement_key, new_token, step_keys
-from connectors.kafka.writer import WAIT_SECONDS_MAX, OutgoingRecord, Sender
+from connectors.kafka.writer import LINGER_MILLISECONDS, WAIT_SECONDS_MAX, OutgoingRecord, Sender
 
 
 class LowLatency:
@@ -38,7 +38,9 @@ class LowLatency:
         self._read_on = read_on
         self._token = b""
         self._ends: dict[int, int] = {}
-        self._producer = Producer(link.producer(message_timeout_ms=int(WAIT_SECONDS_MAX * 1e3)))
+        self._producer = Producer(
+            link.producer(message_timeout_ms=int(WAIT_SECONDS_MAX * 1e3), linger_ms=LINGER_MILLISECONDS)
+        )
         self._sender = Sender(self._producer)
 
     def start(self) -> None:

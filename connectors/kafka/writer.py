@@ -12,6 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 WAIT_SECONDS_MAX = 60.0
 """How long a step waits for the brokers; a transaction that is open for longer is aborted by them."""
 
+LINGER_MILLISECONDS = 1
+"""Records are collected for so long, or until they are waited for: a step is one request, not one a partition."""
+
 OutgoingRecord = tuple[str, int, bytes | None, bytes | None]
 """Topic, partition, key and value."""
 
