@@ -5,7 +5,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bench import append_to_commit, failover, flatness, late, looking_back, restart, stock_faust, throughput
+from bench import (
+    append_to_commit,
+    failover,
+    flatness,
+    kafka,
+    late,
+    looking_back,
+    restart,
+    stock_faust,
+    throughput,
+)
 from bench.row import Row
 
 FILLS_DEFAULT = 200_000
@@ -26,13 +36,19 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
 }
 """By name, what measures with a number of fills."""
 
+ASKED_FOR: dict[str, Callable[[int], list[Row]]] = {
+    "kafka": kafka.run,
+    **{f"kafka-{name}": kafka.part(name) for name in kafka.PARTS},
+}
+"""By name, what measures only where it is named: it takes minutes, and the first of them all of the others."""
+
 OTHERS = {"shared-memory": "bench.shared_memory", "latency": "bench.latency"}
 """By name, the module whose `run()` measures; one that is not there leaves its figure out."""
 
 
 def available() -> list[str]:
     """The names of the figures that this version measures."""
-    return [*FIGURES, *(name for name, module in OTHERS.items() if find_spec(module) is not None)]
+    return [*FIGURES, *ASKED_FOR, *(name for name, module in OTHERS.items() if find_spec(module) is not None)]
 
 
 def run(
@@ -48,9 +64,9 @@ def run(
             raise KeyError(name)
     rows: list[Row] = []
     for name in known:
-        if names and name not in names:
+        if name not in names if names else name in ASKED_FOR:
             continue
-        measure = FIGURES.get(name)
+        measure = FIGURES.get(name) or ASKED_FOR.get(name)
         found = measure(fills) if measure is not None else import_module(OTHERS[name]).run()
         for each in found:
             row = _row(name, each)
