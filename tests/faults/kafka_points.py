@@ -1,4 +1,4 @@
-"""Points of a commit on Kafka at which a worker kills itself, by a real kill -9."""
+"""Points of a commit on Kafka at which a worker kills itself, by a real kill -9, or stands still until it is woken."""
 
 import os
 import signal
@@ -57,8 +57,8 @@ POINTS = {
 
 
 def end_at(place: str) -> None:
-    """Let this process kill itself at GUARANTEE/POINT/N, as it comes there for the N-th time."""
-    guarantee, name, times = place.split("/")
+    """Let this process signal itself at GUARANTEE/POINT/N/SIGNAL, as it comes there for the N-th time."""
+    guarantee, name, times, sent = place.split("/")
     point = POINTS[guarantee][name]
     original = getattr(point.owner, point.method)
     left = int(times)
@@ -69,10 +69,10 @@ def end_at(place: str) -> None:
         if counted:
             left -= 1
         if point.before and counted and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[sent])
         found = original(self, *arguments)
         if not point.before and counted and left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[sent])
         return found
 
     setattr(point.owner, point.method, marked)

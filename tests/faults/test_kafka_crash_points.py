@@ -1,5 +1,6 @@
 """A worker on a real broker dies at each point of a commit: no output lost, none doubled, the books of the embedded log."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,11 +12,11 @@ from bench.workload import WORKLOADS, make_fills
 from connectors.kafka.link import Link, parse_url
 from tests.faults.kafka_points import POINTS
 from tests.kafka_support import (
-    LOW_LATENCY,
+    PATIENCE,
     Expected,
     View,
-    events_of,
-    ids_of,
+    assert_outputs,
+    environment_of,
     produce_fills,
     remake_topics,
     running_broker,
@@ -46,20 +47,21 @@ class Run:
         self.link = link
         self._guarantee = guarantee
         self._parts = iter([expected.frames[start::5] for start in range(5)])
-        self._folder = folder / "worker"
-        self._folder.mkdir()
+        self._folder = folder
         # One record a step, so that there are steps before and after the one that is hit.
         self._environment = {
             "PKS_STEP_EVENTS_MAX": "1",
-            **(LOW_LATENCY if guarantee == "low_latency" else {}),
+            **environment_of(guarantee),
         }
 
-    def start(self, point: str = "") -> subprocess.Popen[bytes]:
+    def start(self, point: str = "", *, name: str = "one", sent: str = "SIGKILL") -> subprocess.Popen[bytes]:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
         return start_worker(
             self.link,
-            self._folder,
-            "one",
-            ends_at=point and f"{self._guarantee}/{point}/{STEPS_BEFORE}",
+            folder,
+            name,
+            ends_at=point and f"{self._guarantee}/{point}/{STEPS_BEFORE}/{sent}",
             **self._environment,
         )
 
@@ -69,7 +71,7 @@ class Run:
         try:
             for frame in next(self._parts):
                 produce_fills(self.link, [frame])
-            assert worker.wait(60) == -signal.SIGKILL
+            assert worker.wait(PATIENCE) == -signal.SIGKILL
         finally:
             worker.kill()
             worker.wait()
@@ -91,19 +93,40 @@ def test_a_worker_that_dies_at_each_point_loses_nothing_and_doubles_nothing(
     run.finish()
     worker, view = run.start(), View(link, tmp_path / "view")
     try:
-        eventually(lambda: view.hash() == expected.hash, 60)
-        events = events_of(link)
-        ids = ids_of(events)
-        assert len(set(ids)) == expected.trades
-        if guarantee == "exactly_once":
-            assert len(ids) == expected.trades
-        else:
-            # What came again after "outputs" is the same to the byte.
-            assert len(ids) > expected.trades
-            assert len(set(events)) == expected.trades
+        eventually(lambda: view.hash() == expected.hash, PATIENCE)
+        assert_outputs(link, expected.trades, guarantee)
         worker.terminate()
         assert worker.wait(30) == 0
     finally:
         view.close()
         worker.kill()
         worker.wait()
+
+
+@pytest.mark.parametrize(("guarantee", "point"), [("exactly_once", "outputs"), ("low_latency", "outputs")])
+def test_a_worker_that_hung_in_a_commit_while_another_took_over_writes_nothing(
+    link: Link, expected: Expected, tmp_path: Path, guarantee: str, point: str
+) -> None:
+    remake_topics(link)
+    run = Run(link, expected, tmp_path, guarantee)
+    hung = run.start(point, sent="SIGSTOP")
+    view, other = View(link, tmp_path / "view"), None
+    try:
+        run.finish()
+        eventually(lambda: state_of(hung.pid) == "T", PATIENCE)
+        other = run.start(name="other")
+        eventually(lambda: view.hash() == expected.hash, PATIENCE)
+        os.kill(hung.pid, signal.SIGCONT)
+        assert hung.wait(PATIENCE) == 1
+        assert view.hash() == expected.hash
+        assert_outputs(link, expected.trades, guarantee)
+    finally:
+        view.close()
+        for worker in filter(None, (hung, other)):
+            worker.kill()
+            worker.wait()
+
+
+def state_of(process: int) -> str:
+    """The state of a process as the system has it: T where it stands still."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
