@@ -8,9 +8,10 @@ was cut, and a local table that is ahead of it, are errors.
 import time
 from collections.abc import Callable, Collection
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from connectors.embedded.log import EmbeddedLog
+from connectors.kafka.asking import asked
 from connectors.kafka.batches import next_batch
 from connectors.kafka.errors import ChangelogError, LinkError
 from connectors.kafka.link import Link
@@ -22,19 +23,6 @@ _WAIT_SECONDS = 0.2
 _SILENCE_SECONDS_MAX = 90.0
 """Longer than a transaction may be open: what was written after it is not shown before."""
 
-_NO_LEADER = {
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    # A broker that was lost is asked on, until another leads: only who asks anew asks that one.
-    KafkaError._TIMED_OUT,
-    KafkaError.REQUEST_TIMED_OUT,
-}
-_ASK_SECONDS = 5.0
-
 Progress = Callable[[int, int], None]
 """Called with the next offset to restore and the end."""
 
@@ -43,18 +31,12 @@ def watermarks(
     consumer: Consumer, place: TopicPartition, seconds: float = _SILENCE_SECONDS_MAX
 ) -> tuple[int, int]:
     """The first offset of a partition and its end, as the consumer may see them. Raises LinkError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(place, _ASK_SECONDS)
-            return int(low), int(high)
-        except KafkaException as error:
-            # A topic that is new, or a broker that has just gone, has no leader for a moment.
-            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
-                raise LinkError(
-                    f"expected the bounds of {place.topic}/{place.partition}, found: {error.args[0].str()}"
-                ) from error
-            time.sleep(_WAIT_SECONDS)
+    low, high = asked(
+        lambda wait: consumer.get_watermark_offsets(place, wait),
+        f"the bounds of {place.topic}/{place.partition}",
+        seconds,
+    )
+    return int(low), int(high)
 
 
 class ChangelogReader:

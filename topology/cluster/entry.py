@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from agents.counters import read_counts
 from agents.stage import Stage
+from connectors.kafka.asking import asked
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
 from connectors.kafka.reader import TopicReader
@@ -127,12 +128,11 @@ class _Applied:
 
     def waiting(self) -> list[int]:
         """The partitions in which a record waits."""
-        try:
-            found = self._consumer.committed(self._places, _SILENCE_SECONDS)
-        except KafkaException as error:
-            raise LinkError(
-                f"expected the offsets of the group {self._group}, found: {error.args[0].str()}"
-            ) from error
+        found = asked(
+            lambda wait: self._consumer.committed(self._places, wait),
+            f"the offsets of the group {self._group}",
+            _SILENCE_SECONDS,
+        )
         offsets = {place.partition: max(place.offset, 0) for place in found}
         self._moved, self._offsets = offsets != self._offsets, offsets
         return [partition for partition, offset in offsets.items() if self._has_record(partition, offset)]
