@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
+from pydantic import SecretStr
 
 from connectors.shm.layout import SLOT_SIZE
 from schemas.topics import TOPICS
@@ -32,6 +33,11 @@ from topology.settings import Settings
 
 KUBERNETES = ("1.30", "1.34", "1.37")
 FIELD_OF = {f"PKS_{name.upper()}": name for name in Settings.model_fields}
+
+
+SECRETS = {
+    f"PKS_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+}
 
 
 def overlays() -> list[tuple[str, list[dict[str, Any]]]]:
@@ -81,7 +87,7 @@ def test_the_compose_file_fits_the_schema_of_compose():
 
 
 def environments() -> dict[str, dict[str, str]]:
-    found = {"kubernetes": generated_settings(BASE)}
+    found = {"base": generated_settings(BASE)}
     for folder in OVERLAYS:
         found[folder.name] = generated_settings(BASE) | generated_settings(folder)
     for name, service in services("worker").items():
@@ -107,6 +113,23 @@ def test_what_a_pod_says_of_itself_is_a_setting():
 
 
 @pytest.mark.parametrize(("name", "manifests"), EVERY)
+def test_secrets_come_from_secrets_only(name: str, manifests: list[dict[str, Any]]):
+    assert SECRETS
+    for one in of_kind(manifests, "ConfigMap"):
+        assert not SECRETS & one["data"].keys()
+    secret = {entry["name"]: entry["valueFrom"] for entry in container(manifests)["env"]}
+    for entry in SECRETS & secret.keys():
+        assert "secretKeyRef" in secret[entry]
+    assert secret.keys() <= FIELD_OF.keys()
+    volumes = {v["name"]: v for v in workers(manifests)["spec"]["template"]["spec"]["volumes"]}
+    for mount in container(manifests)["volumeMounts"]:
+        kept = volumes.get(mount["name"], {}).get("secret")
+        if kept is not None:
+            names = {f"{mount['mountPath']}/{item['path']}" for item in kept["items"]}
+            assert names <= set(environments()[name].values()) and mount["readOnly"]
+
+
+@pytest.mark.parametrize(("name", "manifests"), EVERY)
 def test_ports_selectors_and_volumes_belong_together(name: str, manifests: list[dict[str, Any]]):
     spec, one = workers(manifests)["spec"], container(manifests)
     port = int(generated_settings(BASE)["PKS_WEB_PORT"])
@@ -122,7 +145,7 @@ def test_ports_selectors_and_volumes_belong_together(name: str, manifests: list[
         assert budget["spec"]["selector"]["matchLabels"].items() <= labels
     for policy in of_kind(manifests, "NetworkPolicy"):
         assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
-        broker = generated_settings(BASE)["PKS_TRANSPORT"].rpartition(":")[2]
+        broker = environments()[name]["PKS_TRANSPORT"].rpartition(":")[2]
         assert int(broker) in {
             entry["port"] for rule in policy["spec"]["egress"] for entry in rule.get("ports", ())
         }
