@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from connectors.kafka.local_broker import free_ports
 from topology.demo.stack import Stack
 
 _ANSWER_SECONDS = 60.0
@@ -19,7 +20,8 @@ class Host(Stack):
     def __init__(
         self, name: str, data: Path, transport: str, shared_memory: str = "", **options: object
     ) -> None:
-        super().__init__(data, 0, shared_memory)
+        # A port of its own, which it has again when its worker is started again.
+        super().__init__(data, free_ports(1)[0], shared_memory)
         self.name = name
         self._settings = {"transport": transport, "worker_name": name, "workers": 1, **options}
 

@@ -91,7 +91,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self._link = cluster.link
         self._step_lock = asyncio.Lock()
         self._committing: asyncio.Future[int] | None = None
-        self._catching_up: asyncio.Future[dict[int, int]] | None = None
+        self._catching_up: asyncio.Future[Any] | None = None
         self._rebalance_began: float | None = None
         self._observers = observers
         self._on_step = on_step
@@ -267,7 +267,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
     async def warm_up(self) -> None:
         """Before the start: catch up the tables that this worker will own, while others do."""
         if self.standby is not None:
-            await asyncio.to_thread(self.standby.warm_up, self._warm_up)
+            self._catching_up = asyncio.ensure_future(asyncio.to_thread(self.standby.warm_up, self._warm_up))
+            await asyncio.shield(self._catching_up)
 
     def _warm_up(self, partition: int) -> None:
         self.measures.restored += self._changelog.catch_up(partition, partial(self._restoring, partition))
@@ -295,7 +296,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             # One that was given up in the middle still reads.
             await asyncio.gather(self._catching_up, return_exceptions=True)
         self._catching_up = asyncio.ensure_future(asyncio.to_thread(self._catch_up, partitions))
-        consumed = await asyncio.shield(self._catching_up)
+        consumed: dict[int, int] = await asyncio.shield(self._catching_up)
         for partition, offset in consumed.items():
             runner = before.get(partition)
             # Where nobody else wrote it meanwhile, what a runner has in memory is what the table says.
