@@ -5,7 +5,7 @@ The counts are compared with the log's own; the books are stepped on all the whi
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,11 @@ from connectors.postgres.migrating import migrate
 from connectors.postgres.trades import TradesSink
 from connectors.servers.postgres import LocalPostgres
 from schemas import topics
-from schemas.units import Action
+from tests.faults.sinks.feeding import Feeder
 from tests.postgres_support import execute, fetch, make_database, make_template, running_postgres, value
 from tests.proxy import Cut, Proxy, proxied
 from tests.sink_support import following
-from tests.support import Books, eventually, fill
+from tests.support import Books, eventually
 
 ROWS = "select (select count(*) from trade.trade) + (select count(*) from trade.correction)"
 
@@ -40,37 +40,6 @@ def database(server: LocalPostgres) -> str:
 def proxy(server: LocalPostgres) -> Iterator[Proxy]:
     with proxied(lambda: server.port) as running:
         yield running
-
-
-class Feeder:
-    """Books fills, every seventh an amendment of the one before, and knows what the log then has."""
-
-    def __init__(self, books: Books) -> None:
-        self.books = books
-        self.number = 0
-
-    def step(self, fills: int = 10) -> None:
-        found = []
-        for number in range(self.number, self.number + fills):
-            found.append(fill(f"t{number}", 1 + number % 5, 100, at=number))
-            if number % 7 == 6:
-                amended = fill(
-                    f"a{number}", 2, 101, at=number, action=Action.AMEND, original_trade_id=f"t{number}"
-                )
-                found.append(amended)
-        self.number += fills
-        self.books.book(*found)
-
-    def until(self, predicate: Callable[[], object], steps_max: int = 2_000) -> None:
-        """Book on until something is true."""
-        for _ in range(steps_max):
-            self.step()
-            if predicate():
-                return
-        raise AssertionError(f"expected {predicate} to come true within {steps_max} steps")
-
-    def logged(self) -> int:
-        return len(self.books.events(topics.BOOKINGS))
 
 
 @pytest.fixture
