@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     nats_replicas: int = Field(
         1, ge=1, le=5, description="servers of a NATS cluster that keep each stream; odd numbers"
     )
+    questdb: str = Field(
+        "", description="address of QuestDB for bookings, http://user:password@host:port; empty for none"
+    )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
     )

@@ -68,6 +68,13 @@ def _nats(settings: Settings) -> Sink:
     )
 
 
+def _questdb(settings: Settings) -> Sink:
+    from connectors.questdb.bookings import BookingsSink
+    from connectors.questdb.server import QuestdbSettings
+
+    return BookingsSink(QuestdbSettings(settings.questdb))
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
@@ -110,6 +117,12 @@ SINKS: tuple[SinkKind, ...] = (
         "everything that PKS publishes, to the streams of NATS",
         lambda settings: bool(settings.nats),
         _nats,
+    ),
+    SinkKind(
+        "questdb",
+        "bookings and corrections as a time series in QuestDB",
+        lambda settings: bool(settings.questdb),
+        _questdb,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

@@ -1,0 +1,1 @@
+"""QuestDB: bookings as a time series, for queries over long spans."""
