@@ -7,6 +7,7 @@ not late.
 Guarantees: a late trade reads and rewrites the entries from its place on (and the rest of one chunk).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 from agents.journal_chunks import (
@@ -99,7 +100,11 @@ def entry_at(
         if found is not None:
             return found
         break
-    raise InvariantBroken(f"{key!r}: expected a journal entry at {order}, found none")
+    raise _no_entry(key, order)
+
+
+def _no_entry(key: bytes, order: OrderKey) -> InvariantBroken:
+    return InvariantBroken(f"{key!r}: expected a journal entry at {order}, found none")
 
 
 def _entry_in(chunk: Chunk, order: OrderKey) -> JournalEntry | None:
@@ -185,6 +190,15 @@ class Journal:
 
     def entry_at(self, table: TablePartition | Store, order: OrderKey) -> JournalEntry:
         """The entry at a place, which must have one."""
+        trades = self._trades
+        if trades and trades[0].order <= order:
+            # Repeats of trades are looked up here: what is added need not be made into chunks for one of them.
+            place = bisect_left(trades, order, key=lambda trade: trade.order)
+            added = Chunk(trades[place : place + 1], self._outcomes[place : place + 1])
+            found = _entry_in(added, order) if len(added) else None
+            if found is None:
+                raise _no_entry(self._key, order)
+            return found
         for chunk in reversed(self._pending()):
             if len(chunk) and chunk.first <= order:
                 found = _entry_in(chunk, order)
