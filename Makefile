@@ -10,13 +10,14 @@ KILLS ?= 100
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml setup.py $(wildcard native/*.pyx native/*.h)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 15) else f"expected Python 3.11 to 3.14, found {v.major}.{v.minor}: name another with make PYTHON=...")'
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV): a minute or two, the first time"
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	@echo "installing pks"
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "import native; print('positions run', native.description())"
 	@touch $@
 
 demo: setup
@@ -61,5 +62,5 @@ proto: setup
 	$(BIN)/python -m tests.protobuf_code
 
 clean:
-	rm -rf $(VENV) .pks mutants build *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf native/*.so native/*.c $(VENV) .pks mutants build *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

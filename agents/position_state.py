@@ -16,6 +16,7 @@ Families of keys (first byte), `P` is book 0 instrument, `O` the place in the or
 from decimal import Decimal
 from typing import Any
 
+import native
 from agents.counters import Counters
 from agents.journal import Chunk, entry_at
 from agents.open_position import OpenPosition, check_position, load_position
@@ -30,7 +31,7 @@ from tables.store import Store
 
 EVENT, DAY = b"e", b"d"
 
-_CHECKED_LOTS_MAX = 2
+CHECKED_LOTS_MAX = 2
 KNOWN_AT_START = 20_000
 """Known trade ids that are taken in before the first step; who steps little takes none."""
 
@@ -125,7 +126,7 @@ class PositionsState:
 
     def flush(self, opened: OpenPosition) -> None:
         """Write a position's summary, changed lots and journal into the table partition, and check its invariants."""
-        check_position(opened, _CHECKED_LOTS_MAX)
+        check_position(opened, CHECKED_LOTS_MAX)
         self._written.add(opened.key)
         if not opened.revision:  # nothing was applied to it yet, and maybe nothing will be
             return
@@ -154,8 +155,12 @@ class PositionsState:
 
     def before_commit(self) -> None:
         """Write what changed, and hold it against the invariants."""
-        for opened in self._dirty:
-            self.flush(opened)
+        compiled = native.positions()
+        if compiled is not None:
+            compiled.flush(self, self._dirty)
+        else:
+            for opened in self._dirty:
+                self.flush(opened)
         self.counters.before_commit()
 
     def committed(self) -> None:

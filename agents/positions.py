@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import native
 from agents.corrections import correct, terms_of, terms_refusal
 from agents.open_position import OpenPosition
 from agents.position_state import DAY, KNOWN_AT_START, PositionsState, settlement_fee
@@ -33,22 +34,34 @@ _DUPLICATE = Refusal("known already, with the same content", kind="duplicate")
 
 def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
     """Apply bookings to positions."""
+    compiled = native.positions()
     source: str | None = None
     counts = None
     for frame in frames:
-        for place, event in enumerate(frame.events):
-            kind = type(event)
-            if kind is _TradeBooked:
-                refusal = _book(state, event, step)
-            elif kind is _LifecycleEventApplied:
-                refusal = correct(state, event, step)
-            else:
-                if kind is _DayClosed:
-                    state.table.put(DAY + event.book.encode(), event.business_date.encode())
-                continue
+        events_of_frame = frame.events
+        place, end = 0, len(events_of_frame)
+        while place < end:
+            event = events_of_frame[place]
+            booked = place if compiled is None else compiled.book(state, events_of_frame, place, step)
+            if booked == place:
+                kind = type(event)
+                if kind is _TradeBooked:
+                    refusal = _book(state, event, step)
+                elif kind is _LifecycleEventApplied:
+                    refusal = correct(state, event, step)
+                else:
+                    if kind is _DayClosed:
+                        state.table.put(DAY + event.book.encode(), event.business_date.encode())
+                    place += 1
+                    continue
             if counts is None or event.source != source:
                 source = event.source
                 counts = state.counters.of(source)
+            if booked > place:
+                counts.read += booked - place
+                counts.applied += booked - place
+                place = booked
+                continue
             counts.read += 1
             if refusal is None:
                 counts.applied += 1
@@ -57,6 +70,7 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
             else:
                 counts.refused += 1
                 step.refuse(frame, place, refusal)
+            place += 1
 
 
 def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:

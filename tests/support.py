@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import native
 from agents import positions, trade_capture
 from agents.open_position import OpenPosition, scan_positions
 from agents.stage import Stage
@@ -48,6 +50,11 @@ MONDAY = 1_767_571_200_000_000_000
 """2026-01-05T00:00:00Z, a Monday: the origin of times in tests."""
 
 SECOND = 1_000_000_000
+
+
+def plain_code() -> Any:
+    """Only plain Python runs while this is entered: what is patched into the plain code then takes effect."""
+    return patch.object(native, "positions", lambda: None)
 
 
 def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:

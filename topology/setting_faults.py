@@ -10,7 +10,9 @@ from topology.settings import Settings, settings_file
 
 _PREFIX = str(Settings.model_config["env_prefix"])
 
-_OTHERS = frozenset(("PKS_SETTINGS", "PKS_TAPES", "PKS_HYPOTHESIS", "PKS_TEST_CLOCK", "PKS_SINK_WATCHED"))
+_OTHERS = frozenset(
+    ("PKS_SETTINGS", "PKS_PLAIN", "PKS_TAPES", "PKS_HYPOTHESIS", "PKS_TEST_CLOCK", "PKS_SINK_WATCHED")
+)
 _FAMILIES = ("PKS_SOAK_", "PKS_DEMO_")
 """Variables that are no settings: the settings' file, and those of the tests and the demonstration."""
 

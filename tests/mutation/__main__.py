@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import native
+
 KILLED_MIN = 0.90
 LISTED = Path(__file__).with_name("survivors.txt")
 FOUND = ("killed", "timeout", "segfault")
@@ -102,7 +104,9 @@ def main() -> int:
             str(os.cpu_count() or 1),
         ]
         os.nice(10)
-        done = subprocess.run(command, env=os.environ | {"PKS_HYPOTHESIS": "mutants"}, check=False)
+        done = subprocess.run(
+            command, env=os.environ | {"PKS_HYPOTHESIS": "mutants", native.PLAIN: "1"}, check=False
+        )
         if done.returncode:
             return done.returncode
     return report()

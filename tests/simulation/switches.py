@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from tests.support import plain_code
+
 
 @contextmanager
 def instead(owner: Any, name: str, make: Callable[[Any], Any]):
     """What `make` makes of it takes the place of an attribute."""
-    with patch.object(owner, name, make(getattr(owner, name))):
+    with plain_code(), patch.object(owner, name, make(getattr(owner, name))):
         yield

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import typer
 
+import native
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import print_json, print_table
 from topology.settings import Settings
@@ -52,6 +53,11 @@ def _package(name: str) -> Finding:
 def _program(part: str, names: tuple[str, ...], remedy: str) -> Finding:
     found = next((path for name in names if (path := shutil.which(name))), None)
     return Finding(part, found is not None, found or "not found", remedy)
+
+
+def _compiled() -> Finding:
+    remedy = "install a C compiler, then make setup"
+    return Finding("optional: compiled code", native.positions() is not None, native.description(), remedy)
 
 
 def _shared_memory() -> Finding:
@@ -109,11 +115,14 @@ def examine(settings: Settings) -> list[Finding]:
     checks: list[Callable[[], Finding]] = [
         _python,
         *(lambda name=name: _package(name) for name in _PACKAGES),
+        _compiled,
         _shared_memory,
         lambda: _data_folder(settings),
         lambda: _port(settings),
         _open_files,
-        lambda: _program("optional: C compiler", ("cc", "gcc", "clang"), "for the C reader and its tests"),
+        lambda: _program(
+            "optional: C compiler", ("cc", "gcc", "clang"), "for compiled code, the C reader and its tests"
+        ),
         lambda: _program("optional: Java", ("java",), "not needed by this version"),
         lambda: _program("optional: Node", ("node",), "not needed by this version"),
     ]

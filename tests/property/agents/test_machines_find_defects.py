@@ -30,6 +30,7 @@ from schemas.units import LotMethod
 from tests.property.agents import test_metamorphic as metamorphic
 from tests.property.agents.test_capture_machine import CaptureMachine
 from tests.property.agents.test_positions_machine import PositionsMachine
+from tests.support import plain_code
 
 # A defect is found or not; which smaller example would show it does not matter.
 FIND = settings(max_examples=200, stateful_step_count=50, phases=(Phase.explicit, Phase.generate))
@@ -231,6 +232,7 @@ RELATIONS: dict[Callable[..., None], tuple[Any, str, Make]] = {
 def _fails(defect: tuple[Any, str, Make]) -> Iterator[None]:
     owner, name, make = defect
     with (
+        plain_code(),
         patch.object(owner, name, make(getattr(owner, name))),
         # An assertion of the test, or of the product.
         pytest.raises(Exception),  # noqa: B017, PT011

@@ -6,6 +6,8 @@ that fail, restarts: after each, what is committed must be what the model makes 
 """
 
 import dataclasses
+from collections.abc import Callable
+from contextlib import nullcontext
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -23,7 +25,7 @@ from schemas.topics import POSITIONS
 from schemas.units import FeePolicy, LifecycleKind, LotMethod
 from tests.lots_model import TOLERANCE, Conflict, Figures, differences, figures
 from tests.stage_support import StageInMemory, emitted, run_for_long
-from tests.support import MONDAY, SECOND, Fee, LifecycleEventApplied, TradeBooked
+from tests.support import MONDAY, SECOND, Fee, LifecycleEventApplied, TradeBooked, plain_code
 
 PLACES = (("B1", "X"), ("B1", "Y"), ("B2", "X"))
 
@@ -360,8 +362,12 @@ def chunks_of_few_trades(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CHUNK_ENTRIES_MAX", 3)
 
 
-def test_whatever_happens_to_positions():
-    run_state_machine_as_test(PositionsMachine, settings=settings(max_examples=200, stateful_step_count=50))
+@pytest.mark.parametrize("code", [nullcontext, plain_code], ids=["as installed", "plain"])
+def test_whatever_happens_to_positions(code: Callable[[], Any]):
+    with code():
+        run_state_machine_as_test(
+            PositionsMachine, settings=settings(max_examples=100, stateful_step_count=50)
+        )
 
 
 @pytest.mark.soak

@@ -1,0 +1,752 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The positions stage's usual case, compiled: a trade in order, FIFO, fees in no lot, on a position in memory.
+
+Owns nothing: it reads and changes the same objects as the plain code (`agents.positions`, `agents.open_position`,
+`agents.journal_chunks`, `agents.position_updates`, `domain.lots.matching`) and writes the same bytes, so that either
+may go on where the other stopped. Arithmetic is that of `decimal`, in the same order.
+Guarantees: what is not the usual case is left untouched for the plain code, before anything of it is changed.
+"""
+
+from collections import deque
+from decimal import Decimal
+from itertools import islice
+
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.mem cimport PyMem_Free
+from cpython.object cimport PyObject, Py_EQ
+from cpython.unicode cimport PyUnicode_Compare, PyUnicode_RichCompare
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+
+from agents import journal as journals, open_position, position_state
+from agents.corrections import terms_of
+from domain.lots.matching import _reduced
+from domain.lots.outcomes import Closed
+from domain.lots.position import Lot, Position, Terms, Trade, average_price
+from schemas import events, topics
+from schemas.frames import wire
+from schemas.numbers import ONE, ZERO
+from schemas.units import FeePolicy, LotMethod
+from tables import known_keys
+
+cdef extern from "slots.h":
+    Py_ssize_t pks_offset(object) except -1
+    object get "pks_get" (object, Py_ssize_t)
+    void put "pks_put" (object, Py_ssize_t, object)
+cdef extern from "writing.h":
+    enum:
+        PKS_SPELLED_MAX
+    ctypedef struct pks_bytes:
+        char *data
+        Py_ssize_t size
+        Py_ssize_t room
+    int pks_sign(object)
+    bint pks_alike(object, object)
+    int pks_compare_amounts(object, object)
+    Py_ssize_t pks_spell_price(object, object, char *)
+    int pks_write(pks_bytes *, const char *, Py_ssize_t) except -1
+    int pks_write_text(pks_bytes *, object) except -1
+    int pks_write_word(pks_bytes *, uint64_t) except -1
+    int pks_json_text(pks_bytes *, object) except -1
+    int pks_json_integer(pks_bytes *, int64_t) except -1
+    int pks_json_spelled(pks_bytes *, const char *, Py_ssize_t) except -1
+    int pks_json_decimal(pks_bytes *, object) except -1
+    int pks_pack_nil(pks_bytes *) except -1
+    int pks_pack_bool(pks_bytes *, bint) except -1
+    int pks_pack_integer(pks_bytes *, int64_t) except -1
+    int pks_pack_array(pks_bytes *, Py_ssize_t) except -1
+    int pks_pack_text(pks_bytes *, object) except -1
+    int pks_pack_decimal(pks_bytes *, object) except -1
+    int pks_layout_fits(object, object)
+
+
+def offset_of(owner, name):
+    """Where an attribute stands in the instances of a class. Raises ImportError where it is no slot."""
+    return pks_offset(getattr(owner, name))
+
+
+TradeBooked = wire(events.TradeBooked)
+_SEVEN = Decimal(7)
+if not pks_layout_fits(Decimal, _SEVEN):
+    raise ImportError("expected the decimals of CPython 3.11 to 3.14, found them laid out otherwise")
+if topics.POSITIONS.merged:
+    raise ImportError("expected updated positions to be written as they come, found their topic merged")
+
+_POSITIONS = topics.POSITIONS
+_POSITIONS_NAME = topics.POSITIONS.name
+Journal = journals.Journal
+_FIFO, _EXCLUDED = LotMethod.FIFO, FeePolicy.EXCLUDED
+_append, _appendleft, _popleft = deque.append, deque.appendleft, deque.popleft
+_check_position, _CHECKED_LOTS_MAX = open_position.check_position, position_state.CHECKED_LOTS_MAX
+
+# Where attributes stand in the objects that are read and changed here.
+cdef Py_ssize_t EVENT_ID = offset_of(TradeBooked, "event_id")
+cdef Py_ssize_t EVENT_CORRELATION_ID = offset_of(TradeBooked, "correlation_id")
+cdef Py_ssize_t EVENT_SOURCE = offset_of(TradeBooked, "source")
+cdef Py_ssize_t EVENT_TRADE_ID = offset_of(TradeBooked, "trade_id")
+cdef Py_ssize_t EVENT_BOOK = offset_of(TradeBooked, "book")
+cdef Py_ssize_t EVENT_INSTRUMENT = offset_of(TradeBooked, "instrument")
+cdef Py_ssize_t EVENT_QUANTITY = offset_of(TradeBooked, "quantity")
+cdef Py_ssize_t EVENT_PRICE = offset_of(TradeBooked, "price")
+cdef Py_ssize_t EVENT_EXECUTED_AT = offset_of(TradeBooked, "executed_at")
+cdef Py_ssize_t EVENT_SEQUENCE = offset_of(TradeBooked, "source_sequence")
+cdef Py_ssize_t EVENT_FEES = offset_of(TradeBooked, "fees")
+cdef Py_ssize_t EVENT_MULTIPLIER = offset_of(TradeBooked, "multiplier")
+cdef Py_ssize_t EVENT_INVERSE = offset_of(TradeBooked, "inverse")
+cdef Py_ssize_t EVENT_CURRENCY = offset_of(TradeBooked, "settlement_currency")
+cdef Py_ssize_t EVENT_LOT_METHOD = offset_of(TradeBooked, "lot_method")
+cdef Py_ssize_t EVENT_FEE_POLICY = offset_of(TradeBooked, "fee_policy")
+cdef Py_ssize_t TERMS_LOT_METHOD = offset_of(Terms, "lot_method")
+cdef Py_ssize_t TERMS_FEE_POLICY = offset_of(Terms, "fee_policy")
+cdef Py_ssize_t TERMS_MULTIPLIER = offset_of(Terms, "multiplier")
+cdef Py_ssize_t TERMS_INVERSE = offset_of(Terms, "inverse")
+cdef Py_ssize_t TERMS_CURRENCY = offset_of(Terms, "currency")
+cdef Py_ssize_t TRADE_ID = offset_of(Trade, "trade_id")
+cdef Py_ssize_t TRADE_EXECUTED_AT = offset_of(Trade, "executed_at")
+cdef Py_ssize_t TRADE_SEQUENCE = offset_of(Trade, "source_sequence")
+cdef Py_ssize_t TRADE_QUANTITY = offset_of(Trade, "quantity")
+cdef Py_ssize_t TRADE_PRICE = offset_of(Trade, "price")
+cdef Py_ssize_t TRADE_FEE = offset_of(Trade, "fee")
+cdef Py_ssize_t LOT_TRADE_ID = offset_of(Lot, "trade_id")
+cdef Py_ssize_t LOT_EXECUTED_AT = offset_of(Lot, "executed_at")
+cdef Py_ssize_t LOT_SEQUENCE = offset_of(Lot, "source_sequence")
+cdef Py_ssize_t LOT_QUANTITY = offset_of(Lot, "quantity")
+cdef Py_ssize_t LOT_PRICE = offset_of(Lot, "price")
+cdef Py_ssize_t LOT_VALUE = offset_of(Lot, "value")
+cdef Py_ssize_t LOT_FEE = offset_of(Lot, "fee")
+cdef Py_ssize_t CLOSED_REALISED_PNL = offset_of(Closed, "realised_pnl")
+cdef Py_ssize_t CLOSED_CONSUMED = offset_of(Closed, "consumed")
+cdef Py_ssize_t CLOSED_LEFT = offset_of(Closed, "left")
+cdef Py_ssize_t POSITION_TERMS = offset_of(Position, "terms")
+cdef Py_ssize_t POSITION_QUANTITY = offset_of(Position, "quantity")
+cdef Py_ssize_t POSITION_VALUE = offset_of(Position, "value")
+cdef Py_ssize_t POSITION_REALISED_PNL = offset_of(Position, "realised_pnl")
+cdef Py_ssize_t POSITION_NET_REALISED_PNL = offset_of(Position, "net_realised_pnl")
+cdef Py_ssize_t POSITION_FEES = offset_of(Position, "fees")
+cdef Py_ssize_t POSITION_HELD_FEES = offset_of(Position, "held_fees")
+cdef Py_ssize_t POSITION_LOTS = offset_of(Position, "lots")
+OpenPosition = open_position.OpenPosition
+cdef Py_ssize_t OPENED_POSITION = offset_of(OpenPosition, "position")
+cdef Py_ssize_t OPENED_KEY = offset_of(OpenPosition, "key")
+cdef Py_ssize_t OPENED_TERMS = offset_of(OpenPosition, "encoded_terms")
+cdef Py_ssize_t OPENED_REVISION = offset_of(OpenPosition, "revision")
+cdef Py_ssize_t OPENED_LAST = offset_of(OpenPosition, "last")
+cdef Py_ssize_t OPENED_JOURNAL = offset_of(OpenPosition, "_journal")
+cdef Py_ssize_t OPENED_STORED_LOTS = offset_of(OpenPosition, "stored_lots")
+cdef Py_ssize_t OPENED_KEPT_LOTS = offset_of(OpenPosition, "kept_lots")
+cdef Py_ssize_t OPENED_GONE = offset_of(OpenPosition, "gone")
+cdef Py_ssize_t OPENED_PART = offset_of(OpenPosition, "part")
+cdef Py_ssize_t OPENED_LOT_CHANGES = offset_of(OpenPosition, "lot_changes")
+cdef Py_ssize_t OPENED_DIRTY = offset_of(OpenPosition, "dirty")
+cdef Py_ssize_t JOURNAL_CHUNKS = offset_of(Journal, "_chunks")
+cdef Py_ssize_t JOURNAL_DROPPED = offset_of(Journal, "_dropped")
+cdef Py_ssize_t JOURNAL_TRADES = offset_of(Journal, "_trades")
+cdef Py_ssize_t JOURNAL_OUTCOMES = offset_of(Journal, "_outcomes")
+
+cdef Py_ssize_t KNOWN_BITS = offset_of(known_keys.KnownKeys, "_bits")
+cdef Py_ssize_t KNOWN_MASK = offset_of(known_keys.KnownKeys, "_mask")
+cdef Py_ssize_t KNOWN_OLDER = offset_of(known_keys.KnownKeys, "_older")
+cdef Py_ssize_t KNOWN_ROOM = offset_of(known_keys.KnownKeys, "_room")
+cdef Py_ssize_t KNOWN_UNREAD = offset_of(known_keys.KnownKeys, "_unread")
+cdef Py_ssize_t LEVEL_BITS = offset_of(known_keys._Level, "bits")
+cdef Py_ssize_t LEVEL_MASK = offset_of(known_keys._Level, "mask")
+
+cdef uint64_t SIGN = <uint64_t>1 << 63
+cdef int NOTHING = 0, REST = 1, OPENED_A_LOT = 2, FURTHER = 4
+
+
+cdef class _Writer:
+    """Bytes to be; each object that is written is taken out before the next is begun."""
+
+    cdef pks_bytes out
+
+    def __dealloc__(self):
+        PyMem_Free(self.out.data)
+
+    cdef bytes taken(self):
+        found = PyBytes_FromStringAndSize(self.out.data, self.out.size)
+        self.out.size = 0
+        return found
+
+
+cdef class _Done:
+    """What a trade did, as `domain.lots.matching.Applied` has it; `consumed` is None where it only opened a lot."""
+
+    cdef object value
+    cdef object realised_pnl
+    cdef tuple consumed
+    cdef object rest
+    cdef int left
+
+
+for _same in ("trade_id", "executed_at", "source_sequence"):
+    if offset_of(Trade, _same) != offset_of(Lot, _same):
+        raise ImportError(f"expected {_same} of a trade and of a lot to stand at one place")
+
+
+# -- booking ------------------------------------------------------------------------------------------------------
+
+
+def book(state, events, Py_ssize_t place, step):
+    """Book the events from `place` on, while each is the usual case and of the source of the first.
+
+    Returns the place of the first that is not; all before it are booked, as `agents.positions` would have.
+    """
+    cdef _Writer writer = _Writer()
+    cdef _Done done = _Done()
+    cdef dict cache = state.cache, changes = state.table.changes, outputs = step._outputs_by_key
+    cdef list waiting = events if type(events) is list else list(events)
+    cdef Py_ssize_t count = PyList_GET_SIZE(waiting)
+    cdef list dirty = state._dirty
+    cdef bint silent = step.silent, new
+    known = state.known_trades
+    source = None
+    while place < count:
+        event = <object>PyList_GET_ITEM(waiting, place)
+        if type(event) is not TradeBooked:
+            break
+        if source is None:
+            source = get(event, EVENT_SOURCE)
+        elif not _same_text(source, get(event, EVENT_SOURCE)):
+            break
+        book_name, instrument = get(event, EVENT_BOOK), get(event, EVENT_INSTRUMENT)
+        pks_write(&writer.out, b"t", 1)
+        pks_write_text(&writer.out, book_name)
+        pks_write(&writer.out, b"\x00", 1)
+        pks_write_text(&writer.out, get(event, EVENT_TRADE_ID))
+        key = writer.taken()
+        new = _is_new(known, key)
+        if not new and state.table.get(key) is not None:
+            break
+        found = PyDict_GetItemWithError(cache, (book_name, instrument))
+        opened = state.find_or_make(book_name, instrument, terms_of(event)) if found == NULL else <object>found
+        order = _usual(opened, event)
+        if order is None:
+            break
+        if new:
+            _note(known, key)
+        else:
+            known.seen(key)
+        if not get(opened, OPENED_DIRTY):
+            put(opened, OPENED_DIRTY, True)
+            dirty.append(opened)
+            step.touched[book_name, instrument] = opened
+        trade = Trade(
+            order[2], order[0], order[1], get(event, EVENT_QUANTITY), get(event, EVENT_PRICE), _fee(event)
+        )
+        _match(opened, trade, done)
+        put(opened, OPENED_LAST, order)
+        revision = get(opened, OPENED_REVISION) + 1
+        put(opened, OPENED_REVISION, revision)
+        if not silent:
+            found = PyDict_GetItemWithError(outputs, (_POSITIONS_NAME, book_name))
+            output = step.bucket(_POSITIONS, book_name) if found == NULL else <object>found
+            _write_updated(writer, opened, event, trade, done, revision)
+            output.encoded.append(writer.taken())
+        pks_write(&writer.out, b"\x01", 1)
+        pks_write_word(&writer.out, <uint64_t><int64_t>order[0])
+        pks_write_word(&writer.out, <uint64_t><int64_t>order[1])
+        pks_write_text(&writer.out, instrument)
+        PyDict_SetItem(changes, key, writer.taken())
+        place += 1
+    return place
+
+
+cdef inline bint _same_text(object one, object other):
+    return one is other or PyUnicode_RichCompare(one, other, Py_EQ) is True
+
+
+cdef tuple _usual(object opened, object event):
+    """The place in the order of matching of a trade that is the usual case for its position; None where it is not."""
+    cdef int64_t executed_at, sequence, last_executed_at, last_sequence
+    cdef int sign
+    position = get(opened, OPENED_POSITION)
+    terms = get(position, POSITION_TERMS)
+    if (
+        get(event, EVENT_LOT_METHOD) is not _FIFO
+        or get(terms, TERMS_LOT_METHOD) is not _FIFO
+        or get(event, EVENT_FEE_POLICY) is not _EXCLUDED
+        or get(terms, TERMS_FEE_POLICY) is not _EXCLUDED
+        or get(event, EVENT_INVERSE) is not False
+        or get(terms, TERMS_INVERSE) is not False
+        or get(opened, OPENED_LOT_CHANGES) is not None
+        or get(position, POSITION_HELD_FEES) is not ZERO
+        or not _same_text(get(event, EVENT_CURRENCY), get(terms, TERMS_CURRENCY))
+    ):
+        return None
+    multiplier = get(event, EVENT_MULTIPLIER)
+    if multiplier is not get(terms, TERMS_MULTIPLIER) and multiplier != get(terms, TERMS_MULTIPLIER):
+        return None
+    sign = pks_sign(get(event, EVENT_QUANTITY))
+    if sign == 0 or sign == -2 or pks_sign(get(event, EVENT_PRICE)) == -2:
+        return None
+    order = (get(event, EVENT_EXECUTED_AT), get(event, EVENT_SEQUENCE), get(event, EVENT_TRADE_ID))
+    last = <tuple>get(opened, OPENED_LAST)
+    try:
+        executed_at, sequence, last_executed_at, last_sequence = order[0], order[1], last[0], last[1]
+    except OverflowError:
+        return None
+    if executed_at != last_executed_at:
+        return order if executed_at > last_executed_at else None
+    if sequence != last_sequence:
+        return order if sequence > last_sequence else None
+    return order if PyUnicode_Compare(order[2], last[2]) > 0 else None
+
+
+cdef bint _is_new(object known, bytes key) except -1:
+    """Whether a key was surely never seen (`tables.known_keys.KnownKeys`)."""
+    cdef uint64_t hashed
+    if get(known, KNOWN_UNREAD) is not None:
+        return False
+    hashed = <uint64_t><Py_hash_t>hash(key)
+    if _bit(get(known, KNOWN_BITS), hashed & <uint64_t>get(known, KNOWN_MASK)):
+        return False
+    for level in get(known, KNOWN_OLDER):
+        if _bit(get(level, LEVEL_BITS), hashed & <uint64_t>get(level, LEVEL_MASK)):
+            return False
+    return True
+
+
+cdef int _note(object known, bytes key) except -1:
+    """A new key is seen from now on (`KnownKeys.seen`)."""
+    cdef uint64_t place = <uint64_t><Py_hash_t>hash(key) & <uint64_t>get(known, KNOWN_MASK)
+    PyByteArray_AS_STRING(get(known, KNOWN_BITS))[place >> 3] |= 1 << (place & 7)
+    cdef Py_ssize_t room = <Py_ssize_t>get(known, KNOWN_ROOM) - 1
+    put(known, KNOWN_ROOM, room)
+    if not room:
+        known._grow()
+    return 0
+
+
+cdef inline bint _bit(object bits, uint64_t place):
+    return (PyByteArray_AS_STRING(bits)[place >> 3] >> (place & 7)) & 1
+
+
+cdef object _fee(object event):
+    fees = get(event, EVENT_FEES)
+    return position_state.settlement_fee(event) if fees else ZERO
+
+
+cdef int _match(object opened, object trade, _Done done) except -1:
+    """Match a trade, and note what it did in the position, its lots and its journal."""
+    position = get(opened, OPENED_POSITION)
+    quantity = get(trade, TRADE_QUANTITY)
+    held = get(position, POSITION_QUANTITY)
+    cdef int sign = pks_sign(held)
+    if sign == 0 or sign == pks_sign(quantity):
+        _open(position, trade, quantity, done)
+    else:
+        _close(position, trade, quantity, sign > 0, done)
+        _note_consumed(opened, done)
+    put(position, POSITION_QUANTITY, held + quantity)
+    put(position, POSITION_VALUE, get(position, POSITION_VALUE) + done.value)
+    if done.consumed is not None:
+        realised, net = get(position, POSITION_REALISED_PNL), get(position, POSITION_NET_REALISED_PNL)
+        total = realised + done.realised_pnl
+        put(position, POSITION_REALISED_PNL, total)
+        put(position, POSITION_NET_REALISED_PNL, total if net is realised else net + done.realised_pnl)
+    fee = get(trade, TRADE_FEE)
+    if fee is not ZERO:
+        put(position, POSITION_FEES, get(position, POSITION_FEES) + fee)
+    journal = get(opened, OPENED_JOURNAL)
+    if journal is None:
+        journal = Journal(get(opened, OPENED_KEY))
+        put(opened, OPENED_JOURNAL, journal)
+    (<list>get(journal, JOURNAL_TRADES)).append(trade)
+    (<list>get(journal, JOURNAL_OUTCOMES)).append(
+        None if done.consumed is None else Closed(done.realised_pnl, done.consumed, done.left)
+    )
+    return 0
+
+
+cdef inline object _lot(object source, object quantity, object price, object value, object fee):
+    """A lot of a trade, or what is left of one: both say alike who opened it and when."""
+    return Lot(
+        get(source, TRADE_ID), get(source, TRADE_EXECUTED_AT), get(source, TRADE_SEQUENCE), quantity, price, value, fee
+    )
+
+
+cdef int _open(object position, object trade, object quantity, _Done done) except -1:
+    price = get(trade, TRADE_PRICE)
+    done.value = quantity * price
+    done.realised_pnl, done.consumed, done.rest, done.left = ZERO, None, None, OPENED_A_LOT
+    _append(get(position, POSITION_LOTS), _lot(trade, quantity, price, done.value, ZERO))
+    return 0
+
+
+cdef int _close(object position, object trade, object quantity, bint long, _Done done) except -1:
+    terms, lots, price = get(position, POSITION_TERMS), get(position, POSITION_LOTS), get(trade, TRADE_PRICE)
+    multiplier = get(terms, TERMS_MULTIPLIER)
+    remaining = -quantity
+    relieved_value, realised = ZERO, ZERO
+    cdef list consumed = []
+    done.rest, done.left = None, NOTHING
+    while pks_sign(remaining) and len(lots):
+        lot = _popleft(lots)
+        consumed.append(lot)
+        closed = get(lot, LOT_QUANTITY)
+        if _reaches(closed, remaining, long):
+            remaining = remaining - closed
+            relieved = get(lot, LOT_VALUE)
+        else:
+            left = closed - remaining
+            value = left * get(lot, LOT_PRICE)
+            if pks_sign(get(lot, LOT_FEE)):
+                done.rest = _reduced(lot, remaining, terms)
+            else:
+                done.rest = _lot(lot, left, get(lot, LOT_PRICE), value, get(lot, LOT_FEE))
+            done.left = REST
+            _appendleft(lots, done.rest)
+            closed, remaining = remaining, ZERO
+            relieved = get(lot, LOT_VALUE) - value
+        relieved_value = relieved_value + relieved
+        gained = closed * price - relieved
+        realised = realised + (gained if multiplier is ONE else multiplier * gained)
+    done.value = -relieved_value
+    if pks_sign(remaining):
+        quantity = -remaining
+        value = quantity * price
+        _append(lots, _lot(trade, quantity, price, value, ZERO))
+        done.value = done.value + value
+        done.left = OPENED_A_LOT
+    done.realised_pnl, done.consumed = realised, tuple(consumed)
+    return 0
+
+
+cdef inline bint _reaches(object closed, object remaining, bint long) except -1:
+    """Whether a whole lot is closed: it is no larger than what remains to be closed, which has the same sign."""
+    cdef int order = pks_compare_amounts(closed, remaining)
+    if order != 2:
+        return order <= 0
+    return closed <= remaining if long else closed >= remaining
+
+
+cdef int _note_consumed(object opened, _Done done) except -1:
+    """Which stored lots are gone (`OpenPosition.note_lots`)."""
+    cdef Py_ssize_t stored = get(opened, OPENED_STORED_LOTS), whole = len(done.consumed)
+    if not stored:
+        return 0
+    if done.rest is not None:
+        whole -= 1
+    if whole >= stored:
+        put(opened, OPENED_GONE, (<tuple>get(opened, OPENED_GONE)) + done.consumed[:stored])
+        put(opened, OPENED_STORED_LOTS, 0)
+        put(opened, OPENED_PART, False)
+        return 0
+    if whole:
+        put(opened, OPENED_GONE, (<tuple>get(opened, OPENED_GONE)) + done.consumed[:whole])
+        put(opened, OPENED_STORED_LOTS, stored - whole)
+    put(opened, OPENED_PART, done.rest is not None)
+    return 0
+
+
+# -- what changed, as JSON ----------------------------------------------------------------------------------------
+
+
+cdef int _write_updated(
+    _Writer writer, object opened, object event, object trade, _Done done, object revision
+) except -1:
+    """The `PositionUpdated` of a trade, as `agents.position_updates.emit_in_order` has it encoded."""
+    cdef pks_bytes *out = &writer.out
+    position = get(opened, OPENED_POSITION)
+    terms, lots = get(position, POSITION_TERMS), get(position, POSITION_LOTS)
+    multiplier = get(terms, TERMS_MULTIPLIER)
+    value, event_id = get(position, POSITION_VALUE), get(event, EVENT_ID)
+    cost_basis = value if multiplier is ONE else value * multiplier
+    cost_basis_delta = done.value if multiplier is ONE else done.value * multiplier
+    cdef Py_ssize_t number = len(lots)
+    pks_write(out, b'{"type":"PositionUpdated","event_id":', 37)
+    pks_json_text(out, event_id)
+    out.size -= 1  # the quote: the id goes on
+    pks_write(out, b'.p0"', 4)
+    _text(out, b',"correlation_id":', 18, get(event, EVENT_CORRELATION_ID))
+    _text(out, b',"causation_id":', 16, event_id)
+    _text(out, b',"source":', 10, get(event, EVENT_SOURCE))
+    pks_write(out, b',"book":', 8)
+    pks_json_text(out, get(event, EVENT_BOOK))
+    pks_write(out, b',"instrument":', 14)
+    pks_json_text(out, get(event, EVENT_INSTRUMENT))
+    pks_write(out, b',"trade_id":', 12)
+    pks_json_text(out, get(event, EVENT_TRADE_ID))
+    pks_write(out, b',"revision":', 12)
+    pks_json_integer(out, revision)
+    pks_write(out, b',"executed_at":', 15)
+    pks_json_integer(out, get(event, EVENT_EXECUTED_AT))
+    pks_write(out, b',"quantity":', 12)
+    pks_json_decimal(out, get(position, POSITION_QUANTITY))
+    if number:
+        pks_write(out, b',"average_price":', 17)
+        if number == 1:
+            pks_json_decimal(out, get(lots[0], LOT_PRICE))
+        else:
+            _write_average_price(out, value, get(position, POSITION_QUANTITY))
+    _figure(out, b',"cost_basis":', 14, cost_basis)
+    _figure(out, b',"realised_pnl":', 16, get(position, POSITION_REALISED_PNL))
+    _figure(out, b',"net_realised_pnl":', 20, get(position, POSITION_NET_REALISED_PNL))
+    _figure(out, b',"fees":', 8, get(position, POSITION_FEES))
+    _text(out, b',"currency":', 12, get(terms, TERMS_CURRENCY))
+    if number:
+        pks_write(out, b',"lots_open":', 13)
+        pks_json_integer(out, number)
+    _figure(out, b',"quantity_delta":', 18, get(trade, TRADE_QUANTITY))
+    _figure(out, b',"cost_basis_delta":', 20, cost_basis_delta)
+    _figure(out, b',"realised_pnl_delta":', 22, done.realised_pnl)
+    _figure(out, b',"net_realised_pnl_delta":', 26, done.realised_pnl)
+    _figure(out, b',"fees_delta":', 14, get(trade, TRADE_FEE))
+    pks_write(out, b"}", 1)
+    return 0
+
+
+cdef inline int _text(pks_bytes *out, const char *name, Py_ssize_t size, object text) except -1:
+    """A field that is left out where it is empty."""
+    if text:
+        pks_write(out, name, size)
+        pks_json_text(out, text)
+    return 0
+
+
+cdef inline int _figure(pks_bytes *out, const char *name, Py_ssize_t size, object number) except -1:
+    """A field that is left out where it is zero."""
+    if pks_sign(number):
+        pks_write(out, name, size)
+        pks_json_decimal(out, number)
+    return 0
+
+
+cdef int _write_average_price(pks_bytes *out, object value, object quantity) except -1:
+    cdef char spelled[PKS_SPELLED_MAX]
+    cdef Py_ssize_t size = pks_spell_price(value, quantity, spelled)
+    if size:
+        return pks_json_spelled(out, spelled, size)
+    return pks_json_decimal(out, average_price(quantity, value, False))
+
+
+# -- what is stored, as MessagePack -------------------------------------------------------------------------------
+
+
+def flush(state, list dirty):
+    """Write what a step has changed of positions into the table partition, each held against its invariants.
+
+    As `agents.position_state.PositionsState.flush` does for one, which takes those that are not the usual case.
+    """
+    cdef _Writer writer = _Writer()
+    cdef dict changes = state.table.changes
+    cdef set written = state._written
+    cdef Py_ssize_t more_lots = 0, lots, entries_max = journals.CHUNK_ENTRIES_MAX
+    for opened in dirty:
+        if not _stored_as_usual(opened):
+            state.flush(opened)
+            continue
+        _check(opened)
+        key = get(opened, OPENED_KEY)
+        written.add(key)
+        _write_position(writer, opened, key, entries_max, changes)
+        lots = get(opened, OPENED_STORED_LOTS)
+        more_lots += lots - <Py_ssize_t>get(opened, OPENED_KEPT_LOTS)
+        put(opened, OPENED_KEPT_LOTS, lots)
+    state._cached_lots += more_lots
+
+
+cdef bint _stored_as_usual(object opened) except -1:
+    journal = get(opened, OPENED_JOURNAL)
+    if (
+        get(opened, OPENED_LOT_CHANGES) is not None
+        or not get(opened, OPENED_REVISION)
+        or get(get(opened, OPENED_POSITION), POSITION_TERMS) is not get(opened, OPENED_TERMS)[0]
+    ):
+        return False
+    if journal is None:
+        return True
+    if get(journal, JOURNAL_CHUNKS) or get(journal, JOURNAL_DROPPED):
+        return False
+    for found in <list>get(journal, JOURNAL_OUTCOMES):
+        if found is not None and type(found) is not Closed:
+            return False
+    return True
+
+
+cdef int _check(object opened) except -1:
+    """The identities of a position with one lot or none; `check_position` has the others."""
+    position = get(opened, OPENED_POSITION)
+    lots = get(position, POSITION_LOTS)
+    if len(lots) == 1:
+        lot = lots[0]
+        if (
+            pks_sign(get(position, POSITION_QUANTITY))
+            and pks_alike(get(lot, LOT_QUANTITY), get(position, POSITION_QUANTITY))
+            and pks_alike(get(lot, LOT_VALUE), get(position, POSITION_VALUE))
+            and pks_alike(get(lot, LOT_FEE), get(position, POSITION_HELD_FEES))
+        ):
+            return 0
+    elif len(lots) > <Py_ssize_t>_CHECKED_LOTS_MAX and pks_sign(get(position, POSITION_QUANTITY)):
+        return 0
+    _check_position(opened, _CHECKED_LOTS_MAX)
+    return 0
+
+
+cdef int _write_position(
+    _Writer writer, object opened, bytes key, Py_ssize_t entries_max, dict changes
+) except -1:
+    """Lots, summary and journal of a position (`OpenPosition.write`)."""
+    cdef pks_bytes *out = &writer.out
+    position = get(opened, OPENED_POSITION)
+    lots = get(position, POSITION_LOTS)
+    cdef Py_ssize_t stored = get(opened, OPENED_STORED_LOTS), number = len(lots), place
+    cdef bytes prefix = b"l" + key + b"\x00"
+    for lot in get(opened, OPENED_GONE):
+        PyDict_SetItem(changes, _place_key(writer, prefix, lot), None)
+    if number - stored <= 16:
+        # Near an end of a deque, which is quick to find.
+        for place in range(stored, number):
+            _write_new_lot(writer, prefix, lots[place], changes)
+    else:
+        for lot in islice(lots, stored, None):
+            _write_new_lot(writer, prefix, lot, changes)
+    put(opened, OPENED_GONE, ())
+    put(opened, OPENED_STORED_LOTS, number)
+    _write_summary(out, opened, position, lots, number)
+    PyDict_SetItem(changes, b"s" + key, writer.taken())
+    journal = get(opened, OPENED_JOURNAL)
+    if journal is not None:
+        trades, outcomes = get(journal, JOURNAL_TRADES), get(journal, JOURNAL_OUTCOMES)
+        _write_journal(writer, b"j" + key + b"\x00", trades, outcomes, entries_max, changes)
+        put(opened, OPENED_JOURNAL, None)
+    return 0
+
+
+cdef int _write_journal(
+    _Writer writer, bytes prefix, list trades, list outcomes, Py_ssize_t entries_max, dict changes
+) except -1:
+    """Chunks of what was added to a journal (`Journal.flush`)."""
+    cdef Py_ssize_t start, end, number = PyList_GET_SIZE(trades)
+    for start in range(0, number, entries_max):
+        end = min(start + entries_max, number)
+        _write_chunk(&writer.out, trades, outcomes, start, end)
+        chunk = writer.taken()
+        PyDict_SetItem(changes, _place_key(writer, prefix, trades[start]), chunk)
+    return 0
+
+
+cdef int _write_new_lot(_Writer writer, bytes prefix, object lot, dict changes) except -1:
+    _pack_lot(&writer.out, lot)
+    stored = writer.taken()
+    PyDict_SetItem(changes, _place_key(writer, prefix, lot), stored)
+    return 0
+
+
+cdef bytes _place_key(_Writer writer, bytes prefix, object lot):
+    """A prefix, and the place of a lot or trade in the order of matching as bytes that sort alike."""
+    cdef pks_bytes *out = &writer.out
+    pks_write(out, prefix, len(prefix))
+    pks_write_word(out, <uint64_t><int64_t>get(lot, LOT_EXECUTED_AT) ^ SIGN)
+    pks_write_word(out, <uint64_t><int64_t>get(lot, LOT_SEQUENCE) ^ SIGN)
+    pks_write_text(out, get(lot, LOT_TRADE_ID))
+    return writer.taken()
+
+
+cdef int _pack_lot(pks_bytes *out, object lot) except -1:
+    pks_pack_array(out, 7)
+    pks_pack_text(out, get(lot, LOT_TRADE_ID))
+    pks_pack_integer(out, get(lot, LOT_EXECUTED_AT))
+    pks_pack_integer(out, get(lot, LOT_SEQUENCE))
+    pks_pack_decimal(out, get(lot, LOT_QUANTITY))
+    pks_pack_decimal(out, get(lot, LOT_PRICE))
+    pks_pack_decimal(out, get(lot, LOT_VALUE))
+    pks_pack_decimal(out, get(lot, LOT_FEE))
+    return 0
+
+
+cdef int _pack_trade(pks_bytes *out, object trade) except -1:
+    pks_pack_array(out, 6)
+    pks_pack_text(out, get(trade, TRADE_ID))
+    pks_pack_integer(out, get(trade, TRADE_EXECUTED_AT))
+    pks_pack_integer(out, get(trade, TRADE_SEQUENCE))
+    pks_pack_decimal(out, get(trade, TRADE_QUANTITY))
+    pks_pack_decimal(out, get(trade, TRADE_PRICE))
+    pks_pack_decimal(out, get(trade, TRADE_FEE))
+    return 0
+
+
+cdef int _write_summary(pks_bytes *out, object opened, object position, object lots, Py_ssize_t number) except -1:
+    """`agents.open_position.Summary`."""
+    cdef tuple last = get(opened, OPENED_LAST)
+    cdef bytes terms = bytes(get(opened, OPENED_TERMS)[1])
+    pks_pack_array(out, 12)
+    pks_pack_integer(out, get(opened, OPENED_REVISION))
+    pks_write(out, terms, len(terms))
+    pks_pack_decimal(out, get(position, POSITION_QUANTITY))
+    pks_pack_decimal(out, get(position, POSITION_VALUE))
+    pks_pack_decimal(out, get(position, POSITION_REALISED_PNL))
+    pks_pack_decimal(out, get(position, POSITION_NET_REALISED_PNL))
+    pks_pack_decimal(out, get(position, POSITION_FEES))
+    pks_pack_decimal(out, get(position, POSITION_HELD_FEES))
+    pks_pack_array(out, 3)
+    pks_pack_integer(out, last[0])
+    pks_pack_integer(out, last[1])
+    pks_pack_text(out, last[2])
+    part = get(opened, OPENED_PART)
+    if part:
+        _pack_lot(out, lots[0])
+    else:
+        pks_pack_nil(out)
+    pks_pack_integer(out, number)
+    if number == 1 and not part:
+        pks_pack_decimal(out, get(lots[0], LOT_PRICE))
+    else:
+        pks_pack_nil(out)
+    return 0
+
+
+cdef int _write_chunk(
+    pks_bytes *out, list trades, list outcomes, Py_ssize_t start, Py_ssize_t end
+) except -1:
+    """`agents.journal_chunks.encoded_chunk` of trades that opened lots or closed them, nothing else."""
+    cdef int64_t oldest = INT64_MAX
+    cdef Py_ssize_t place, closings = 0
+    pks_pack_array(out, 5)
+    pks_pack_array(out, end - start)
+    for place in range(start, end):
+        _pack_trade(out, trades[place])
+    pks_pack_array(out, end - start)
+    for place in range(start, end):
+        found = outcomes[place]
+        if found is None:
+            pks_pack_nil(out)
+            continue
+        closings += 1
+        pks_pack_decimal(out, get(found, CLOSED_REALISED_PNL))
+        consumed = <tuple>get(found, CLOSED_CONSUMED)
+        # The oldest lot is at one end, by FIFO or LIFO.
+        oldest = min(
+            oldest,
+            <int64_t>get(consumed[0], LOT_EXECUTED_AT),
+            <int64_t>get(consumed[len(consumed) - 1], LOT_EXECUTED_AT),
+        )
+    pks_pack_array(out, closings)
+    _write_closings(out, outcomes, start, end)
+    pks_pack_bool(out, True)
+    pks_pack_integer(out, oldest)
+    return 0
+
+
+cdef int _write_closings(pks_bytes *out, list outcomes, Py_ssize_t start, Py_ssize_t end) except -1:
+    """What each close consumed, without a lot of which the close before it has told what it left."""
+    cdef Py_ssize_t first, place, each, number
+    cdef int left
+    partial = None
+    for place in range(start, end):
+        found = outcomes[place]
+        if found is None:
+            continue
+        consumed = <tuple>get(found, CLOSED_CONSUMED)
+        number, left = len(consumed), get(found, CLOSED_LEFT)
+        first = 1 if partial is not None and _same_text(get(consumed[0], LOT_TRADE_ID), partial) else 0
+        pks_pack_array(out, 2)
+        pks_pack_integer(out, left | FURTHER if first else left)
+        pks_pack_array(out, number - first)
+        for each in range(first, number):
+            _pack_lot(out, consumed[each])
+        partial = get(consumed[number - 1], LOT_TRADE_ID) if left == REST else None
+    return 0
