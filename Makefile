@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 MINUTES ?= 10
 KILLS ?= 100
 
-.PHONY: setup demo test check bench bench-kafka bench-compare soak mutate lock proto clean
+.PHONY: setup demo test check bench bench-kafka bench-connectors bench-compare soak mutate lock proto clean
 
 setup: $(READY)
 
@@ -40,6 +40,9 @@ bench: setup
 # On a real broker, which it starts: Java and, the first time, Maven. Five to ten minutes on two quiet cores.
 bench-kafka: setup
 	$(BIN)/python -m bench kafka
+
+bench-connectors: setup
+	$(BIN)/python -m bench connectors
 
 bench-compare: setup
 	$(BIN)/python -m bench --compare

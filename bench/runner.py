@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import (
     append_to_commit,
+    connectors,
     failover,
     flatness,
     kafka,
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "flatness": flatness.run,
     "restart": restart.run,
     "failover": failover.run,
+    "connectors": connectors.run,
 }
 """By name, what measures with a number of fills."""
 

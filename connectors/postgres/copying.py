@@ -3,13 +3,16 @@
 Guarantees: numbers go as their digits, never through a float; what a text holds comes back as it was.
 """
 
-import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
+from itertools import islice
 
 import asyncpg
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+CHUNK_LINES = 200
+"""Rows that are sent at a time."""
 
 Value = str | int | bool | bytes | Decimal | None
 
@@ -19,13 +22,16 @@ def copy_line(values: Sequence[Value]) -> str:
     return "\t".join([_text(value) for value in values])
 
 
+def needs_no_escape(text: str) -> bool:
+    """Whether a text goes into COPY as it is."""
+    return text.isprintable() and "\\" not in text
+
+
 def _text(value: Value) -> str:
     if value is None:
         return "\\N"
     if type(value) is str or isinstance(value, str):
-        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
-    if type(value) is Decimal:
-        return format(value, "f")
+        return value if needs_no_escape(value) else value.translate(_ESCAPES)
     if isinstance(value, bytes):
         return "\\\\x" + value.hex()
     return str(value)
@@ -36,13 +42,19 @@ async def copy_lines(
     schema: str | None,
     table: str,
     columns: Sequence[str],
-    lines: Sequence[str],
+    lines: Iterable[str],
 ) -> None:
-    """Copy rows into a table."""
-    content = io.BytesIO(("\n".join(lines) + "\n").encode())
+    """Copy rows into a table. The server takes in what was made while the next rows are made."""
     await connection.copy_to_table(
-        table, schema_name=schema, columns=list(columns), source=content, format="text"
+        table, schema_name=schema, columns=list(columns), source=_chunks(lines), format="text"
     )
+
+
+async def _chunks(lines: Iterable[str]) -> AsyncIterator[bytes]:
+    remaining = iter(lines)
+    while part := list(islice(remaining, CHUNK_LINES)):
+        part.append("")
+        yield "\n".join(part).encode()
 
 
 class Target:
@@ -69,6 +81,15 @@ class Target:
     async def prepare(self, connection: asyncpg.Connection) -> None:
         """Make the temporary table of a connection."""
         await connection.execute(self._create)
+
+    async def add_new(self, connection: asyncpg.Connection, lines: Iterable[str]) -> bool:
+        """Add rows that are new in all likelihood, without the way around; False, and nothing done, where one is not."""
+        try:
+            async with connection.transaction():
+                await copy_lines(connection, self.schema, self.table, self.columns, lines)
+        except asyncpg.UniqueViolationError:
+            return False
+        return True
 
     async def add(self, connection: asyncpg.Connection, lines: Sequence[str]) -> int:
         """Add rows, inside a transaction; how many were new (or changed, as `rest` says)."""

@@ -6,10 +6,13 @@ power cut could take out of the log again; reading costs the owner nothing but t
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.database import database_folder
@@ -195,13 +198,19 @@ def of_generation(name: str) -> tuple[str, int]:
 
 def items_of(record: LogRecord, generation: int = 0) -> list[Item]:
     """The events of a record with their places. One that cannot be read is left out: its stage has set it aside."""
-    place = (record.topic, record.partition, record.offset)
-    stamp = (record.sequence, record.appended_at)
     topic = TOPIC_BY_NAME.get(record.topic)
+    name, partition, offset = record.topic, record.partition, record.offset
+    sequence, appended_at = record.sequence, record.appended_at
     if topic is None:
-        return [Item(*place, 0, *stamp, (record.key, record.value), generation=generation)]
+        whole = (record.key, record.value)
+        return [Item(name, partition, offset, 0, sequence, appended_at, whole, "", generation)]
+    frame = record.value or b""
+    try:
+        events: Iterable[Any] = topic.codec.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        events = topic.codec.decode_each(frame)
     return [
-        Item(*place, index, *stamp, event, generation=generation)
-        for index, event in enumerate(topic.codec.decode_each(record.value or b""))
-        if not isinstance(event, BadEvent)
+        Item(name, partition, offset, place, sequence, appended_at, event, "", generation)
+        for place, event in enumerate(events)
+        if type(event) is not BadEvent
     ]
