@@ -64,6 +64,8 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Ctrl-C is for whoever started it, who then stops it in order.
+                start_new_session=True,
                 **options,
             )
         deadline = time.monotonic() + seconds_max

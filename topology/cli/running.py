@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, messages, print_facts, print_json
+from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, print_facts, print_json
 from topology.settings import Settings, on_kafka
 
 OPEN_FILES_MIN = 256
@@ -24,8 +24,11 @@ class Profile(StrEnum):
 
 def up(
     profile: Annotated[
-        Profile, typer.Option(help="demo: the embedded stack; full: with every server that settings name.")
-    ] = Profile.DEMO,
+        Profile,
+        typer.Option(
+            help="full: with every server that settings name; demo: and, for those that none names, from their wheels."
+        ),
+    ] = Profile.FULL,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Worker processes (or PKS_WORKERS); the embedded log has one."),
@@ -40,9 +43,9 @@ def up(
 ) -> int:
     """Start the topology, print its addresses, and run until SIGTERM."""
     _allow_open_files()
-    from connectors.shm.errors import SharedMemoryError, SharedMemoryInUse
+    from connectors.servers.process import ServerUnavailable
+    from topology.local_servers import local_servers
     from topology.logging import configure_logging
-    from topology.up import run
 
     settings = load_settings(data, transport, web_port=web_port, workers=workers)
     if on_kafka(settings):
@@ -54,13 +57,24 @@ def up(
             "more: --transport kafka://host:port",
             exit_code=EXIT_FAILURE,
         )
-    if profile is Profile.FULL:
-        messages().print("profile full: this version has no further servers; the embedded stack starts")
     configure_logging(settings)
+    if profile is Profile.DEMO:
+        try:
+            with local_servers(settings) as named:
+                return _up(named, as_json, {"postgres": named.postgres})
+        except ServerUnavailable as error:
+            raise CommandError(str(error), exit_code=EXIT_FAILURE) from error
+    return _up(settings, as_json, {})
+
+
+def _up(settings: Settings, as_json: bool, servers: dict[str, str]) -> int:
+    """Run the worker; `servers` are shown among its addresses."""
+    from connectors.shm.errors import SharedMemoryError, SharedMemoryInUse
+    from topology.up import run
 
     def ready(addresses: dict[str, Any]) -> None:
         if as_json:
-            print_json(addresses)
+            print_json({**addresses, **servers})
         else:
             print_facts(
                 {
@@ -70,6 +84,7 @@ def up(
                     "health": f"{addresses['web']}/health/ready",
                     "metrics": f"{addresses['web']}/metrics",
                     "shared memory": addresses["shared_memory"] or "off",
+                    **servers,
                     "stop": "Ctrl-C, or SIGTERM",
                 }
             )

@@ -3,19 +3,27 @@
 import json
 import os
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from connectors.servers.postgres import LocalPostgres
-from tests.faults.up_support import Watch, connect, pks, request_of, running, settle
-from tests.postgres_support import as_user, execute, value
+from tests.faults.up_support import Watch, connect, pks, request_of, running, settle, started
+from tests.postgres_support import as_user, execute, fetch, value
 from tests.support import eventually, fill
 
 COUNT = "select count(*) from trade.trade"
 
 
+def soon(predicate: Callable[[], Any]) -> Any:
+    """`eventually`, with the time that processes take to start on a busy machine."""
+    return eventually(predicate, timeout=60)
+
+
 def sink_process(folder: Path) -> int:
     """The process of the one sink, once it runs."""
-    return int(eventually(lambda: _running(folder))["process"])
+    return int(soon(lambda: _running(folder))["process"])
 
 
 def _running(folder: Path) -> dict[str, object] | None:
@@ -46,20 +54,20 @@ def test_a_sink_follows_the_worker_and_dies_with_it(
     folder = tmp_path / "data"
     with running(folder, PKS_POSTGRES=as_user(postgres_server, postgres, "pks_writer")) as worker:
         send(folder, 0, 100)
-        eventually(lambda: value(postgres, COUNT) == 100)
+        soon(lambda: value(postgres, COUNT) == 100)
         process = sink_process(folder)
         # Killed, it is started again and goes on where it was.
         os.kill(process, signal.SIGKILL)
         send(folder, 100, 200)
-        eventually(lambda: value(postgres, COUNT) == 200)
-        eventually(lambda: value(postgres, "select quantity from position.position") == 200)
+        soon(lambda: value(postgres, COUNT) == 200)
+        soon(lambda: value(postgres, "select quantity from position.position") == 200)
         watch = Watch(worker.pid, folder)
-        eventually(lambda: watch.metrics()['pks_sink_up{sink="postgres-trades"}'] == 1)
+        soon(lambda: watch.metrics()['pks_sink_up{sink="postgres-trades"}'] == 1)
         assert watch.metrics()['pks_sink_lag_records{sink="postgres-trades"}'] == 0
         again = sink_process(folder)
         assert again != process
         worker.kill()
-        eventually(lambda: not alive(again))
+        soon(lambda: not alive(again))
 
 
 def test_what_postgres_refuses_is_a_dead_letter_and_can_be_sent_again(tmp_path: Path, postgres: str):
@@ -70,15 +78,15 @@ def test_what_postgres_refuses_is_a_dead_letter_and_can_be_sent_again(tmp_path: 
         send(folder, 0, 3)
         send(folder, 3, 4, trader="unknown")
         send(folder, 4, 6)
-        eventually(lambda: value(postgres, COUNT) == 5)
-        letters = eventually(lambda: _letters(folder))
+        soon(lambda: value(postgres, COUNT) == 5)
+        letters = soon(lambda: _letters(folder))
         assert [letter["trade_id"] for letter in letters] == ["t3"]
         assert letters[0]["stage"] == "sink postgres-trades"
         assert "small" in letters[0]["reason"]
         execute(postgres, "alter table trade.trade drop constraint small")
         retried = json.loads(pks(folder, "dlq", "retry", letters[0]["id"], "--json").stdout)
         assert retried["retried"] == [letters[0]["id"]]
-        eventually(lambda: value(postgres, COUNT) == 6)
+        soon(lambda: value(postgres, COUNT) == 6)
         # The books had it all along: it is no second trade there.
         shown = json.loads(pks(folder, "positions", "--json").stdout)
         assert [position["quantity"] for position in shown["positions"]] == ["6"]
@@ -88,3 +96,31 @@ def test_what_postgres_refuses_is_a_dead_letter_and_can_be_sent_again(tmp_path: 
 def _letters(folder: Path) -> list[dict[str, str]]:
     found: list[dict[str, str]] = json.loads(pks(folder, "dlq", "list", "--json").stdout)["dead_letters"]
     return found
+
+
+def test_the_profile_demo_brings_its_own_server(postgres_server: LocalPostgres):
+    """The server of the session says that the wheel is here; this one is the worker's own, and ends with it."""
+    with tempfile.TemporaryDirectory(prefix="pks-demo-") as above:
+        Path(above).chmod(0o755)
+        folder = Path(above) / "data"
+        for quantity in (3, 6):
+            with started(folder, "--profile", "demo") as (worker, addresses):
+                send(folder, quantity - 3, quantity)
+                quantities = "select sum(quantity) from position.position"
+                url = addresses["postgres"]
+                soon(lambda url=url, wanted=quantity, query=quantities: value(url, query) == wanted)
+                doctor = json.loads(pks(folder, "doctor", "--json").stdout)
+                worker.terminate()
+                assert worker.wait(30) == 0
+            assert "optional: PostgreSQL" in [
+                finding["part"] for finding in doctor["findings"] if finding["ok"]
+            ]
+            assert not _answers(addresses["postgres"])
+
+
+def _answers(url: str) -> bool:
+    try:
+        fetch(url, "select 1")
+    except OSError:
+        return False
+    return True
