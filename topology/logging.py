@@ -1,6 +1,6 @@
 """Logs: structlog for everything, as lines for people or JSON for machines, on stderr.
 
-Faust, mode and aiohttp log by the standard library; their records pass the same processors, from WARNING on (a
+Faust, mode, aiohttp and alembic log by the standard library; their records pass the same processors, from WARNING on (a
 worker that starts and stops as it should has nothing to say), and all of them at `log_level` debug.
 """
 
@@ -13,7 +13,7 @@ import structlog
 from topology.settings import Settings
 
 _LIBRARIES = (
-    *("faust", "mode", "aiohttp", "aiokafka", "asyncio", "kafka"),
+    *("faust", "mode", "aiohttp", "aiokafka", "alembic", "asyncio", "kafka"),
     # Ours by name only: mode logs the life of a service under the module of its class.
     *(
         "topology.app",
