@@ -13,6 +13,7 @@ from bench import (
     kafka,
     late,
     looking_back,
+    messaging,
     restart,
     stock_faust,
     throughput,
@@ -40,9 +41,11 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
 
 ASKED_FOR: dict[str, Callable[[int], list[Row]]] = {
     "kafka": kafka.run,
+    "nats": messaging.nats,
+    "questdb": messaging.questdb,
     **{f"kafka-{name}": kafka.part(name) for name in kafka.PARTS},
 }
-"""By name, what measures only where it is named: it takes minutes, and the first of them all of the others."""
+"""By name, what measures only where it is named: it starts servers; `kafka` takes minutes, and all of its parts."""
 
 OTHERS = {"shared-memory": "bench.shared_memory", "latency": "bench.latency"}
 """By name, the module whose `run()` measures; one that is not there leaves its figure out."""

@@ -81,6 +81,12 @@ class NatsSink:
         await self._publisher.publish(new)
 
     @property
+    def client(self) -> Client:
+        """The connection; between `open` and `close`."""
+        assert self._client is not None, "it was opened"
+        return self._client
+
+    @property
     def duplicates(self) -> int:
         """Messages of this connection that the server had already."""
         return 0 if self._publisher is None else self._publisher.duplicates

@@ -315,7 +315,7 @@ def test_rights_that_are_withdrawn_stop_the_sink_until_they_are_back(served):
 
         await come_true(opened)
         await sink.write(batch(*(updated(number) for number in range(1, number + 2))))
-        stored = await count(sink._client, "POSITIONS")
+        stored = await count(sink.client, "POSITIONS")
         await sink.close()
         return stored, number + 1
 
