@@ -6,6 +6,7 @@ Guarantees: a step is written to the cluster by a `StepWriter`, whose guarantee 
 it, with the changelog offset, and caught up from the changelog at the start.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -58,6 +59,7 @@ class KafkaLog:
         self._writer = writer
         self._reader = reader
         self._reference = reference
+        self._taking_over = threading.Lock()
 
     def start(self) -> None:
         """Take the place of whoever wrote under this worker's name before."""
@@ -68,25 +70,37 @@ class KafkaLog:
     ) -> dict[int, int]:
         """Become the owner of partitions: announce it, catch their tables up, and find where their input goes on.
 
-        `progress` is called with a partition, the next changelog offset and the end. `positions` is where the group goes on by partition. Raises ChangelogError where the changelog has less.
+        `progress` is called with a partition, the next changelog offset and the end. `positions` is where the group
+        goes on by partition. One after the other: a takeover that a rebalance has made idle goes on to its end, since it
+        shares the reader with the next one, and each would lose what the other took from it. Raises ChangelogError where
+        the changelog has less than the group.
         """
-        found: dict[int, int] = {}
-        self.lacked = {}
-        for partition, announced in self._writer.take_over(positions).items():
-            told = None if progress is None else partial(progress, partition)
-            self.lacked[partition] = self._reader.catch_up(partition, told, through=announced) - 1
-            self.restored += self.lacked[partition]
-            self._writer.caught_up(partition, self._reader.restored(partition) - 1)
-            consumed = self.committed(self.group, self.input_topic, partition) or 0
-            # The group may be behind, or forgotten; the changelog is what the table is made of.
-            if positions[partition] > consumed:
-                raise ChangelogError(
-                    f"expected {self.changelog}/{partition} to hold what the group {self.group} has consumed up to "
-                    f"{positions[partition]}, found it up to {consumed}: the changelog lost records; restore the "
-                    "cluster's backup"
-                )
-            found[partition] = consumed
-        return found
+        with self._taking_over:
+            self.lacked = {}
+            return {
+                partition: self._take_over_one(partition, positions[partition], announced, progress)
+                for partition, announced in self._writer.take_over(positions).items()
+            }
+
+    def _take_over_one(
+        self,
+        partition: int,
+        position: int,
+        announced: int,
+        progress: Callable[[int, int, int], None] | None,
+    ) -> int:
+        told = None if progress is None else partial(progress, partition)
+        self.lacked[partition] = self._reader.catch_up(partition, told, through=announced) - 1
+        self.restored += self.lacked[partition]
+        self._writer.caught_up(partition, self._reader.restored(partition) - 1)
+        consumed = self.committed(self.group, self.input_topic, partition) or 0
+        # The group may be behind, or forgotten; the changelog is what the table is made of.
+        if position > consumed:
+            raise ChangelogError(
+                f"expected {self.changelog}/{partition} to hold what the group {self.group} has consumed up to "
+                f"{position}, found it up to {consumed}: the changelog lost records; restore the cluster's backup"
+            )
+        return consumed
 
     # -- the protocol `Log` -------------------------------------------------------------------------------------
 

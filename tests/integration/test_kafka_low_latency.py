@@ -1,5 +1,6 @@
 """The guarantee `low_latency` on a real broker: two that both believe to own a partition, and what counts."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.kafka_support import events_of, make_topics, running_broker, stages
 
 PLACE = 2
 """The partition that is written."""
+
+OTHER = 3
 
 CHANGELOG = stages()[1].changelog
 
@@ -50,13 +53,15 @@ class Owner:
     def take_over(self, consumed: int = 0) -> int:
         return self.log.take_over({PLACE: consumed})[PLACE]
 
-    def book(self, value: bytes, consumed: int, *, output: bytes = b'[{"event_id":"x"}]') -> None:
+    def book(
+        self, value: bytes, consumed: int, *, output: bytes = b'[{"event_id":"x"}]', partition: int = PLACE
+    ) -> None:
         """A step with an output, a change and an input offset."""
         transaction = self.log.transaction()
-        transaction.append(POSITIONS.name, PLACE, None, output)
-        transaction.put("positions", PLACE, b"k", value)
-        transaction.append(CHANGELOG, PLACE, b"\x00step", pack_changes([b"k", value]))
-        transaction.commit_offset("positions", BOOKINGS.name, PLACE, consumed)
+        transaction.append(POSITIONS.name, partition, None, output)
+        transaction.put("positions", partition, b"k", value)
+        transaction.append(CHANGELOG, partition, b"\x00step", pack_changes([b"k", value]))
+        transaction.commit_offset("positions", BOOKINGS.name, partition, consumed)
         transaction.commit()
 
     def value(self) -> bytes | None:
@@ -141,3 +146,25 @@ def test_a_group_that_is_ahead_of_the_changelog_is_an_error(owners: list[Owner])
     consumed = first.take_over()
     with pytest.raises(ChangelogError, match="the changelog lost records"):
         first.take_over(consumed + 1)
+
+
+def test_a_takeover_waits_for_one_that_a_rebalance_has_made_idle(owners: list[Owner]) -> None:
+    """They share a reader: where both read at a time, each loses what the other takes."""
+    first, second, _ = owners
+    begin = {partition: first.log.take_over({partition: 0})[partition] for partition in (PLACE, OTHER)}
+    first.log.take_over(begin)
+    for partition, offset in begin.items():
+        first.book(b"v", offset + 1, partition=partition)
+    next_one = threading.Thread(target=second.log.take_over, args=({OTHER: 0},))
+    ended_within: list[bool] = []
+
+    def in_the_midst(*_: int) -> None:
+        if not ended_within:
+            next_one.start()
+            next_one.join(1.0)
+            ended_within.append(not next_one.is_alive())
+
+    assert second.log.take_over({PLACE: 0}, in_the_midst) == {PLACE: begin[PLACE] + 1}
+    next_one.join(60)
+    assert ended_within == [False]
+    assert [second.log.get("positions", partition, b"k") for partition in begin] == [b"v", b"v"]
