@@ -32,7 +32,7 @@ class Meter:
         self._stage = stage
         self._counts = counts
         self._steps = 0
-        self._events = 0
+        self._events = self._first = 0
         self._began = (0.0, 0.0)
         self.app: Any = None
 
@@ -40,11 +40,12 @@ class Meter:
         """A step was made."""
         if stage.name != self._stage:
             return
-        if not self._steps:
-            # What came before it, and it with that, is left out: it began before the clock.
-            self._began = (time.perf_counter(), time.process_time())
-        self._steps += 1
         passed = sum(report.events for _, report in reports)
+        if not self._steps:
+            # The first step is left out, and what it passed: it began before the clock.
+            self._began = (time.perf_counter(), time.process_time())
+            self._first = passed
+        self._steps += 1
         self._events += passed
         if self._events - passed < self._wanted() <= self._events:
             ended = time.perf_counter()
@@ -54,7 +55,7 @@ class Meter:
                 began=self._began[0],
                 ended=ended,
                 steps=self._steps,
-                events=self._events,
+                events=self._events - self._first,
             )
 
     def _wanted(self) -> int:
