@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from connectors.postgres.migrating import migrate
+from connectors.postgres.positions import PositionsSink
+from connectors.postgres.snapshots import SnapshotsSink
 from connectors.postgres.trades import TradesSink
 from connectors.servers.postgres import LocalPostgres
 from schemas import topics
@@ -19,6 +21,7 @@ from tests.postgres_support import execute, fetch, make_database, make_template,
 from tests.proxy import Cut, Proxy, proxied
 from tests.sink_support import following
 from tests.support import Books, eventually
+from topology.sinks.position_steps import steps_of
 
 ROWS = "select (select count(*) from trade.trade) + (select count(*) from trade.correction)"
 
@@ -71,6 +74,27 @@ def test_killed_and_started_again(feeder: Feeder, server: LocalPostgres, databas
             server.start()
         ties(feeder, database)
         assert status.refused == 0
+
+
+def test_positions_and_their_snapshot_after_a_kill(feeder: Feeder, server: LocalPostgres, database: str):
+    folder = feeder.books.folder
+    with (
+        following(PositionsSink(database, steps_of), folder, events_max=5) as positions,
+        following(SnapshotsSink(database), folder, events_max=5) as snapshots,
+    ):
+        feeder.until(lambda: min(positions.written, snapshots.written) > 5)
+        server.kill()
+        feeder.until(lambda: positions.failures and snapshots.failures)
+        server.start()
+        held = feeder.books.position()
+        for query in ("select quantity from position.position", "select quantity from position.at()"):
+            eventually(lambda asked=query: value(database, asked) == held.quantity, timeout=60)
+        assert value(database, "select realised_pnl from position.at()") == held.realised_pnl
+        table = {
+            key: stored for (_, key), stored in feeder.books.table("positions").items() if key[:1] != b"\x00"
+        }
+        rows = "select key, value from back_office.position_snapshot"
+        eventually(lambda: dict(map(tuple, fetch(database, rows))) == table, timeout=60)
 
 
 def test_stopped_and_started_again_in_order(feeder: Feeder, server: LocalPostgres, database: str):
