@@ -4,45 +4,29 @@ Each changes its own positions only, from the point of change on. Positions are 
 written when all of it went well: a correction is applied whole or refused whole.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from agents.open_position import OpenPosition
+from agents.booking_queue import Place
 from agents.position_state import EVENT, PositionsState, settlement_fee
-from agents.position_updates import Figures, emit_rematched
-from agents.rematching import rematch_position
+from agents.position_updates import emit_rematched
+from agents.rematch_work import TOO_LONG, Planned
+from agents.rematching import Change, is_long, rematch_position
 from agents.stage import Refusal, Step
 from agents.trade_index import TradeIndex
-from domain.lots.position import OrderKey, Terms, TermsFault, Trade
+from domain.lots.position import Terms, TermsFault, Trade
 from domain.lots.rematch import TermsConflict
 from schemas.identity import position_key
 
 _DUPLICATE = Refusal("known already, with the same content", kind="duplicate")
 
 
-@dataclass(slots=True)
-class _Change:
-    """What happens to one position: the trade at `removed` goes, `added` (of `terms`) comes."""
-
-    opened: OpenPosition
-    removed: OrderKey | None = None
-    added: Trade | None = None
-    terms: Terms | None = None
-    before: Figures | None = None
-    realised_pnl: Mapping[str, Decimal] = field(default_factory=dict)
-
-
 def correct(state: PositionsState, event: Any, step: Step) -> Refusal | None:
-    """Apply a life-cycle event; None where it was applied."""
-    event_key = EVENT + position_key(event.book, event.trade_id)
-    known = state.table.get(event_key)
+    """Apply a life-cycle event; None where it was applied, TOO_LONG where it is to be done in slices."""
+    known = state.table.get(_event_key(event))
     if known is not None:
         return _DUPLICATE if known == event.event_id.encode() else _refuse_known(event)
-    index = state.index(event.book, event.original_trade_id)
-    live = index if index is not None and index.live else None
-    if event.trade is None and live is None:
+    planned = plan_correction(state, event)
+    if not planned.changes:
         return Refusal(
             "names no live trade of this book",
             field="original_trade_id",
@@ -50,22 +34,48 @@ def correct(state: PositionsState, event: Any, step: Step) -> Refusal | None:
             found=event.original_trade_id,
             trade_id=event.trade_id,
         )
-    changes = _plan(state, event, live)
+    changes = planned.changes
+    if is_long(state, changes):
+        return TOO_LONG
     for change in changes:
         if change.opened.dirty:
             state.flush(change.opened)
     try:
         for change in changes:
-            _rematch(state, change)
+            rematch_position(state, change)
     except TermsConflict as conflict:
         for change in changes:
             state.reload(change.opened)
-        return terms_refusal(event.trade or event, conflict.fault)
-    for number, change in enumerate(changes):
-        _write(state, event, change, step, number)
-    state.put_index(event.book, event.original_trade_id, _corrected_index(event, index))
-    state.table.put(event_key, event.event_id.encode())
+        return conflict_refusal(event, conflict)
+    finish_correction(state, event, planned, step)
     return None
+
+
+def _event_key(event: Any) -> bytes:
+    return EVENT + position_key(event.book, event.trade_id)
+
+
+def finish_correction(state: PositionsState, event: Any, planned: Planned, step: Step) -> None:
+    """All changes of a life-cycle event are matched: publish them, and note where the trade stands."""
+    for number, change in enumerate(planned.changes):
+        assert change.before is not None and change.realised is not None, "the change was matched"
+        state.touch(change.opened)
+        emit_rematched(
+            change.opened, event, event.original_trade_id, change.before, change.realised, step, number
+        )
+    state.put_index(event.book, event.original_trade_id, _corrected_index(event, planned.index))
+    state.table.put(_event_key(event), event.event_id.encode())
+
+
+def places_of(state: PositionsState, event: Any) -> list[Place]:
+    """The positions that a life-cycle event may change, as its trade stands now."""
+    found = []
+    index = state.index(event.book, event.original_trade_id)
+    if index is not None and index.live:
+        found.append((event.book, index.instrument))
+    if event.trade is not None:
+        found.append((event.book, event.trade.instrument))
+    return found
 
 
 def _refuse_known(event: Any) -> Refusal:
@@ -78,18 +88,24 @@ def _refuse_known(event: Any) -> Refusal:
     )
 
 
-def _plan(state: PositionsState, event: Any, live: TradeIndex | None) -> list[_Change]:
+def plan_correction(state: PositionsState, event: Any) -> Planned:
+    """What a life-cycle event changes; nothing where it names no live trade and brings none."""
+    index = state.index(event.book, event.original_trade_id)
+    return Planned(_plan(state, event, index if index is not None and index.live else None), index)
+
+
+def _plan(state: PositionsState, event: Any, live: TradeIndex | None) -> list[Change]:
     trade_id, content = event.original_trade_id, event.trade
-    changes: list[_Change] = []
+    changes: list[Change] = []
     if live is not None:
         old = state.find(event.book, live.instrument)
         assert old is not None, "a live trade has a position"
-        changes.append(_Change(old, removed=(live.executed_at, live.source_sequence, trade_id)))
+        changes.append(Change(old, removed=(live.executed_at, live.source_sequence, trade_id)))
     if content is not None:
         terms = terms_of(content)
         new = state.find_or_make(event.book, content.instrument, terms)
         if not changes or changes[0].opened is not new:
-            changes.append(_Change(new))
+            changes.append(Change(new))
         changes[-1].added = Trade(
             trade_id,
             content.executed_at,
@@ -100,18 +116,6 @@ def _plan(state: PositionsState, event: Any, live: TradeIndex | None) -> list[_C
         )
         changes[-1].terms = terms
     return changes
-
-
-def _rematch(state: PositionsState, change: _Change) -> None:
-    change.before = Figures(change.opened.position)
-    change.realised_pnl = rematch_position(state, change.opened, change.removed, change.added, change.terms)
-
-
-def _write(state: PositionsState, event: Any, change: _Change, step: Step, number: int) -> None:
-    opened, before = change.opened, change.before
-    assert before is not None, "the change was matched"
-    state.touch(opened)
-    emit_rematched(opened, event, event.original_trade_id, before, change.realised_pnl, step, number)
 
 
 def _corrected_index(event: Any, index: TradeIndex | None) -> TradeIndex:
@@ -138,6 +142,11 @@ def terms_of(booked: Any) -> Terms:
     return Terms(
         booked.lot_method, booked.fee_policy, booked.multiplier, booked.inverse, booked.settlement_currency
     )
+
+
+def conflict_refusal(event: Any, conflict: TermsConflict) -> Refusal:
+    """Refuse a booking whose re-match met terms that do not fit."""
+    return terms_refusal(getattr(event, "trade", None) or event, conflict.fault)
 
 
 def terms_refusal(event: Any, fault: TermsFault) -> Refusal:

@@ -3,12 +3,17 @@
 Owns: the layout of the journal family. A key is `j P 0 O`, where `O` is the place of the first entry of the
 chunk (`agents.journal_chunks` has its form); a chunk holds the entries up to the next chunk's first. What a step
 adds to a position is one chunk for each `CHUNK_ENTRIES_MAX` entries; nothing stored is touched by a trade that is
-not late.
-Guarantees: a late trade reads and rewrites the entries from its place on (and the rest of one chunk).
+not late. While a long re-match rewrites a journal in slices, `o P 0 O` holds the chunks as they were, and `r P` says
+for which places.
+Guarantees: a late trade reads and rewrites the entries from its place on (and the rest of one chunk). Who reads a
+journal that is being rewritten sees it as it was before.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from agents.journal_chunks import (
     CHUNK_ENTRIES_MAX,
@@ -17,6 +22,7 @@ from agents.journal_chunks import (
     chunk_of,
     decode_chunk,
     encoded_chunk,
+    entry_count,
     level,
     order_bytes,
     place_bytes,
@@ -39,7 +45,64 @@ __all__ = [
     "order_bytes",
 ]
 
-JOURNAL = b"j"
+JOURNAL, ASIDE, REWRITTEN = b"j", b"o", b"r"
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Rewritten(NamedTuple):
+    """Which places of a journal are being rewritten: its chunks from `first` to before `end` are set aside.
+
+    `entries_max` is what decides where the chunks end that come in their place.
+    """
+
+    first: bytes
+    end: bytes
+    entries_max: int
+
+    def encoded(self) -> bytes:
+        """Its stored form."""
+        return _encode(self)
+
+
+_decode_rewritten = msgspec.msgpack.Decoder(Rewritten).decode
+
+
+def rewritten(table: TablePartition | Store, key: bytes) -> Rewritten | None:
+    """What of a position's journal (by its key) is being rewritten; None where nothing is."""
+    stored = table.get(REWRITTEN + key)
+    return None if stored is None else _decode_rewritten(stored)
+
+
+def stored_chunks(
+    table: TablePartition | Store,
+    key: bytes,
+    first: bytes = b"",
+    end: bytes | None = None,
+    *,
+    reverse: bool = False,
+) -> Iterator[tuple[bytes, bytes]]:
+    """The place and the stored form of each chunk of a journal that begins from `first` to before `end`.
+
+    Of a journal that is being rewritten, the chunks as they were before.
+    """
+    found = rewritten(table, key)
+    if found is None:
+        parts = [(JOURNAL, first, end)]
+    else:
+        before, after, _ = found
+        parts = [
+            (JOURNAL, first, before if end is None else min(end, before)),
+            (ASIDE, max(first, before), after if end is None else min(end, after)),
+            (JOURNAL, max(first, after), end),
+        ]
+    for family, low, high in reversed(parts) if reverse else parts:
+        if high is not None and low >= high:
+            continue
+        prefix = family + key + b"\x00"
+        stop = family + key + b"\x01" if high is None else prefix + high
+        for place, stored in table.scan(prefix + low, stop, reverse=reverse):
+            yield place[len(prefix) :], stored
 
 
 def scan_journal(
@@ -54,30 +117,29 @@ def scan_journal(
 
     `last` is the place of the last entry, where that is known: what a table once held behind it is not looked for.
     """
-    prefix = JOURNAL + key + b"\x00"
-    end = JOURNAL + key + b"\x01" if last is None else prefix + order_bytes(last) + b"\x00"
-    first = prefix + order_bytes(start)
+    end = None if last is None else order_bytes(last) + b"\x00"
+    first = order_bytes(start)
     if reverse:
-        for _, stored in table.scan(prefix, end, reverse=True):
+        for _, stored in stored_chunks(table, key, end=end, reverse=True):
             for entry in reversed(decode_chunk(stored)):
                 if entry.trade.order < start:
                     return
                 yield entry
         return
-    for _, stored in table.scan(prefix, first, reverse=True):
+    for _, stored in stored_chunks(table, key, end=first, reverse=True):
         for entry in decode_chunk(stored):
             if entry.trade.order >= start:
                 yield entry
         break
-    for _, stored in table.scan(first, end):
+    for _, stored in stored_chunks(table, key, first, end):
         yield from decode_chunk(stored)
 
 
 def last_before(table: TablePartition | Store, key: bytes, order: OrderKey | None = None) -> OrderKey | None:
     """The place of the last entry before `order` (None: of all); None where there is none."""
-    prefix = JOURNAL + key + b"\x00"
-    end = JOURNAL + key + b"\x01" if order is None else prefix + order_bytes(order)
-    for _, stored in table.scan(prefix, end, reverse=True):
+    for _, stored in stored_chunks(
+        table, key, end=None if order is None else order_bytes(order), reverse=True
+    ):
         chunk = Chunk.read(stored)
         place = len(chunk) if order is None else chunk.place(order)
         return chunk.trades[place - 1].order if place else None
@@ -94,8 +156,7 @@ def entry_at(
 
     Who looks up many hands in a `read` that remembers chunks.
     """
-    prefix = JOURNAL + key + b"\x00"
-    for _, stored in table.scan(prefix, prefix + order_bytes(order) + b"\x00", reverse=True):
+    for _, stored in stored_chunks(table, key, end=order_bytes(order) + b"\x00", reverse=True):
         found = _entry_in(read(stored), order)
         if found is not None:
             return found
@@ -151,6 +212,22 @@ class Journal:
         """Stored chunks that stay, the last one first."""
         end = JOURNAL + self._key + b"\x01" if self._end is None else self._end
         return table.scan(JOURNAL + self._key + b"\x00", end, reverse=True)
+
+    def entries_from(self, table: TablePartition | Store, start: OrderKey, most: int) -> int:
+        """How many entries there are from a place on, to a chunk; what is beyond `most` is not counted."""
+        count = 0
+        for chunk in reversed(self._pending()):
+            if count >= most or (len(chunk) and chunk.last < start):
+                return count
+            count += len(chunk)
+        first = JOURNAL + self._key + b"\x00" + order_bytes(start)
+        for key, stored in self._stored(table):
+            if count >= most:
+                break
+            count += entry_count(stored)
+            if key <= first:
+                break
+        return count
 
     def take_from(self, table: TablePartition | Store, start: OrderKey) -> tuple[Chunk | None, list[Chunk]]:
         """Take out the entries from a place on, and what is before them in their first chunk; `put` what shall be.

@@ -52,10 +52,18 @@ class _Read(msgspec.Struct, array_like=True, gc=False):
     oldest: int
 
 
+class _Outline(msgspec.Struct, array_like=True, gc=False):
+    trades: msgspec.Raw
+    figures: msgspec.Raw
+    closings: msgspec.Raw
+    plain: bool
+
+
 _FURTHER = 4
 _NEVER = _BIAS - 1
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Read).decode
+_decode_outline = msgspec.msgpack.Decoder(_Outline).decode
 _decode_trades = msgspec.msgpack.Decoder(list[Trade]).decode
 _decode_closings = msgspec.msgpack.Decoder(list[_Closing]).decode
 
@@ -245,19 +253,51 @@ def chunk_of(entries: Iterable[JournalEntry], under: Terms) -> Chunk:
     return Chunk(trades, outcomes)
 
 
-def level(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The same entries in chunks of a fair size: small neighbours become one, a large chunk becomes several."""
-    found: list[Chunk] = []
-    gathered: list[Chunk] = []
-    count = 0
-    for chunk in chunks:
-        if gathered and count + len(chunk) > CHUNK_ENTRIES_MAX:
-            found += _one(gathered)
-            gathered, count = [], 0
+def entry_count(stored: bytes) -> int:
+    """How many entries a stored chunk has, from the length that its list of trades begins with."""
+    head = stored[1]
+    return (
+        head & 0x0F
+        if head & 0xF0 == 0x90
+        else int.from_bytes(stored[2:4] if head == 0xDC else stored[2:6], "big")
+    )
+
+
+def is_plain(stored: bytes) -> bool:
+    """Whether a stored chunk is `plain`; nothing else of it is decoded."""
+    return _decode_outline(stored).plain
+
+
+class Leveller:
+    """Chunks of a fair size out of chunks in order: small neighbours become one, a large one becomes several."""
+
+    __slots__ = ("_count", "_gathered")
+
+    def __init__(self) -> None:
+        self._gathered: list[Chunk] = []
+        self._count = 0
+
+    def add(self, chunk: Chunk) -> list[Chunk]:
+        """Take the next chunk; returns what has become of those before it, where that is settled."""
+        settled: list[Chunk] = []
+        if self._gathered and self._count + len(chunk) > CHUNK_ENTRIES_MAX:
+            settled = self.finish()
         if len(chunk):
-            gathered.append(chunk)
-            count += len(chunk)
-    return found + _one(gathered) if gathered else found
+            self._gathered.append(chunk)
+            self._count += len(chunk)
+        return settled
+
+    def finish(self) -> list[Chunk]:
+        """What has become of the rest."""
+        gathered, self._gathered, self._count = self._gathered, [], 0
+        return _one(gathered) if gathered else []
+
+
+def level(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """The same entries in chunks of a fair size."""
+    leveller = Leveller()
+    found = [settled for chunk in chunks for settled in leveller.add(chunk)]
+    return found + leveller.finish()
 
 
 def _one(chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -10,11 +10,14 @@ Families of keys (first byte), `P` is book 0 instrument, `O` the place in the or
     j P 0 O  journal chunk (`agents.journal`)
     t book 0 trade id     where a trade stands (`agents.trade_index`)
     e book 0 event's id   a life-cycle event that was applied
+    q offset place        a booking that waits (`agents.booking_queue`)
+    o P 0 O  r P          chunks that a long re-match set aside, and which (`agents.journal`)
     d book                the last closed business date
 """
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import native
 from agents.counters import Counters
@@ -29,11 +32,20 @@ from tables.known_keys import KnownKeys
 from tables.partition import TablePartition
 from tables.store import Store
 
+if TYPE_CHECKING:
+    from agents.rematch_work import RematchWork
+
 EVENT, DAY = b"e", b"d"
 
 CHECKED_LOTS_MAX = 2
 KNOWN_AT_START = 20_000
 """Known trade ids that are taken in before the first step; who steps little takes none."""
+
+REMATCH_SLICE_MIN = 20_000
+"""A step that would match again so many trades or more leaves that to slices of their own."""
+
+SLICE_TRADES = 1_500
+"""Trades that are matched again in one slice."""
 
 _KNOWN_A_STEP = 4_000
 
@@ -51,10 +63,16 @@ def load_index(table: TablePartition, book: str, trade_id: str) -> TradeIndex | 
 
 
 class PositionsState:
-    """The positions of one partition."""
+    """The positions of one partition; `work` is what is left of them to slices."""
 
     def __init__(
-        self, table: TablePartition, cached_lots_max: int = 2_000_000, known_at_start: int = KNOWN_AT_START
+        self,
+        table: TablePartition,
+        cached_lots_max: int = 2_000_000,
+        known_at_start: int = KNOWN_AT_START,
+        rematch_min: int = REMATCH_SLICE_MIN,
+        *,
+        make_work: "Callable[[PositionsState], RematchWork]",
     ) -> None:
         self.table = table
         self.counters = Counters(table)
@@ -65,6 +83,10 @@ class PositionsState:
         self._dirty: list[OpenPosition] = []
         self._written: set[bytes] = set()
         self._cached_lots = 0
+        self.rematch_min = rematch_min
+        self.rematched = 0
+        """Trades that the running step has matched again."""
+        self.work = make_work(self)
 
     def _contents_of(self, key: bytes) -> TablePartition | Store:
         """Where to look for what a position wrote: past the step's changes, unless some of them are its own."""
@@ -106,8 +128,10 @@ class PositionsState:
         return decode_index(stored, trade_id, lambda instrument, order: self._first(book, instrument, order))
 
     def _first(self, book: str, instrument: str, order: OrderKey) -> JournalEntry:
-        opened = self.find(book, instrument)
-        assert opened is not None, "a trade in the index has a position"
+        opened = self.cache.get((book, instrument))
+        if opened is None:
+            key = position_key(book, instrument)
+            return entry_at(self._contents_of(key), key, order)
         return opened.journal.entry_at(self._contents_of(opened.key), order)
 
     def put_index(self, book: str, trade_id: str, index: TradeIndex) -> None:
@@ -115,6 +139,20 @@ class PositionsState:
         key = index_key(book, trade_id)
         self.known_trades.seen(key)
         self.table.put(key, encode_index(index))
+
+    def take_out(self, opened: OpenPosition) -> None:
+        """Leave a position to whoever re-matches it over several steps: what looks for it meanwhile reads the table."""
+        self._drop(opened.book, opened.instrument)
+
+    def put_in(self, opened: OpenPosition) -> None:
+        """Take a position in again that was taken out, with what the running step has written of its journal."""
+        self._written.add(opened.key)
+        self._drop(opened.book, opened.instrument)
+        self._keep(opened)
+
+    def entries_from(self, opened: OpenPosition, start: OrderKey, most: int) -> int:
+        """How many trades of a position stand from a place on (`Journal.entries_from`)."""
+        return opened.journal.entries_from(self._contents_of(opened.key), start, most)
 
     def take_journal(self, opened: OpenPosition, start: OrderKey) -> tuple[Chunk | None, list[Chunk]]:
         """Take the journal of a position out from a place on (`Journal.take_from`)."""
@@ -169,6 +207,8 @@ class PositionsState:
             opened.dirty = False
         self._dirty.clear()
         self._written.clear()
+        self.rematched = 0
+        self.work.committed()
         self.counters.committed()
         self.known_trades.load(_KNOWN_A_STEP)
         if self._cached_lots > self._cached_lots_max:
@@ -191,6 +231,8 @@ class PositionsState:
         self._dirty.clear()
         if not self.table.changes:
             self._written.clear()
+        self.rematched = 0
+        self.work.rollback()
         self.counters.rollback()
 
 

@@ -1,6 +1,5 @@
 """What changed: the `PositionUpdated` of an applied event, totals exact, earlier trades named."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +7,7 @@ from agents.open_position import OpenPosition
 from agents.stage import Step
 from domain.lots.matching import Applied
 from domain.lots.position import Position, Trade
+from domain.lots.rerun import RealisedChanges
 from schemas import events, topics
 from schemas.frames import positional, wire
 from schemas.identity import derived_id
@@ -54,19 +54,18 @@ def emit_rematched(
     event: Any,
     trade_id: str,
     before: Figures,
-    realised_pnl: Mapping[str, Decimal],
+    realised: RealisedChanges,
     step: Step,
     index: int,
 ) -> None:
-    """A re-match: the changes against `before`, and which earlier trades now realise something else."""
+    """A re-match: the changes against `before`, and which other trades now realise something else."""
     position = opened.position
     step.touched[opened.book, opened.instrument] = opened
     if step.silent:
         opened.revision += 1
         return
-    earlier = [(other, delta) for other, delta in realised_pnl.items() if other != trade_id]
     rematched = tuple(
-        _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in earlier[:REMATCHED_MAX]
+        _RematchedTrade(trade_id=other, realised_pnl_delta=delta) for other, delta in realised.named
     )
     _emit(
         opened,
@@ -80,7 +79,7 @@ def emit_rematched(
         position.net_realised_pnl - before.net_realised_pnl,
         position.fees - before.fees,
         rematched,
-        len(earlier),
+        realised.count,
     )
 
 

@@ -2,7 +2,8 @@
 
 Reads bookings (trades, corrections, day marks) in the one order of their topic; refuses a trade id that it
 knows; matches lots; keeps summary, lots, journal and trade index; says what changed as `PositionUpdated`.
-A late, amended or cancelled trade re-matches its own position from its place on, and no other.
+A late, amended or cancelled trade re-matches its own position from its place on, and no other; a long re-match is done
+in slices between the steps, and what concerns the same position waits for it.
 """
 
 from collections.abc import Iterable
@@ -10,12 +11,29 @@ from decimal import Decimal
 from typing import Any
 
 import native
-from agents.corrections import correct, terms_of, terms_refusal
+from agents.booking_queue import Place
+from agents.corrections import (
+    conflict_refusal,
+    correct,
+    finish_correction,
+    places_of,
+    plan_correction,
+    terms_of,
+    terms_refusal,
+)
 from agents.open_position import OpenPosition
-from agents.position_state import DAY, KNOWN_AT_START, PositionsState, settlement_fee
-from agents.position_updates import Figures, emit_in_order, emit_rematched
-from agents.rematching import rematch_position
-from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
+from agents.position_state import (
+    DAY,
+    KNOWN_AT_START,
+    REMATCH_SLICE_MIN,
+    SLICE_TRADES,
+    PositionsState,
+    settlement_fee,
+)
+from agents.position_updates import emit_in_order, emit_rematched
+from agents.rematch_work import TOO_LONG, Bookings, Planned, RematchWork
+from agents.rematching import Change, is_long, rematch_position
+from agents.stage import Frame, IdleWork, Refusal, Stage, Step, TableDeclaration
 from agents.trade_index import FIRST, TradeIndex, index_key, pack_place
 from domain.lots.matching import apply
 from domain.lots.position import Terms, Trade, terms_difference
@@ -37,18 +55,22 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
     compiled = native.positions()
     source: str | None = None
     counts = None
+    queue = state.work.queue
     for frame in frames:
         events_of_frame = frame.events
         place, end = 0, len(events_of_frame)
         while place < end:
             event = events_of_frame[place]
-            booked = place if compiled is None else compiled.book(state, events_of_frame, place, step)
+            # The twin does not ask what waits: while something does, the plain code runs alone.
+            booked = (
+                place if compiled is None or queue else compiled.book(state, events_of_frame, place, step)
+            )
             if booked == place:
                 kind = type(event)
                 if kind is _TradeBooked:
-                    refusal = _book(state, event, step)
+                    refusal = TOO_LONG if queue and _must_wait(state, event) else _book(state, event, step)
                 elif kind is _LifecycleEventApplied:
-                    refusal = correct(state, event, step)
+                    refusal = TOO_LONG if queue and _must_wait(state, event) else correct(state, event, step)
                 else:
                     if kind is _DayClosed:
                         state.table.put(DAY + event.book.encode(), event.business_date.encode())
@@ -67,10 +89,22 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
                 counts.applied += 1
             elif refusal.kind == "duplicate":
                 counts.duplicates += 1
+            elif refusal is TOO_LONG:
+                counts.waiting += 1
+                queue.add(frame.offset, frame.indexes[place], event, _places_of(state, event))
             else:
                 counts.refused += 1
                 step.refuse(frame, place, refusal)
             place += 1
+
+
+def _places_of(state: PositionsState, event: Any) -> list[Place]:
+    """The positions that a booking may change."""
+    return [(event.book, event.instrument)] if type(event) is _TradeBooked else places_of(state, event)
+
+
+def _must_wait(state: PositionsState, event: Any) -> bool:
+    return state.work.queue.concerns(event, _places_of(state, event))
 
 
 def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
@@ -112,6 +146,16 @@ def _book(state: PositionsState, event: Any, step: Step) -> Refusal | None:
     return None
 
 
+def _trade_of(event: Any) -> Trade:
+    fee = settlement_fee(event) if event.fees else ZERO
+    return Trade(event.trade_id, event.executed_at, event.source_sequence, event.quantity, event.price, fee)
+
+
+def _note_place(state: PositionsState, event: Any) -> None:
+    place = pack_place(FIRST, event.executed_at, event.source_sequence) + event.instrument.encode()
+    state.table.put(index_key(event.book, event.trade_id), place)
+
+
 def _known(index: TradeIndex, event: Any, fee: Decimal) -> Refusal:
     first = (
         index.first_instrument,
@@ -141,25 +185,80 @@ def _insert(
         fault = terms_difference(opened.position.terms, terms, why)
         if fault is not None:
             return terms_refusal(event, fault)
-    before = Figures(opened.position)
+    change = Change(opened, added=trade, terms=terms)
+    if is_long(state, [change]):
+        return TOO_LONG
     try:
-        realised_pnl = rematch_position(state, opened, None, trade, terms)
+        rematch_position(state, change)
     except TermsConflict as conflict:
         state.reload(opened)
-        return terms_refusal(event, conflict.fault)
-    state.touch(opened)
-    emit_rematched(opened, event, trade.trade_id, before, realised_pnl, step, 0)
+        return conflict_refusal(event, conflict)
+    _publish(state, event, change, step)
     return None
 
 
-def stage(cached_lots_max: int = 2_000_000, known_at_start: int = KNOWN_AT_START) -> Stage:
+def _publish(state: PositionsState, event: Any, change: Change, step: Step) -> None:
+    assert change.before is not None and change.realised is not None, "the change was matched"
+    state.touch(change.opened)
+    emit_rematched(change.opened, event, event.trade_id, change.before, change.realised, step, 0)
+
+
+# -- in slices --------------------------------------------------------------------------------------------------
+
+
+def _apply(state: PositionsState, event: Any, step: Step) -> Refusal | None:
+    return _book(state, event, step) if type(event) is _TradeBooked else correct(state, event, step)
+
+
+def _planned(state: PositionsState, event: Any) -> Planned:
+    if type(event) is not _TradeBooked:
+        return plan_correction(state, event)
+    terms = terms_of(event)
+    opened = state.find_or_make(event.book, event.instrument, terms)
+    return Planned([Change(opened, added=_trade_of(event), terms=terms)])
+
+
+def _finish(state: PositionsState, event: Any, planned: Planned, step: Step) -> None:
+    if type(event) is not _TradeBooked:
+        finish_correction(state, event, planned, step)
+        return
+    _publish(state, event, planned.changes[0], step)
+    _note_place(state, event)
+
+
+_BOOKINGS = Bookings(_apply, _planned, _finish, conflict_refusal)
+
+
+def do_slice(state: PositionsState, step: Step, failed: Refusal | None) -> None:
+    """Do some of what was left to slices (`agents.rematch_work`)."""
+    state.work.slice(_BOOKINGS, step, failed)
+
+
+def stage(
+    cached_lots_max: int = 2_000_000,
+    known_at_start: int = KNOWN_AT_START,
+    waiting_bookings_max: int = 50_000,
+    rematch_min: int = REMATCH_SLICE_MIN,
+    slice_trades: int = SLICE_TRADES,
+) -> Stage:
     """The declaration of this stage."""
     return Stage(
         name=NAME,
         input=topics.BOOKINGS,
         outputs=(topics.POSITIONS,),
         table=TableDeclaration(NAME),
-        open_state=lambda table: PositionsState(table, cached_lots_max, known_at_start),
+        open_state=lambda table: PositionsState(
+            table,
+            cached_lots_max,
+            known_at_start,
+            rematch_min,
+            make_work=lambda state: RematchWork(state, slice_trades),
+        ),
         handler=handle,
+        idle_work=IdleWork(
+            is_left=lambda state: bool(state.work),
+            is_full=lambda state: len(state.work.queue) >= waiting_bookings_max,
+            do_slice=do_slice,
+        ),
         description="matches lots, keeps positions, publishes what changed",
     )

@@ -1,127 +1,77 @@
 """A position re-matched from a place on, journal and lots with it: one trade goes, one comes, or both.
 
-Owns: the way of a late trade or a correction through the journal of a position.
-Guarantees: the position stands as if it had been so from the start; only entries from the place on are matched
-again. Where terms begin or end on the way, every trade is matched under those that it had, and a trade that would
-meet an open position with other terms raises TermsConflict (the position is then to be taken from the table again).
+Owns: the way of a late trade or a correction through the journal of a position, all of it in the running step. What
+re-matches more trades than a step may (`PositionsState.rematch_min`) is for `agents.rematch_work`.
+Guarantees: as `agents.chunk_rerun`. After a TermsConflict the position is to be taken from the table again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from typing import TypeVar
+from dataclasses import dataclass
 
-from agents.journal import Chunk, chunk_of
+from agents.chunk_rerun import Kind, begin_rerun, start_of
+from agents.journal import Chunk
 from agents.open_position import OpenPosition
 from agents.position_state import PositionsState
-from domain.lots.outcomes import Other
+from agents.position_updates import Figures
 from domain.lots.position import OrderKey, Terms, Trade
-from domain.lots.rematch import JournalEntry, Rematched, rematch, standing
-from domain.lots.rerun import Rerun
-
-Item = TypeVar("Item")
+from domain.lots.rerun import RealisedChanges
 
 
-def rematch_position(
-    state: PositionsState,
-    opened: OpenPosition,
-    removed: OrderKey | None,
-    added: Trade | None,
-    terms: Terms | None,
-) -> Mapping[str, Decimal]:
-    """Take the trade at `removed` out and put `added` (of `terms`) in; one of the two may be None.
+@dataclass(slots=True)
+class Change:
+    """What happens to one position: the trade at `removed` goes, `added` (of `terms`) comes; one may be None.
 
-    Returns the change of each trade whose realised P&L changed, by trade id.
+    When it is matched, `before` holds the figures of before, and `realised` what other trades realise otherwise.
     """
-    start = min(order for order in (removed, None if added is None else added.order) if order is not None)
+
+    opened: OpenPosition
+    removed: OrderKey | None = None
+    added: Trade | None = None
+    terms: Terms | None = None
+    before: Figures | None = None
+    realised: RealisedChanges | None = None
+
+    @property
+    def start(self) -> OrderKey:
+        """The first place that it touches."""
+        return start_of(self.removed, self.added)
+
+
+def is_long(state: PositionsState, changes: list[Change]) -> bool:
+    """Whether these re-match more trades than the running step still may."""
+    count = state.rematched
+    for change in changes:
+        count += state.entries_from(change.opened, change.start, state.rematch_min - count)
+    return count >= state.rematch_min
+
+
+def rematch_position(state: PositionsState, change: Change) -> None:
+    """Match a position again with a change in its place. Raises TermsConflict."""
+    opened, start = change.opened, change.start
+    change.before = Figures(opened.position)
     before, chunks = state.take_journal(opened, start)
-    plain = added is None or terms == opened.position.terms
-    if plain and not any(_begins_terms(chunk) for chunk in chunks):
-        opened.before_rematch()
-        rerun = Rerun(opened.position, start)
-        _take_back(rerun, chunks, start)
-        rematched = list(_rerun(rerun, chunks, removed, added))
-        done = Rematched([], rerun.finish(), rerun.realised_pnl)
-    else:
-        if opened.dirty:
-            # Only where terms change can a re-match be refused: what it began is then taken from the table again.
-            opened.journal.put([*_present(before), *chunks])
-            state.flush(opened)
-            before, chunks = state.take_journal(opened, start)
-        opened.before_rematch()
-        rematched, done = _under_other_terms(opened, chunks, removed, added, terms)
+    kind = Kind()
+    for chunk in chunks:
+        kind.see(chunk)
+    other_terms = change.added is not None and change.terms != opened.position.terms
+    if opened.dirty and (kind.begins_terms or other_terms):
+        # Only where terms change can a re-match be refused: what it began is then taken from the table again.
+        opened.journal.put([*_present(before), *chunks])
+        state.flush(opened)
+        before, chunks = state.take_journal(opened, start)
+    opened.before_rematch()
+    rerun = begin_rerun(opened.position, change.removed, change.added, change.terms, kind)
+    for chunk in reversed(chunks):
+        rerun.take_back(chunk)
+        state.rematched += len(chunk)
+    chunks = chunks or [Chunk([], [])]
+    end = len(chunks) - 1
+    rematched = [rerun.match(chunk, last=number == end) for number, chunk in enumerate(chunks)]
     assert opened.lot_changes is not None, "before_rematch() was called"
-    opened.lot_changes.update(done.lots)
+    opened.lot_changes.update(rerun.finish())
     opened.journal.put([*_present(before), *rematched])
     opened.last = state.last_order(opened)
-    return done.realised_pnl
+    change.realised = rerun.realised
 
 
 def _present(chunk: Chunk | None) -> list[Chunk]:
     return [] if chunk is None else [chunk]
-
-
-def _begins_terms(chunk: Chunk) -> bool:
-    return not chunk.plain and any(
-        type(found) is Other and found.terms is not None for found in chunk.figures
-    )
-
-
-def _take_back(rerun: Rerun, chunks: Sequence[Chunk], start: OrderKey) -> None:
-    if all(chunk.plain for chunk in chunks):
-        rerun.take_back_all()
-        for chunk in reversed(chunks):
-            # What was consumed of lots that go anyway need not be decoded.
-            rerun.restore(chunk.figures, chunk.closed if chunk.oldest <= start[0] else ())
-    else:
-        for chunk in reversed(chunks):
-            rerun.take_back(chunk.outcomes)
-
-
-def _rerun(
-    rerun: Rerun, chunks: Sequence[Chunk], removed: OrderKey | None, added: Trade | None
-) -> Iterator[Chunk]:
-    """The chunks matched again, with the change in its place."""
-    for number, chunk in enumerate(chunks):
-        if removed is not None and removed <= chunk.last:
-            place = chunk.place(removed)
-            rerun.leave(chunk.trades[place], chunk.figures[place])
-            chunk = Chunk(_without(chunk.trades, place), _without(chunk.outcomes, place))
-            removed = None
-        if added is not None and (number == len(chunks) - 1 or (len(chunk) and added.order <= chunk.last)):
-            place = chunk.place(added.order)
-            trades, done = chunk.trades, chunk.figures
-            outcomes = rerun.match(trades[:place], done[:place])
-            outcomes.append(rerun.enter(added))
-            outcomes += rerun.match(trades[place:], done[place:])
-            yield Chunk([*trades[:place], added, *trades[place:]], outcomes)
-            added = None
-        else:
-            chunk.outcomes = rerun.match(chunk.trades, chunk.figures)
-            yield chunk
-    if added is not None:
-        yield Chunk([added], [rerun.enter(added)])
-
-
-def _without(items: list[Item], place: int) -> list[Item]:
-    return items[:place] + items[place + 1 :]
-
-
-def _under_other_terms(
-    opened: OpenPosition,
-    chunks: Sequence[Chunk],
-    removed: OrderKey | None,
-    added: Trade | None,
-    terms: Terms | None,
-) -> tuple[list[Chunk], Rematched]:
-    position = opened.position
-    undone: list[JournalEntry] = [entry for chunk in chunks for entry in chunk.entries()]
-    under = next((entry.terms_before for entry in undone if entry.terms_before is not None), position.terms)
-    kept = [(trade, own) for trade, own in standing(position, undone) if trade.order != removed]
-    if added is not None:
-        kept.append((added, terms))
-        kept.sort(key=lambda item: item[0].order)
-        if terms != position.terms:
-            # The trades after it stand under the terms that they have, not under those of the corrected trade.
-            kept = [(trade, own or position.terms) for trade, own in kept]
-    done = rematch(position, undone, kept)
-    return [chunk_of(done.entries, under)], done

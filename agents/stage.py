@@ -148,6 +148,20 @@ class TableDeclaration:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleWork:
+    """What a stage leaves over to be done between its steps, in slices, each a step of its own.
+
+    `is_left` says whether there is any, `is_full` whether so much that the stage must take in no more before some of it
+    is done. `do_slice(state, step, failed)` does a slice; where the attempt at it failed by a defect, it is called
+    again with why, and what was at hand is to be refused for that.
+    """
+
+    is_left: Callable[[Any], bool]
+    is_full: Callable[[Any], bool]
+    do_slice: Callable[[Any, Step, Refusal | None], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A stage, declared.
 
@@ -163,6 +177,7 @@ class Stage:
     handler: Callable[[Any, Iterable[Frame], Step], None]
     broadcasts: tuple[Topic, ...] = ()
     on_broadcast: Callable[[Any, Any], Refusal | None] | None = None
+    idle_work: IdleWork | None = None
     description: str = ""
 
     @property

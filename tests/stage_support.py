@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from agents.counters import Counts, read_counts
-from agents.stage import Frame, Stage, Step
+from agents.stage import Frame, Refusal, Stage, Step
 from schemas.numbers import exact_arithmetic
 from tables.partition import TablePartition
 from tables.store import MemoryStore
@@ -57,11 +57,39 @@ class StageInMemory:
         self.offset += 1
         return step
 
+    def slice(self) -> Step:
+        """Do a slice of what the stage has left over, and commit it."""
+        step = self._slice()
+        self._commit()
+        return step
+
+    def _slice(self, failed: Refusal | None = None) -> Step:
+        step = Step(lambda key: 0)
+        assert self.stage.idle_work is not None
+        with exact_arithmetic():
+            self.stage.idle_work.do_slice(self.state, step, failed)
+            self.state.before_commit()
+        return step
+
+    def fail_slice(self) -> None:
+        """Do a slice whose commit fails."""
+        self._slice()
+        self.rollback()
+
+    @property
+    def has_idle_work(self) -> bool:
+        """Whether the stage has left something over."""
+        return self.stage.idle_work is not None and self.stage.idle_work.is_left(self.state)
+
+    def rollback(self) -> None:
+        """Forget a step, as the runtime does."""
+        self.state.table.rollback()
+        self.state.rollback()
+
     def fail(self, *events: Any) -> None:
         """Handle events in a step whose commit fails."""
         self._run(events)
-        self.state.table.rollback()
-        self.state.rollback()
+        self.rollback()
 
     @property
     def committed(self) -> TablePartition:

@@ -5,7 +5,7 @@ Assumes: an open log of this process, with the topics of the stage in it; one ev
 Guarantees: runners are built after the tables are restored and before the first record; a record is acknowledged
 after its step is committed, never before; a partition that stopped stays unacknowledged and holds up no other;
 a commit that fails is tried again until it succeeds, and `trouble` says so meanwhile; a log that cannot be read
-for want of files or room is waited for likewise.
+for want of files or room is waited for likewise. What steps leave over is done in slices between them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from connectors.embedded.shared import share_log
 from connectors.embedded.store import TABLE_OPTION
 from connectors.embedded.tables import TableManager
 from topology.log import Record
-from topology.runtime import PartitionRunner, StepReport, step_together
+from topology.runtime import IDLE, PartitionRunner, StepReport, step_together
 from topology.settings import Settings
 from topology.stages import Observer
 from topology.web.server import ListeningWeb
@@ -35,6 +35,13 @@ from topology.web.server import ListeningWeb
 RETRY_SECONDS_FIRST = 0.05
 RETRY_SECONDS_MAX = 1.0
 """Between the attempts of a commit that failed (a full disk): doubled each time, up to the second."""
+
+ROOM_SECONDS = 0.01
+"""Between two looks at whether a stage that has left over as much as it may can step again."""
+
+TURNS_BETWEEN_SLICES = 8
+"""Turns of the event loop between two slices: whatever takes several turns (a step, a request) is not held up for as many
+slices."""
 
 _RESTORE_SECONDS_MAX = 3_600.0
 _UNUSED_PORT = 6066
@@ -131,6 +138,9 @@ class StageApp(faust.App):  # type: ignore[misc]
             allow_empty=True,
         )
         self.agent(source, name=stage.name)(self._run)
+        self._work_left = asyncio.Event()
+        if stage.idle_work is not None:
+            self.task(self._do_idle_work)
 
     def _new_web(self) -> Any:
         return ListeningWeb(self)
@@ -149,17 +159,41 @@ class StageApp(faust.App):  # type: ignore[misc]
                     self.stage, partition, self.embedded, self.settings.partitions, self._observers
                 )
         self._opened = self.embedded.reopened
+        self._look_for_idle_work()
 
     async def _run(self, stream: Any) -> None:
         source = stream.noack()
         async for event in source.events():
             records = event.message.records
+            await self._make_room(records)
             if await self._apply(records):
                 for tp, part in records.items():
                     if self.runners[tp.partition].stopped is None:
                         self.consumer.acknowledge(tp, part[-1].offset)
                     else:
                         self._leave(tp)
+
+    async def _make_room(self, records: Batch) -> None:
+        """Wait while one of these partitions has left over as much as it may."""
+        while not self.should_stop and any(self.runners[tp.partition].is_full for tp in records):
+            await self.sleep(ROOM_SECONDS)
+
+    async def _do_idle_work(self) -> None:
+        """Do what steps left over, a slice at a time, the partitions in turn; whatever waits for the loop goes first."""
+        while not self.should_stop:
+            await self._work_left.wait()
+            self._work_left.clear()
+            for partition in range(self.settings.partitions):
+                if self.runners[partition].has_idle_work:
+                    self._work_left.set()
+                    if not await self._apply({TP(self.stage.input.name, partition): IDLE}):
+                        return
+                    for _ in range(TURNS_BETWEEN_SLICES):
+                        await asyncio.sleep(0)
+
+    def _look_for_idle_work(self) -> None:
+        if any(runner.has_idle_work for runner in self.runners.values()):
+            self._work_left.set()
 
     async def _apply(self, records: Batch) -> bool:
         """One step of the partitions that still run; False where the App stopped before it could be committed."""
@@ -205,6 +239,7 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _note_step(self, reports: Reports, seconds: float) -> None:
         own = [found for found in reports if found[0].stage is self.stage]
+        self._look_for_idle_work()
         if self._on_step is not None and own:
             self._on_step(self.stage, own, seconds)
 
@@ -222,7 +257,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             or self._opened != self.embedded.reopened
         ):
             return ()
-        return [runner for runner in self.runners.values() if runner.stopped is None]
+        return [runner for runner in self.runners.values() if runner.stopped is None and not runner.is_full]
 
     def took(self, reports: Reports, seconds: float) -> None:
         """A commit of others had steps in it: pass over what this stage's runners among them took."""

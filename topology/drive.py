@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.log import EmbeddedLog
 from topology.log import Record
-from topology.runtime import PartitionRunner, StepReport, step_together
+from topology.runtime import IDLE, PartitionRunner, StepReport, step_together
 
 
 def run_until_idle(
@@ -21,7 +21,8 @@ def run_until_idle(
 ) -> int:
     """Step every stage, in the order given and all its partitions together, until none has input left.
 
-    As live, a stage that has caught up takes what the one before emits in the same commit.
+    As live, a stage that has caught up takes what the one before emits in the same commit, and what a stage leaves over
+    is done in slices between its steps.
 
     Returns the events applied. A partition whose invariant broke is left behind (`runner.stopped` says why).
     """
@@ -37,6 +38,10 @@ def run_until_idle(
             following = [
                 runner for runner in runners if runner.stage.input.name in outputs and runner.stopped is None
             ]
+            work = [(runner, IDLE) for runner in together if runner.has_idle_work]
+            if work:
+                busy = True
+                step_together(work)
             reports = step_together(_waiting(together, log, max_events, max_bytes), following)
             for runner, report in reports:
                 busy = True
@@ -52,7 +57,7 @@ def _waiting(
     found, ends = {}, {}
     for runner in runners:
         topic, partition = runner.stage.input.name, runner.partition
-        if runner.stopped is None:
+        if runner.stopped is None and not runner.is_full:
             records = log.read(topic, partition, runner.next_offset, max_events, max_bytes)
             if records:
                 found[runner] = records

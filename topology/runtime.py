@@ -40,6 +40,14 @@ _DeadLetter = wire(events.DeadLetter)
 _logger = structlog.get_logger(__name__)
 
 
+class _Idle(tuple[Record, ...]):
+    """No records: a slice of what the stage has left over."""
+
+
+IDLE: Sequence[Record] = _Idle()
+"""In place of a step's records: do a slice of the stage's idle work."""
+
+
 class PartitionStopped(Exception):
     """This partition of this stage has stopped; `reason` says what was expected and found."""
 
@@ -109,6 +117,23 @@ class PartitionRunner:
             raise PartitionStopped(self.stopped)
         return reports[0][1]
 
+    @property
+    def has_idle_work(self) -> bool:
+        """Whether the stage has left something over, to be done in slices (`rest`)."""
+        work = self.stage.idle_work
+        return work is not None and self.stopped is None and work.is_left(self.state)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it must not step before some of its idle work is done."""
+        work = self.stage.idle_work
+        return work is not None and self.stopped is None and work.is_full(self.state)
+
+    def rest(self) -> None:
+        """Do all of the stage's idle work, each slice in a commit of its own. Raises as `step` does."""
+        while self.has_idle_work:
+            self.step(IDLE)
+
     def prepare(self, records: Sequence[Record]) -> "Prepared | None":
         """Decode and handle records; nothing is written yet. None where the partition is, or now has, stopped."""
         if self.stopped is not None:
@@ -124,7 +149,7 @@ class PartitionRunner:
             return None
         frames = StepFrames(self.stage, self.partition, fresh)
         try:
-            step, broadcast_offsets = self._handle(frames)
+            step, broadcast_offsets = self._do_slice() if records is IDLE else self._handle(frames)
         except InvariantBroken as error:
             self.rollback()
             self._stop(str(error))
@@ -142,7 +167,8 @@ class PartitionRunner:
             touched=step.touched,
         )
         next_offset = fresh[-1].offset + 1 if fresh else None
-        return Prepared(self, step, dead, dead_broadcasts, next_offset, broadcast_offsets, report)
+        blank = records is IDLE and not (self.state.table.changes or step.outputs or dead)
+        return Prepared(self, step, dead, dead_broadcasts, next_offset, broadcast_offsets, report, blank)
 
     def rollback(self) -> None:
         """Forget whatever the running step has done."""
@@ -156,6 +182,8 @@ class PartitionRunner:
             self.next_offset = prepared.next_offset
         self.state.committed()
         self.state.table.committed()
+        if prepared.blank:
+            return prepared.report
         prepared.report.sequence = sequence
         for observer in self._observers:
             observer(self, prepared.report)
@@ -216,6 +244,23 @@ class PartitionRunner:
         counts = self.state.counters.of(source)
         counts.read += number
         counts.refused += number
+
+    def _do_slice(self) -> tuple[Step, dict[str, int]]:
+        try:
+            return self._slice(None)
+        except Exception as error:
+            refusal = failure(error)
+            _logger.error("slice failed", stage=self.stage.name, partition=self.partition, error=repr(error))
+        self.rollback()
+        return self._slice(refusal)
+
+    def _slice(self, failed: Refusal | None) -> tuple[Step, dict[str, int]]:
+        assert self.stage.idle_work is not None, "only a stage with idle work has any left"
+        step = Step(self._partition_of)
+        self._dead_broadcasts = []
+        self.stage.idle_work.do_slice(self.state, step, failed)
+        self.state.before_commit()
+        return step, self._broadcast_offsets
 
     def _handle(self, frames: StepFrames) -> tuple[Step, dict[str, int]]:
         try:
@@ -329,7 +374,7 @@ class PartitionRunner:
 
 @dataclass(slots=True)
 class Prepared:
-    """What one partition's part of a step will commit."""
+    """What one partition's part of a step will commit; a slice that only read is `blank`."""
 
     runner: PartitionRunner
     step: Step
@@ -338,6 +383,7 @@ class Prepared:
     next_offset: int | None
     broadcast_offsets: dict[str, int]
     report: StepReport
+    blank: bool
 
 
 @dataclass(slots=True)
@@ -350,6 +396,8 @@ class PendingStep:
 
     def commit(self) -> int:
         """Write the step. Raises `CommitError` of the log where that failed: nothing is applied then."""
+        if self.parts and all(part.blank for part in self.parts):
+            return 0
         return self.transaction.commit()
 
     def finish(self, sequence: int) -> list[tuple[PartitionRunner, StepReport]]:
@@ -392,7 +440,7 @@ def append_together(
 ) -> PendingStep:
     """Prepare, beside what a transaction appends, the steps of the `stages` that read it, in their order.
 
-    A runner that has not read all there was before what is appended is left out, as in `prepare_together`.
+    A runner that has not read all there was before what is appended, or is full, is left out, as in `prepare_together`.
     """
     begun: list[PartitionRunner] = []
     try:
@@ -416,7 +464,7 @@ def _follow(
         parts = []
         for runner in runners:
             records = appended.get((runner.stage.input.name, runner.partition))
-            if records and records[0].offset == runner.next_offset:
+            if records and records[0].offset == runner.next_offset and not runner.is_full:
                 begun.append(runner)
                 part = runner.prepare(records)
                 if part is not None:

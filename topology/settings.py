@@ -103,6 +103,11 @@ class Settings(BaseSettings):
     waiting_ticks_max: int = Field(
         10, ge=1, description="clock ticks that an amend or cancel waits for its trade before it is rejected"
     )
+    waiting_bookings_max: int = Field(
+        50_000,
+        ge=1,
+        description="bookings that wait for a re-match, each partition, from which on the partition takes in no more",
+    )
     clock_tick_seconds: float = Field(
         30.0, gt=0, description="seconds between clock ticks in every partition"
     )

@@ -16,7 +16,7 @@ def build_stages(settings: Settings) -> tuple[Stage, ...]:
     """The stages, in the order in which fills pass them."""
     return (
         trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max),
-        positions.stage(settings.cached_lots_max),
+        positions.stage(settings.cached_lots_max, waiting_bookings_max=settings.waiting_bookings_max),
     )
 
 

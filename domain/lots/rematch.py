@@ -63,17 +63,13 @@ def enter(position: Position, trade: Trade, terms: Terms | None) -> JournalEntry
     return JournalEntry(trade, apply(position, trade), terms, before)
 
 
-def standing(position: Position, undone: Sequence[JournalEntry]) -> list[tuple[Trade, Terms | None]]:
-    """The trades of a position's last journal entries, to be matched again under the terms that they had.
+def standing(terms: Terms, undone: Sequence[JournalEntry]) -> list[tuple[Trade, Terms]]:
+    """The trades of consecutive journal entries, each with the terms that it stood under.
 
-    Terms are named (for each trade) only where they change within `undone`: what begins new terms may be taken
-    out or moved, and the trades after it still have theirs.
+    `terms` are those in force before the first of them. Each names its own: what begins new terms may be taken out or
+    moved, and the trades after it still have theirs.
     """
-    changes = [entry for entry in undone if entry.terms is not None]
-    if not changes:
-        return [(entry.trade, None) for entry in undone]
-    terms = changes[0].terms_before or position.terms
-    trades: list[tuple[Trade, Terms | None]] = []
+    trades: list[tuple[Trade, Terms]] = []
     for entry in undone:
         terms = entry.terms or terms
         trades.append((entry.trade, terms))
@@ -86,7 +82,7 @@ def rematch(
     """Take back the `undone` entries (in the order of matching) and match `trades` (in that order) instead.
 
     Changes the position. A trade's terms are None where it goes on under those of the trade before it
-    (`standing` gives the undone trades as they stood).
+    (`standing` gives the undone trades as they stood). A long re-match is taken back and matched in parts.
     Raises TermsConflict where a change of terms would meet an open position; the position is of no use then.
     """
     lots: dict[OrderKey, Lot | None] = {}

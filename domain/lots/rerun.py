@@ -5,7 +5,7 @@ on outcomes as the journal keeps them, and needs no more than one stretch at han
 Assumes: inside `exact_arithmetic()`; all is taken back before anything is matched; nobody else changes the
 position meanwhile.
 Guarantees: the position, its journal and its lots are those of the run in order, digit for digit. What it notes
-grows with the lots that it touches and with the trades whose realised P&L changes, not with the position.
+grows with the lots that it touches, not with the trades.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,31 @@ from schemas.numbers import ZERO
 from schemas.units import LotMethod
 
 
+class RealisedChanges:
+    """Which trades of a re-match realise something else than before: how many, and the first of them by name."""
+
+    __slots__ = ("count", "named", "named_max")
+
+    def __init__(self, named_max: int) -> None:
+        self.named_max = named_max
+        self.named: list[tuple[str, Decimal]] = []
+        self.count = 0
+
+    def note(self, trade_id: str, change: Decimal) -> None:
+        """A trade's realised P&L changed by `change`, which is not zero."""
+        self.count += 1
+        if self.count <= self.named_max:
+            self.named.append((trade_id, change))
+
+
 class Rerun:
     """A re-match of a position from a place on: `take_back`, then `match` and `enter`, then `finish`.
 
-    `realised_pnl` holds the change of each trade whose realised P&L changed, by trade id.
+    `realised` says which trades that stand on both sides of it realise something else (not the one that comes or goes).
     """
 
-    def __init__(self, position: Position, start: OrderKey) -> None:
-        self.realised_pnl: dict[str, Decimal] = {}
+    def __init__(self, position: Position, start: OrderKey, named_max: int) -> None:
+        self.realised = RealisedChanges(named_max)
         self._position = position
         self._start = start
         self._first_in = position.terms.lot_method is LotMethod.FIFO
@@ -100,7 +117,7 @@ class Rerun:
         realised = ZERO
         for figure in figures:
             if figure is not None:
-                realised += _realised(figure)
+                realised += realised_of(figure)
         same = position.net_realised_pnl is position.realised_pnl
         position.realised_pnl -= realised
         position.net_realised_pnl = position.realised_pnl if same else position.net_realised_pnl - realised
@@ -130,7 +147,7 @@ class Rerun:
 
     def match(self, trades: Sequence[Trade], before: Sequence[Figure]) -> list[Outcome]:
         """Match trades that were taken back; `before` is what each of them did then."""
-        position, realised_pnl = self._position, self.realised_pnl
+        position, note = self._position, self.realised.note
         under = position.terms
         outcomes: list[Outcome] = []
         add = outcomes.append
@@ -138,11 +155,11 @@ class Rerun:
             applied = apply(position, trade)
             pnl = applied.realised_pnl
             if figure is not None:
-                change = pnl - _realised(figure)
+                change = pnl - realised_of(figure)
                 if change:
-                    realised_pnl[trade.trade_id] = change
+                    note(trade.trade_id, change)
             elif pnl is not ZERO and pnl:
-                realised_pnl[trade.trade_id] = pnl
+                note(trade.trade_id, pnl)
             if applied.consumed:
                 self._touch(applied.consumed)
             add(outcome(applied, under))
@@ -153,18 +170,11 @@ class Rerun:
         self._fees += trade.fee
         applied = apply(self._position, trade)
         self._touch(applied.consumed)
-        self._note(trade, applied.realised_pnl)
         return outcome(applied, self._position.terms)
 
-    def leave(self, trade: Trade, figure: Figure) -> None:
+    def leave(self, trade: Trade) -> None:
         """A trade that was taken back does not come again."""
         self._fees -= trade.fee
-        self._note(trade, ZERO if figure is None else -_realised(figure))
-
-    def _note(self, trade: Trade, change: Decimal) -> None:
-        change += self.realised_pnl.pop(trade.trade_id, ZERO)
-        if change:
-            self.realised_pnl[trade.trade_id] = change
 
     def finish(self) -> dict[OrderKey, Lot | None]:
         """All is matched; says what became of every lot that is not as it was (None: gone)."""
@@ -195,7 +205,8 @@ class Rerun:
         return changes
 
 
-def _realised(figure: Decimal | Opened | Other) -> Decimal:
+def realised_of(figure: Decimal | Opened | Other) -> Decimal:
+    """The realised P&L of a trade, from its figure."""
     if type(figure) is Decimal:
         return figure
     return figure.applied.realised_pnl if type(figure) is Other else ZERO

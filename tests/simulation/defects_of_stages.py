@@ -7,12 +7,12 @@ from typing import Any
 
 from agents import (
     capture_state,
+    chunk_rerun,
     corrections,
     counters,
     journal,
     position_state,
     positions,
-    rematching,
     trade_capture,
 )
 from domain.capture.lifecycle import Verdict
@@ -36,14 +36,17 @@ def _late_at_the_end():
     """A late trade is matched as if it were the latest."""
 
     def make(real):
-        def in_the_end(running, chunks, removed, added):
-            yield from real(running, chunks, removed, None)
-            if added is not None:
-                yield journal.Chunk([added], [running.enter(added)])
+        def match(self, chunk, *, last):
+            added, self._added = self._added, None
+            found = real(self, chunk, last=last)
+            if last and added is not None:
+                return journal.Chunk([*found.trades, added], [*found.outcomes, self._rerun.enter(added)])
+            self._added = added
+            return found
 
-        return in_the_end
+        return match
 
-    return instead(rematching, "_rerun", make)
+    return instead(chunk_rerun._UnderItsTerms, "match", make)
 
 
 def _late_lost():
@@ -175,9 +178,9 @@ def _removed_fee_stays():
     """The fee of a trade that is cancelled or amended stays in its position."""
 
     def make(real):
-        def leave(self, trade, figure):
+        def leave(self, trade):
             fees = self._fees
-            real(self, trade, figure)
+            real(self, trade)
             self._fees = max(self._fees, fees)
 
         return leave

@@ -129,6 +129,7 @@ def opened_view(
                 kept = stack.enter_context(opened_checkpoints(log, left_out))
             view = view_now(log, as_of=instant, checkpoints=kept)
         try:
+            say_waiting(view, book)
             yield view
         except (MsgspecError, InvariantBroken) as error:
             raise CommandError(
@@ -169,6 +170,17 @@ def _known_view(log: "EmbeddedLog", as_of: int | None, point: "Point", book: str
         except PartitionStopped as stopped:
             stopped_replay(stopped)
         yield view
+
+
+def say_waiting(view: "View", book: str | None) -> None:
+    """Say of which positions bookings wait for a re-match: what is shown does not have them."""
+    for (name, instrument), count in view.waiting_bookings(book).items():
+        messages().print(
+            f"{name}/{instrument}: a re-match is under way, and {count:,} "
+            f"{'booking waits' if count == 1 else 'bookings wait'}: shown is the position as it was before",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def say_missing_book(view: "View", book: str | None) -> None:

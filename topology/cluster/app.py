@@ -10,7 +10,7 @@ given up between two steps; a worker that lost its partitions ends, and whoever 
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,10 +37,16 @@ from connectors.kafka.ownership import LEASE_SECONDS
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.transport import Cluster, Transport, share_cluster
 from connectors.kafka.writer import StepWriter
-from topology.app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, StepObserver
+from topology.app import (
+    RETRY_SECONDS_FIRST,
+    RETRY_SECONDS_MAX,
+    ROOM_SECONDS,
+    TURNS_BETWEEN_SLICES,
+    StepObserver,
+)
 from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
 from topology.cluster.standby import Standby
-from topology.runtime import PartitionRunner, PendingStep, prepare_together
+from topology.runtime import IDLE, PartitionRunner, PendingStep, prepare_together
 from topology.settings import Settings
 from topology.stages import Observer
 from topology.web.server import ListeningWeb
@@ -167,6 +173,9 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self.agent(source, name=stage.name)(self._run)
         if self.standby is not None:
             self.task(self._keep_standbys)
+        self._work_left = asyncio.Event()
+        if stage.idle_work is not None:
+            self.task(self._do_idle_work)
 
     def _new_writer(self, link: Link) -> StepWriter:
         stage = self.stage
@@ -307,6 +316,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
                 )
             self.runners[partition] = runner
         self._ownership_changed()
+        self._look_for_idle_work()
         return {tp: consumed[tp.partition] for tp in positions}
 
     def _catch_up(self, positions: Mapping[int, int]) -> dict[int, int]:
@@ -343,6 +353,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         source = stream.noack()
         async for event in source.events():
             waiting = self._take_waiting(source.channel.queue, event)
+            await self._make_room(waiting)
             await self._apply(waiting)
             for events in waiting.values():
                 for applied in events:
@@ -365,26 +376,64 @@ class ClusterApp(faust.App):  # type: ignore[misc]
                 count, size = count + 1, size + len(message.value or b"")
         return waiting
 
-    async def _apply(self, waiting: dict[int, list[Event]]) -> None:
+    async def _make_room(self, waiting: Iterable[int]) -> None:
+        """Wait while one of these partitions has left over as much as it may."""
+        while not self.should_stop and any(
+            self.runners[partition].is_full for partition in waiting if partition in self.runners
+        ):
+            await self.sleep(ROOM_SECONDS)
+
+    async def _do_idle_work(self) -> None:
+        """Do what steps left over, a slice at a time, the partitions in turn."""
+        while not self.should_stop:
+            await self._work_left.wait()
+            self._work_left.clear()
+            if self.rebalancing:
+                self._work_left.set()
+                await self.sleep(ROOM_SECONDS)
+                continue
+            for partition, runner in list(self.runners.items()):
+                if runner.has_idle_work:
+                    await self._apply(partition)
+                    for _ in range(TURNS_BETWEEN_SLICES):
+                        await asyncio.sleep(0)
+
+    def _look_for_idle_work(self) -> None:
+        if any(runner.has_idle_work for runner in self.runners.values()):
+            self._work_left.set()
+
+    async def _apply(self, waiting: dict[int, list[Event]] | int) -> None:
+        """A step of what waits, or a slice of what a partition has left over."""
         pause = RETRY_SECONDS_FIRST
         while not self.should_stop:
             async with self._step_lock:
-                if await self._step(waiting):
-                    return
+                done = await self._step(waiting)
+                self._look_for_idle_work()
+            if done:
+                return
             # Between two attempts the partitions may be given up; whoever gets them reads the records again.
             await self.sleep(pause)
             pause = min(2 * pause, RETRY_SECONDS_MAX)
 
-    async def _step(self, waiting: Mapping[int, list[Event]]) -> bool:
-        """Try the step; False where it could not be committed, and may be tried again."""
+    def _work_of(
+        self, waiting: Mapping[int, list[Event]] | int
+    ) -> list[tuple[PartitionRunner, Sequence[Any]]]:
+        """What is to be prepared, of the partitions that this worker still owns and that run."""
+        if isinstance(waiting, int):
+            runner = self.runners.get(waiting)
+            return [(runner, IDLE)] if runner is not None and runner.has_idle_work else []
         generation = self.consumer_generation_id
-        work = [
+        return [
             (self.runners[partition], [event.message for event in events])
             for partition, events in waiting.items()
             if events[0].message.generation_id == generation
             and partition in self.runners
             and self.runners[partition].stopped is None
         ]
+
+    async def _step(self, waiting: Mapping[int, list[Event]] | int) -> bool:
+        """Try the step; False where it could not be committed, and may be tried again."""
+        work = self._work_of(waiting)
         if self.rebalancing or not work:
             return True
         started = time.perf_counter()

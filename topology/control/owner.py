@@ -85,7 +85,7 @@ class OwnerAnswers:
     async def _settle(self) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _SETTLE_SECONDS
-        while self._lag(0):
+        while self._lag(0) or any(runner.has_idle_work for runner in self._runners()):
             if loop.time() > deadline:
                 return False
             await asyncio.sleep(_POLL_SECONDS)

@@ -7,11 +7,12 @@ one position or one trade costs what it returns, a listing costs the books that 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
 
+from agents.booking_queue import Place, waiting_by_position
 from agents.capture_state import TRADE as CAPTURED
 from agents.journal import entry_at, scan_journal
 from agents.open_position import (
@@ -100,11 +101,15 @@ def positions_document(
     log: Tables, partitions: int, book: str | None = None, instrument: str | None = None, lots: bool = False
 ) -> list[Document]:
     """The positions of a book and an instrument (None: of all), flat ones included, by book and instrument."""
+    waiting = waiting_bookings(log, partitions, book)
     with exact_arithmetic():
         found = (
-            [position_fields(opened) for _, opened in find_positions(log, partitions, book, instrument)]
+            [
+                position_fields(opened, waiting)
+                for _, opened in find_positions(log, partitions, book, instrument)
+            ]
             if lots
-            else [shown_fields(shown) for shown in find_shown(log, partitions, book, instrument)]
+            else [shown_fields(shown, waiting) for shown in find_shown(log, partitions, book, instrument)]
         )
     return sorted(found, key=lambda fields: (fields["book"], fields["instrument"]))
 
@@ -113,30 +118,46 @@ def position_document(
     log: Tables, partitions: int, book: str, instrument: str, *, lots: bool = True, matched: bool = False
 ) -> Document | None:
     """One position with its lots and, on request, every match of its journal; None where there is none."""
+    waiting = waiting_bookings(log, partitions, book)
     with exact_arithmetic():
         for table, opened in find_positions(log, partitions, book, instrument):
-            fields = position_fields(opened, lots=lots)
+            fields = position_fields(opened, waiting, lots=lots)
             if matched:
                 fields["matches"] = matches_fields(scan_journal(table, opened.key), opened.position)
             return fields
     return None
 
 
-def position_fields(opened: OpenPosition, *, lots: bool = True) -> Document:
-    """The fields of a position, those of `pks lots` first."""
+def waiting_bookings(log: Tables, partitions: int, book: str | None = None) -> dict[Place, int]:
+    """How many bookings wait for a re-match of a position, by book and instrument; the position stands as before them."""
+    found: dict[Place, int] = {}
+    for partition in partitions_to_read(partitions, book):
+        found.update(waiting_by_position(table_partition(log, POSITIONS_TABLE, partition)))
+    return found if book is None else {place: count for place, count in found.items() if place[0] == book}
+
+
+def position_fields(opened: OpenPosition, waiting: Mapping[Place, int], *, lots: bool = True) -> Document:
+    """The fields of a position, those of `pks lots` first; `waiting` says how many bookings wait for which."""
     position = opened.position
-    fields = _fields(opened.book, opened.instrument, position, len(position.lots), opened.revision)
+    fields = _fields(opened.book, opened.instrument, position, len(position.lots), opened.revision, waiting)
     if lots:
         fields["lots"] = [lot_document(lot) for lot in position.lots]
     return fields
 
 
-def shown_fields(shown: ShownPosition) -> Document:
+def shown_fields(shown: ShownPosition, waiting: Mapping[Place, int]) -> Document:
     """The same fields, without its lots."""
-    return _fields(shown.book, shown.instrument, shown, shown.lots_open, shown.revision)
+    return _fields(shown.book, shown.instrument, shown, shown.lots_open, shown.revision, waiting)
 
 
-def _fields(book: str, instrument: str, figures: Figures, lots_open: int, revision: int) -> Document:
+def _fields(
+    book: str,
+    instrument: str,
+    figures: Figures,
+    lots_open: int,
+    revision: int,
+    waiting: Mapping[Place, int],
+) -> Document:
     return {
         "book": book,
         "instrument": instrument,
@@ -146,6 +167,7 @@ def _fields(book: str, instrument: str, figures: Figures, lots_open: int, revisi
         "fee_policy": str(figures.terms.fee_policy),
         "lots_open": lots_open,
         "revision": revision,
+        "waiting_bookings": waiting.get((book, instrument), 0),
     }
 
 

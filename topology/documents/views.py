@@ -21,7 +21,13 @@ from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.times import format_time, parse_time
-from topology.documents.queries import find_positions, matches_fields, position_fields, positions_document
+from topology.documents.queries import (
+    find_positions,
+    matches_fields,
+    position_fields,
+    positions_document,
+    waiting_bookings,
+)
 from topology.documents.refused_trades import refused_documents
 from topology.documents.trades import trades_documents
 from topology.history.checkpoints import Checkpoints
@@ -69,6 +75,10 @@ class View:
             found["known_at"] = str(self.known_at)
         return found
 
+    def waiting_bookings(self, book: str | None = None) -> dict[tuple[str, str], int]:
+        """How many bookings wait for a re-match of a position that is shown as it was before them."""
+        return waiting_bookings(self.log, self.partitions, book)
+
     def positions(self, book: str | None = None, instrument: str | None = None) -> Iterator[OpenPosition]:
         """The positions, by partition. Call it inside `exact_arithmetic()`."""
         for table, opened in find_positions(self.log, self.partitions, book, instrument):
@@ -86,10 +96,10 @@ class View:
         """The positions by book and instrument. `revision` counts events, so as of a time there is none."""
         if self.as_of is None and not matched:
             return positions_document(self.log, self.partitions, book, instrument, lots)
-        found = []
+        found, waiting = [], self.waiting_bookings(book)
         with exact_arithmetic():
             for opened in self.positions(book, instrument):
-                fields = position_fields(opened, lots=lots)
+                fields = position_fields(opened, waiting, lots=lots)
                 if matched:
                     fields["matches"] = self._matches(opened)
                 found.append(fields)

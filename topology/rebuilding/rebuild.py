@@ -7,6 +7,7 @@ stage has sent; killed at any moment before, the old state stands, and a rebuild
 dead letters stay as they are.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from topology.replaying.replay import (
     books_of,
     reference_sequences,
 )
-from topology.runtime import PartitionRunner
+from topology.runtime import PartitionRunner, PartitionStopped
 from topology.verifying.checks import UNREADABLE
 
 _DeadLetter: Any = wire(events.DeadLetter)
@@ -103,6 +104,7 @@ def rebuild(
     for stage in stages:
         if snapshots and stage.name == positions.NAME:
             check_snapshots(log, stage, snapshots)
+        _do_what_is_left(log, stage, partitions)
     done = Rebuilt(hash_before=hash_before(log, partitions))
     done.book_hash = done.hash_before or ""
     for stage in stages:
@@ -124,6 +126,14 @@ def rebuild(
     done.sequence = log.sequence
     done.seconds = time.perf_counter() - began
     return done
+
+
+def _do_what_is_left(log: EmbeddedLog, stage: Stage, partitions: int) -> None:
+    """Bookings that wait for a re-match are applied first, where the old state can be read, so that what they change
+    is sent: nothing is sent by a rebuild."""
+    with contextlib.suppress(StateError, PartitionStopped, *UNREADABLE):
+        for partition in range(partitions):
+            PartitionRunner(stage, partition, log, partitions).rest()
 
 
 def counts_of(runners: Iterable[PartitionRunner]) -> Counts:
@@ -162,6 +172,7 @@ def make_anew(
             if not records:
                 break
             runner.step(records)
+            runner.rest()
             if progress is not None:
                 progress(len(records))
     # Reference data that was applied after the last input.

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from agents import positions, trade_capture
+from agents.booking_queue import waiting_by_position
 from agents.counters import Counts
 from agents.open_position import scan_positions
-from agents.stage import Frame, Stage, Step
+from agents.stage import Frame, IdleWork, Refusal, Stage, Step
 from connectors.embedded.commits import first_commits, whole_commits
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
@@ -27,10 +28,10 @@ from schemas import topics
 from schemas.numbers import exact_arithmetic
 from tables.store import Store
 from topology.history.checkpoints import Checkpoints, opened_checkpoints
-from topology.log import Tables
-from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, table_partition
+from topology.log import LogStore, Tables
+from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, partition_count, table_partition
 from topology.replaying.scratch import ScratchLog
-from topology.replaying.scratch_tables import LayeredTables, ScratchTables, tables_for
+from topology.replaying.scratch_tables import DiskTables, LayeredTables, ScratchTables, tables_for
 from topology.runtime import PartitionRunner, PartitionStopped, step_together
 
 STEP_RECORDS_MAX = 2_000
@@ -119,6 +120,24 @@ def origin_of(
         yield Origin(LayeredTables(tables, base), offsets)
 
 
+@contextlib.contextmanager
+def with_what_waits(log: EmbeddedLog, spans: Sequence[Span]) -> Iterator[Tables]:
+    """The log, or a scratch state over it in which the bookings are applied that wait for a re-match.
+
+    The spans begin and end where the positions stage has come to.
+    """
+    if not any(waiting_by_position(table_partition(log, POSITIONS_TABLE, span.partition)) for span in spans):
+        yield log
+        return
+
+    def base(table: str, partition: int) -> Store | None:
+        return LogStore(log, table, partition) if table == POSITIONS_TABLE else None
+
+    with DiskTables() as tables:
+        origin = Origin(LayeredTables(tables, base), {span.partition: span.end for span in spans})
+        yield state_at(log, partition_count(log), spans, None, origin)
+
+
 def books_of(log: Tables, partitions: Iterable[int]) -> tuple[BookHash, int]:
     """The book hash of what the tables hold, flat positions included, and how many positions there are."""
     total, count = BookHash(), 0
@@ -182,7 +201,8 @@ def _replay(
     )
     # From a checkpoint there is little to go: to read all the ids that are known there would cost more.
     stage = positions.stage(known_at_start=0) if origin.offsets else positions.stage()
-    stage = replace(stage, handler=_silent(stage.handler if book is None else _only(book, stage.handler)))
+    handler = stage.handler if book is None else _only(book, stage.handler)
+    stage = replace(stage, handler=_silent(handler), idle_work=_silent_slices(stage.idle_work))
     outcome = Outcome()
     for span in spans:
         runner = PartitionRunner(stage, span.partition, scratch, partitions)
@@ -203,6 +223,19 @@ def _silent(handler: Handler) -> Handler:
     return handle
 
 
+def _silent_slices(work: IdleWork | None) -> IdleWork | None:
+    """Likewise of what the stage does between its steps."""
+    if work is None:
+        return None
+    do_slice = work.do_slice
+
+    def do(state: Any, step: Step, failed: Refusal | None) -> None:
+        step.silent = True
+        do_slice(state, step, failed)
+
+    return replace(work, do_slice=do)
+
+
 def _only(book: str, handler: Handler) -> Handler:
     """A handler of one book's events."""
 
@@ -221,6 +254,8 @@ def _only(book: str, handler: Handler) -> Handler:
 
 
 def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Progress | None) -> None:
+    # What a checkpoint had left over.
+    runner.rest()
     while runner.next_offset < end:
         found = scratch.read(
             runner.stage.input.name,
@@ -233,6 +268,7 @@ def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Pr
         if not records:
             return
         runner.step(records)
+        runner.rest()
         if progress is not None:
             progress(len(records))
 
@@ -442,3 +478,4 @@ def _step(work: Sequence[tuple[PartitionRunner, Sequence[StoredRecord]]]) -> Non
     for runner, _ in work:
         if runner.stopped is not None:
             raise PartitionStopped(runner.stopped)
+        runner.rest()

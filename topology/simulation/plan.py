@@ -67,6 +67,9 @@ class Plan:
     cached_lots_max: int
     slots: int
     chunk_entries_max: int
+    rematch_min: int
+    slice_trades: int
+    waiting_bookings_max: int
     expires: bool
     fills: tuple[Any, ...]
     poison: dict[int, bytes]
@@ -101,12 +104,20 @@ def make_plan(seed: int) -> Plan:
         left = left[size:]
     poison = {number: random.choice(POISON) for number in range(len(fills)) if random.random() < 0.02}
     actions = _actions(random, len(batches), partitions)
+    # Drawn by themselves: what else happens in a run does not hang on them.
+    of_slices = Random(f"slices of {seed}")  # noqa: S311
+    rematch_min = of_slices.choice((1, 1, 3, 1_000_000))
+    if rematch_min < len(fills):
+        actions = _with_slices(of_slices, actions)
     return Plan(
         seed,
         partitions,
         cached_lots_max,
         slots,
         chunk_entries_max,
+        rematch_min,
+        of_slices.choice((1, 2, 7)),
+        of_slices.choice((2, 50)),
         expires,
         tuple(fills),
         poison,
@@ -124,6 +135,17 @@ def _actions(random: Random, batches: int, partitions: int) -> list[Action]:
     while waiting and len(found) < _ACTIONS_MAX:
         name = random.choices(names, weights)[0]
         found.append(_action(random, name, batches, partitions, waiting))
+    return found
+
+
+def _with_slices(random: Random, actions: list[Action]) -> list[Action]:
+    """The actions, and slices of what the positions have left over between them."""
+    found = []
+    share = random.choice((0.1, 0.4))
+    for action in actions:
+        found.append(action)
+        if random.random() < share:
+            found.append(Action("slice", number=random.choice((1, 1, 2, 5))))
     return found
 
 

@@ -1,19 +1,29 @@
 """A replay that keeps up: the positions stage over the same bookings, in a log of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from agents.journal import JOURNAL
+from agents.journal import JOURNAL, scan_journal
 from agents.open_position import LOT, SUMMARY, OpenPosition
 from agents.stage import Stage
 from domain.lots.position import Position
+from schemas.identity import position_key
+from schemas.numbers import exact_arithmetic
 from schemas.topics import POSITIONS
 from topology import runtime
+from topology.log_reading import table_partition
 from topology.simulation.books import CommittedBooks
 from topology.simulation.log import SimulatedLog, SimulatedRecord
 
+
+class _Place(msgspec.Struct):
+    book: str
+    instrument: str
+
+
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_place = msgspec.json.Decoder(_Place).decode
 _OF_STEPS = (JOURNAL, SUMMARY, LOT)
 """Families of keys whose bytes follow from how the bookings were cut into steps; what they mean does not."""
 
@@ -32,10 +42,12 @@ class Shadow:
         """Apply what has come."""
         if records:
             self._runner.step(records)
+            self._runner.rest()
 
     def difference(self, log: SimulatedLog, books: CommittedBooks, updates: Sequence[SimulatedRecord]) -> str:
         """Where the books or the updates are other ones; nothing where they are the same."""
         table, partition = self._stage.table.name, self._partition
+        log_table, shadow_table = (table_partition(one, table, partition) for one in (log, self._log))
         found = dict(log.scan(table, partition, b"\x01"))
         wanted = dict(self._log.scan(table, partition, b"\x01"))
         for key in sorted({*found, *wanted}):
@@ -50,7 +62,12 @@ class Shadow:
                 return (
                     f"position {place[0]}/{place[1]}: {_contents(opened)} and {_contents(replayed[place][1])}"
                 )
-        if list(_events(self._log.records.get((POSITIONS.name, partition), []))) != list(_events(updates)):
+        with exact_arithmetic():
+            for place in kept:
+                key = position_key(*place)
+                if list(scan_journal(log_table, key)) != list(scan_journal(shadow_table, key)):
+                    return f"position {place[0]}/{place[1]} has another journal"
+        if _by_position(self._log.records.get((POSITIONS.name, partition), [])) != _by_position(updates):
             return f"partition {partition} says other updates"
         return ""
 
@@ -61,6 +78,11 @@ def _contents(opened: OpenPosition) -> tuple[object, ...]:
     return opened.revision, opened.last, figures, list(position.lots)
 
 
-def _events(records: Sequence[SimulatedRecord]) -> Iterator[bytes]:
+def _by_position(records: Sequence[SimulatedRecord]) -> dict[tuple[str, str], list[bytes]]:
+    """The updates of each position in their order; a position whose re-match takes long holds up no other."""
+    found: dict[tuple[str, str], list[bytes]] = {}
     for record in records:
-        yield from (bytes(item) for item in _split(record.value or b"[]"))
+        for item in _split(record.value or b"[]"):
+            place = _place(item)
+            found.setdefault((place.book, place.instrument), []).append(bytes(item))
+    return found

@@ -111,7 +111,9 @@ def describe(plan: Plan) -> list[str]:
     """The settings and the fills of a run, for its history."""
     lines = [
         f"partitions {plan.partitions}, cached lots {plan.cached_lots_max}, slots {plan.slots}, "
-        f"chunks of {plan.chunk_entries_max}" + (", corrections expire at the end" if plan.expires else "")
+        f"chunks of {plan.chunk_entries_max}, re-matches of {plan.rematch_min} in slices of {plan.slice_trades}, "
+        f"at most {plan.waiting_bookings_max} waiting"
+        + (", corrections expire at the end" if plan.expires else "")
     ]
     for batch, places in enumerate(plan.batches):
         for place in places:

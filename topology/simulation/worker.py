@@ -7,10 +7,10 @@ it has read, when the writer of shared memory beats. What goes wrong in a handle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from agents import positions, trade_capture
-from agents.stage import Frame, InvariantBroken, Stage
+from agents.stage import Frame, IdleWork, InvariantBroken, Refusal, Stage
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.errors import ResourceError
 from connectors.embedded.log import EmbeddedLog
@@ -26,6 +26,7 @@ from topology.simulation.plan import CAPTURE, POSITIONS, Plan
 from topology.simulation.workload import FAILS_AFTER, FAILS_BEFORE
 
 TICKS_MAX = 3
+Reports = list[tuple[Any, runtime.StepReport]]
 _READ_BYTES = 1 << 20
 _TO_BE_OPENED = -1
 
@@ -41,10 +42,15 @@ class Handlers:
         self._stumbles: dict[str, tuple[str, int]] = {}
         self._fails = any(fill.trader for fill in plan.fills)
         self.stages = tuple(
-            replace(stage, handler=self._guarded(stage))
+            replace(stage, handler=self._guarded(stage), idle_work=self._guarded_slices(stage))
             for stage in (
                 trade_capture.stage(100, TICKS_MAX),
-                positions.stage(plan.cached_lots_max),
+                positions.stage(
+                    plan.cached_lots_max,
+                    waiting_bookings_max=plan.waiting_bookings_max,
+                    rematch_min=plan.rematch_min,
+                    slice_trades=plan.slice_trades,
+                ),
             )
         )
 
@@ -64,20 +70,37 @@ class Handlers:
 
         return handle
 
+    def _guarded_slices(self, stage: Stage) -> IdleWork | None:
+        if stage.idle_work is None:
+            return None
+        name, real = stage.name, stage.idle_work.do_slice
+
+        def do_slice(state: Any, step: Any, failed: Refusal | None) -> None:
+            real(state, step, failed)
+            kind, _ = self._stumbles.pop(name, ("", 0))
+            if kind:
+                _stumble(kind)
+
+        return replace(stage.idle_work, do_slice=do_slice)
+
     def _stumbling(self, name: str, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
             kind, left = self._stumbles.get(name, ("", 0))
             if kind and left <= len(frame.events):
                 yield _cut(frame, left)
                 del self._stumbles[name]
-                if kind == "no memory":
-                    raise MemoryError
-                if kind == "broken invariant":
-                    raise InvariantBroken("a planned one")
-                raise PlannedDefect("once")
+                _stumble(kind)
             if kind:
                 self._stumbles[name] = kind, left - len(frame.events)
             yield frame
+
+
+def _stumble(kind: str) -> NoReturn:
+    if kind == "no memory":
+        raise MemoryError
+    if kind == "broken invariant":
+        raise InvariantBroken("a planned one")
+    raise PlannedDefect("once")
 
 
 def _cut(frame: Frame, events: int) -> Frame:
@@ -175,15 +198,22 @@ class Worker:
         ]
         self._opened[name] = self.log.reopened
 
-    def step(self, name: str, most: int, again: int = 0) -> list[tuple[Any, runtime.StepReport]] | None:
+    def step(self, name: str, most: int, again: int = 0) -> Reports | None:
         """One step of a stage; None where it has nothing to do. `again` records are delivered a second time.
 
         Raises CommitError where the commit failed, ResourceError where the log could not be read, and Killed where
         the process ends in it.
         """
+        return self._guarded(name, lambda: self._step(name, most, again))
+
+    def slice(self) -> Reports | None:
+        """A slice of what each partition of positions has left over; None where none has any. Raises as `step`."""
+        return self._guarded(POSITIONS, self._slice)
+
+    def _guarded(self, name: str, act: Callable[[], Reports | None]) -> Reports | None:
         self.log.read_fault = self.read_fault
         try:
-            return self._step(name, most, again)
+            return act()
         except ResourceError:
             # What is in memory may not have been set back, of either stage where both stepped.
             for opened in {name, POSITIONS} if self._chained else {name}:
@@ -192,7 +222,13 @@ class Worker:
         finally:
             self.log.read_fault = None
 
-    def _step(self, name: str, most: int, again: int) -> list[tuple[Any, runtime.StepReport]] | None:
+    def _slice(self) -> Reports | None:
+        if self._opened[POSITIONS] != self.log.reopened:
+            self.open_partitions(POSITIONS)
+        left = [runner for runner in self._runners[POSITIONS] if runner.has_idle_work]
+        return runtime.step_together([(runner, runtime.IDLE) for runner in left]) if left else None
+
+    def _step(self, name: str, most: int, again: int) -> Reports | None:
         if self._opened[name] != self.log.reopened:
             self.open_partitions(name)
         found: dict[runtime.PartitionRunner, Any] = {}
@@ -200,7 +236,7 @@ class Worker:
         for runner in self._runners[name]:
             topic, partition = runner.stage.input.name, runner.partition
             end = self.log.end_offset(topic, partition)
-            if runner.stopped is None and runner.next_offset < end:
+            if runner.stopped is None and not runner.is_full and runner.next_offset < end:
                 start = max(runner.next_offset - again, 0)
                 found[runner] = self.log.read(topic, partition, start, most + again, _READ_BYTES)
                 ends[runner] = end

@@ -23,7 +23,7 @@ from topology.simulation.oracle import Oracle
 from topology.simulation.plan import STUMBLES, Action, Plan
 from topology.simulation.senders import REFUSED, Senders, WaitingGate
 from topology.simulation.violation import Violation
-from topology.simulation.worker import TICKS_MAX, Handlers, PlannedDefect, Worker
+from topology.simulation.worker import TICKS_MAX, Handlers, PlannedDefect, Reports, Worker
 from topology.simulation.workload import ORIGIN, SECOND, definitions
 
 _STEPS_MAX = 10_000
@@ -124,6 +124,7 @@ class World:
             "arrive": lambda: self._arrive(number, backwards=bool(target)),
             "submit": lambda: self._submit(number, TICKS_MAX if count else 0),
             "step": lambda: self._step(target, number, count),
+            "slice": lambda: self._slices(number),
             "sync": self._sync,
             "sync one": lambda: self._sync(one=True),
             "fate": lambda: setattr(self.log, "fate", Fate(target)),
@@ -229,8 +230,18 @@ class World:
 
     def _step(self, name: str, most: int, again: int = 0) -> bool:
         """One step of a stage; whether it had anything to do."""
+        return self._took(lambda: self.worker.step(name, most, again))
+
+    def _slices(self, number: int) -> bool:
+        """So many slices of what the positions have left over; whether they had any."""
+        done = False
+        for _ in range(number):
+            done = self._took(self.worker.slice) or done
+        return done
+
+    def _took(self, act: Callable[[], Reports | None]) -> bool:
         try:
-            reports = self.worker.step(name, most, again)
+            reports = act()
         except (MemoryError, PlannedDefect):
             # A defect that comes when the search for the event to blame is over ends the process.
             raise Killed from None
@@ -268,6 +279,7 @@ class World:
             self._reopen()
             try:
                 busy = [self._step(stage.name, 100) for stage in self.handlers.stages]
+                busy.append(self._slices(1))
             except (CommitError, ResourceError) as error:
                 self._failed(error)
                 continue

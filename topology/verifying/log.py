@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from agents import positions, trade_capture
+from agents.booking_queue import QUEUE
 from agents.capture_state import WAITING
 from agents.counters import Counts, read_counts
 from agents.open_position import scan_positions
@@ -54,7 +55,7 @@ def check_counts(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
     """Counters add up, and agree with the inputs that stand in the log before the committed offset."""
     sums = Check("counters", "read = applied + duplicates + rejected + waiting, by stage and source")
     inputs = Check("inputs", "events of the log that a stage has passed = those that it counted")
-    waits = Check("waiting", "corrections that wait in the table = those counted as waiting")
+    waits = Check("waiting", "what waits in the table = what is counted as waiting, by stage")
     for stage in declared_stages():
         for partition in range(partitions):
             where = f"{stage.name} {stage.input.name}:{partition}"
@@ -67,9 +68,9 @@ def check_counts(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
             end = log.committed(stage.name, stage.input.name, partition) or 0
             passed = _count_inputs(log, stage.input, partition, end, step)
             inputs.expect(where, passed, total.read)
-            if stage.table.name == trade_capture.NAME:
-                table = table_partition(log, stage.table.name, partition)
-                waits.expect(where, sum(1 for _ in table.scan_prefix(WAITING)), total.waiting)
+            family = WAITING if stage.table.name == trade_capture.NAME else QUEUE
+            table = table_partition(log, stage.table.name, partition)
+            waits.expect(where, sum(1 for _ in table.scan_prefix(family)), total.waiting)
     return [sums, inputs, waits]
 
 

@@ -3,22 +3,23 @@
 Both are made in tables on disk, in a temporary folder, so that memory is bounded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agents import positions
-from agents.counters import Counts
+from agents.counters import Counts, read_counts
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas.changelog import changes_of
 from topology.documents.views import spans_until
 from topology.history.checkpoints import opened_checkpoints
+from topology.log import Tables
 from topology.log_reading import read_records, table_partition
-from topology.replaying.replay import Origin, books_of, origin_of, replay_bookings
+from topology.replaying.replay import Origin, Span, books_of, origin_of, replay_bookings, with_what_waits
 from topology.replaying.scratch_tables import DiskTables
 from topology.runtime import PartitionStopped
 from topology.verifying.checks import Check, Step
-from topology.verifying.log import declared_stages, stage_counts
+from topology.verifying.log import declared_stages
 
 WRITE_CHANGES_MAX = 20_000
 """Changes of a rebuilt table that are written together."""
@@ -81,15 +82,16 @@ def check_replay(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
         except PartitionStopped as stopped:
             books.broken("replay", str(stopped))
             return [books, counts]
-        kept, count = books_of(log, range(partitions))
-        books.checked += count
-        if kept.hexadecimal != outcome.book_hash.hexadecimal:
-            fault = f"expected {outcome.book_hash.hexadecimal}, found {kept.hexadecimal}"
-            books.broken("book hash", fault, _differing(log, tables, partitions))
-    total = Counts()
-    for partition in range(partitions):
-        for found in stage_counts(log, positions.stage(), partition).values():
-            total.add(found)
+        total = Counts()
+        with with_what_waits(log, _at_the_end(spans)) as whole:
+            kept, count = books_of(whole, range(partitions))
+            books.checked += count
+            if kept.hexadecimal != outcome.book_hash.hexadecimal:
+                fault = f"expected {outcome.book_hash.hexadecimal}, found {kept.hexadecimal}"
+                books.broken("book hash", fault, _differing(whole, tables, partitions))
+            for partition in range(partitions):
+                for found in read_counts(table_partition(whole, positions.NAME, partition)).values():
+                    total.add(found)
     counts.expect("applied", outcome.applied, total.applied)
     counts.expect("duplicates", outcome.duplicates, total.duplicates)
     counts.expect("rejected", outcome.rejected, total.refused)
@@ -107,7 +109,7 @@ def check_checkpoints(log: EmbeddedLog, partitions: int, step: Step) -> list[Che
             for reason in told:
                 check.broken("checkpoints", reason)
             return [check] if told else []
-        spans = [replace(span, start=span.end) for span in spans_until(log, None, partitions)]
+        spans = _at_the_end(spans_until(log, None, partitions))
         with origin_of(log, spans, checkpoints) as origin:
             try:
                 outcome, _ = replay_bookings(
@@ -116,14 +118,20 @@ def check_checkpoints(log: EmbeddedLog, partitions: int, step: Step) -> list[Che
             except PartitionStopped as stopped:
                 check.broken("replay", str(stopped))
                 return [check]
-    kept, count = books_of(log, range(partitions))
+    with with_what_waits(log, spans) as whole:
+        kept, count = books_of(whole, range(partitions))
     check.checked += count
     if kept.hexadecimal != outcome.book_hash.hexadecimal:
         check.broken("book hash", f"expected {kept.hexadecimal}, found {outcome.book_hash.hexadecimal}")
     return [check]
 
 
-def _differing(log: EmbeddedLog, tables: DiskTables, partitions: int) -> int:
+def _at_the_end(spans: Sequence[Span]) -> list[Span]:
+    """Nothing of what the spans hold, but the state after it."""
+    return [replace(span, start=span.end) for span in spans]
+
+
+def _differing(log: Tables, tables: DiskTables, partitions: int) -> int:
     """How many positions differ between the tables and a replay; at least one."""
     from agents.open_position import SUMMARY
 

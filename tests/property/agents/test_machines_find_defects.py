@@ -14,13 +14,13 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from agents import (
     capture_state,
+    chunk_rerun,
     corrections,
     counters,
     journal,
     open_position,
     position_state,
     positions,
-    rematching,
     trade_capture,
 )
 from domain.capture import booking, lifecycle
@@ -43,12 +43,15 @@ def _without_fee(lot: Any) -> Any:
 
 
 def _late_at_the_end(real: Any) -> Any:
-    def in_the_end(running: Any, chunks: Any, removed: Any, added: Any) -> Iterator[Any]:
-        yield from real(running, chunks, removed, None)
-        if added is not None:
-            yield journal.Chunk([added], [running.enter(added)])
+    def match(self: Any, chunk: Any, *, last: bool) -> Any:
+        added, self._added = self._added, None
+        found = real(self, chunk, last=last)
+        if last and added is not None:
+            return journal.Chunk([*found.trades, added], [*found.outcomes, self._rerun.enter(added)])
+        self._added = added
+        return found
 
-    return in_the_end
+    return match
 
 
 def _coarse(real: Any) -> Any:
@@ -56,9 +59,9 @@ def _coarse(real: Any) -> Any:
 
 
 def _fees_stay(real: Any) -> Any:
-    def leave(self: Any, trade: Any, figure: Any) -> None:
+    def leave(self: Any, trade: Any) -> None:
         fees = self._fees
-        real(self, trade, figure)
+        real(self, trade)
         self._fees = fees
 
     return leave
@@ -73,7 +76,7 @@ def _moved_and_left(real: Any) -> Any:
 
 
 def _under_the_terms_now(real: Any) -> Any:
-    return lambda position, undone: [(trade, None) for trade, _ in real(position, undone)]
+    return lambda terms, undone: [(trade, None) for trade, _ in real(terms, undone)]
 
 
 def _own_sequence(real: Any) -> Any:
@@ -162,7 +165,7 @@ def _same(value: Any) -> Make:
 
 
 POSITIONS: dict[str, tuple[Any, str, Make]] = {
-    "a late trade is matched last": (rematching, "_rerun", _late_at_the_end),
+    "a late trade is matched last": (chunk_rerun._UnderItsTerms, "match", _late_at_the_end),
     "first in and last in are confused": (matching, "_FIFO", _same(LotMethod.LIFO)),
     "an inverse contract is valued as a linear one": (
         matching,
@@ -179,7 +182,7 @@ POSITIONS: dict[str, tuple[Any, str, Make]] = {
     "an amend loses the fee": (corrections, "settlement_fee", _always(Decimal(0))),
     "the index keeps a trade's old place": (corrections, "_corrected_index", _old_place),
     "a moved trade stays where it was as well": (corrections, "_plan", _moved_and_left),
-    "trades are matched again under the terms of now": (rematching, "standing", _under_the_terms_now),
+    "trades are matched again under the terms of now": (chunk_rerun, "standing", _under_the_terms_now),
     "a known trade is applied again": (position_state.KnownKeys, "seen", _always(False)),
     "consumed lots are not written": (open_position.OpenPosition, "note_lots", _nothing),
     "a failed commit leaves positions in memory": (position_state.PositionsState, "rollback", _nothing),

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agents import journal, journal_chunks, positions
 from agents.open_position import scan_positions
+from agents.stage import Step
 from domain.lots.position import Terms, Trade
 from schemas.numbers import exact_arithmetic
 from schemas.topics import POSITIONS
@@ -130,7 +131,11 @@ class PositionsMachine(RuleBasedStateMachine):
         )
 
     def step(self, *events: Any) -> None:
-        for update in emitted(self.stage.step(*events), POSITIONS.name):
+        self.take(self.stage.step(*events))
+
+    def take(self, step: Step) -> None:
+        """Each update goes on from the one before it."""
+        for update in emitted(step, POSITIONS.name):
             kept = self.emitted.setdefault((update["book"], update["instrument"]), {"revision": Fraction(0)})
             for name in ("quantity", "cost_basis", "realised_pnl", "net_realised_pnl", "fees"):
                 kept[name] = kept.get(name, Fraction(0)) + Fraction(update.get(f"{name}_delta", 0))

@@ -28,19 +28,19 @@ def test_an_opening_with_a_fee_keeps_its_fee():
     assert type(outcome(apply(position, trade("t2", -1, 100, fee=1)), terms)) is Other
 
 
-def test_a_trade_that_is_replaced_changes_by_the_difference():
+def test_a_trade_that_is_replaced_is_none_of_those_that_changed():
     position = Position(Terms())
     trades = [trade("t1", 2, 100), trade("t2", -1, 110)]
     found = (
         outcome(apply(position, trades[0]), position.terms),
         outcome(apply(position, trades[1]), position.terms),
     )
-    rerun = Rerun(position, trades[1].order)
+    rerun = Rerun(position, trades[1].order, 10)
     rerun.take_back(found[1:])
-    rerun.leave(trades[1], found[1].realised_pnl)
+    rerun.leave(trades[1])
     rerun.enter(trade("t2", -1, 113))
     rerun.finish()
-    assert rerun.realised_pnl == {"t2": Decimal(3)} and position.realised_pnl == 13
+    assert rerun.realised.count == 0 and position.realised_pnl == 13
 
 
 def test_an_average_price():

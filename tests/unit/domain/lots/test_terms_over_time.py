@@ -46,13 +46,13 @@ def test_other_terms_are_refused_while_open_and_change_nothing():
 
 
 def test_undone_trades_stand_under_the_terms_that_they_had():
-    position, entries = flat_then_ten()
+    _, entries = flat_then_ten()
     trades = [entry.trade for entry in entries]
-    assert standing(position, entries) == list(zip(trades, [ONE, ONE, TEN, TEN], strict=True))
-    assert standing(position, entries[2:]) == list(zip(trades[2:], [TEN, TEN], strict=True))
+    assert standing(ONE, entries) == list(zip(trades, [ONE, ONE, TEN, TEN], strict=True))
+    assert standing(ONE, entries[2:]) == list(zip(trades[2:], [TEN, TEN], strict=True))
     # Where nothing begins other terms, they go on under those that are there.
-    assert standing(position, entries[3:]) == [(trades[3], None)]
-    assert standing(position, []) == []
+    assert standing(TEN, entries[3:]) == [(trades[3], TEN)]
+    assert standing(TEN, []) == []
 
 
 def test_what_goes_is_told_with_what_it_had_realised():
@@ -66,6 +66,6 @@ def test_what_goes_is_told_with_what_it_had_realised():
 
 def test_a_cancel_that_leaves_a_position_open_at_a_change_of_terms_is_a_conflict():
     position, entries = flat_then_ten()
-    kept = [item for item in standing(position, entries[1:]) if item[0].trade_id != "t2"]
+    kept = [item for item in standing(ONE, entries[1:]) if item[0].trade_id != "t2"]
     with pytest.raises(TermsConflict):
         rematch(position, entries[1:], kept)
