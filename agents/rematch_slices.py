@@ -73,12 +73,13 @@ class SlicedRematch:
         yield from self._match(rerun, first)
 
     def _first_place(self) -> bytes:
-        """The place of the chunk in which the change is, or of the first one after it."""
+        """The place of the chunk in which the change is, or of the change where no chunk reaches over it."""
         start = order_bytes(self._start)
         for place, stored in stored_chunks(self._table.store, self._key, end=start + b"\x00", reverse=True):
             if Chunk.read(stored).last >= self._start:
                 return place
             break
+        # What comes in their place may begin with the change itself.
         return start
 
     def _pages(self, first: bytes, *, reverse: bool = False) -> Iterator[Stored]:
@@ -168,13 +169,14 @@ def restore(table: TablePartition, key: bytes) -> Iterator[int]:
             page.append((place[len(aside) :], stored))
             if len(page) == CHUNKS_A_PAGE:
                 break
-        low = page[-1][0]
+        done = len(page) < CHUNKS_A_PAGE
+        low = found.first if done else page[-1][0]
         for place, _ in store.scan(journal + low, journal + found.end):
             table.delete(place)
         for place, stored in page:
             table.put(journal + place, stored)
             table.delete(aside + place)
-        if low == found.first:
+        if done:
             table.delete(REWRITTEN + key)
         else:
             table.put(REWRITTEN + key, found._replace(end=low).encoded())

@@ -6,6 +6,7 @@ Guarantees: slices are cut by the number of trades and bookings, so that the sam
 the machine is busy with. A booking that waits is done as if it had come just then: applied, refused or known.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,13 +17,17 @@ from agents.journal import rewritten
 from agents.position_state import PositionsState
 from agents.rematch_slices import SlicedRematch, restore, sweep, to_be_swept
 from agents.rematching import Change
-from agents.stage import Refusal, Step
+from agents.stage import InvariantBroken, Refusal, Step
 from agents.trade_index import TradeIndex
 from domain.lots.rematch import TermsConflict
 from schemas.identity import position_key
 
 TOO_LONG = Refusal("re-matches more trades than a step may", kind="long")
 """What applying a booking comes to that is to wait in the queue, and to be done in slices."""
+
+
+FAILURES_MAX = 10
+"""A booking that fails more often cannot even be put back: the partition stops."""
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class RematchWork:
         self._touched = False
         self._went_on = False
         self._at_hand = b""
-        self._failed_once: set[bytes] = set()
+        self._failures: Counter[bytes] = Counter()
         self._to_sweep = to_be_swept(state.table)
 
     def __bool__(self) -> bool:
@@ -161,9 +166,11 @@ class RematchWork:
 
     def _fail(self, failed: Refusal, step: Step) -> None:
         """The booking at hand met a defect. Where that comes again it is refused, and what was begun of it put back."""
-        if self._at_hand not in self._failed_once:
-            self._failed_once.add(self._at_hand)
+        self._failures[self._at_hand] += 1
+        if self._failures[self._at_hand] == 1:
             return
+        if self._failures[self._at_hand] > FAILURES_MAX:
+            raise InvariantBroken(f"expected a re-match that failed to be put back, found {failed.reason}")
         waiting = self.queue.find(self._at_hand)
         if self._job is None:
             self._hold(waiting)
@@ -182,7 +189,7 @@ class RematchWork:
             counts.refused += 1
             step.refuse_at(waiting.offset, waiting.index, waiting.event, refusal)
         self.queue.remove(waiting)
-        self._failed_once.discard(waiting.key)
+        self._failures.pop(waiting.key, None)
 
     def committed(self) -> None:
         """The step is committed."""

@@ -1,8 +1,8 @@
 """A worker to be killed inside re-matches: one long position, then late trades and corrections far back in it.
 
-`python -m tests.faults.rematch_worker FOLDER` prints `behind N` (how many records had no committed step when it began),
-`on` as each batch is appended and its step begins, and `done`. Each batch is one record, so that the end of the log says
-where to go on.
+`python -m tests.faults.rematch_worker FOLDER [TRADES]` prints `behind N` (how many records had no committed step when it
+began, and how many bookings waited for a re-match), `on` as each batch is appended and its step begins, and `done`. Each
+batch is one record, so that the end of the log says where to go on. With TRADES, re-matches are done in slices of so many.
 """
 
 import random
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agents import positions, trade_capture
 from schemas.topics import BOOKINGS
 from schemas.units import LifecycleKind
 from tests.support import MONDAY, SECOND, Books, LifecycleEventApplied, booked
@@ -17,6 +18,8 @@ from tests.support import MONDAY, SECOND, Books, LifecycleEventApplied, booked
 TRADES = 6_000
 BATCH = 1_000
 LATE = 24
+REMATCH_MIN = 100
+"""Of re-matches in slices: all that come are longer."""
 
 
 def trade(number: int, at: float, chance: random.Random) -> Any:
@@ -72,11 +75,14 @@ def standing() -> list[Any]:
     return sorted(trades.values(), key=lambda event: (event.executed_at, event.source_sequence))
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, slice_trades: int = 0) -> None:
     """Append what the log does not have yet, a batch a step."""
-    with Books(folder, sync="group") as books:
+    stage = positions.stage(rematch_min=REMATCH_MIN, slice_trades=slice_trades) if slice_trades else None
+    stages = None if stage is None else (trade_capture.stage(), stage)
+    with Books(folder, sync="group", stages=stages) as books:
         ends = books.log.end_offset(BOOKINGS.name, 0)
-        print("behind", ends - books.runners[-1].next_offset, flush=True)
+        waiting = books.counts(positions.NAME).waiting
+        print("behind", ends - books.runners[-1].next_offset + waiting, flush=True)
         books.run()
         for batch in batches()[ends:]:
             books.bookings(*batch)
@@ -86,4 +92,4 @@ def run(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -1,4 +1,7 @@
-"""kill -9 inside a long re-match: it is done whole or not at all, and done again after the restart."""
+"""kill -9 inside a long re-match: it is done whole or not at all, and done again after the restart.
+
+In one step, and in slices; these begin again, on top of what they had written.
+"""
 
 import random
 import signal
@@ -20,24 +23,28 @@ from topology.log import LogStore
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-m", "tests.faults.rematch_worker", str(folder)]
+SLICES = (0, 200)
+"""Trades of a slice; 0 for all of a re-match in one step."""
+
+
+def start(folder: Path, slice_trades: int) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "tests.faults.rematch_worker", str(folder), str(slice_trades)]
     return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def behind(worker: subprocess.Popen[str]) -> int:
-    """How many records the worker found without a committed step."""
+    """How much the worker found undone."""
     assert worker.stdout is not None
     word, number = worker.stdout.readline().split()
     assert word == "behind"
     return int(number)
 
 
-def kill_inside(folder: Path, kills: int, seed: int) -> int:
-    """Kill the worker in the steps of changes; returns how many kills left a step undone."""
+def kill_inside(folder: Path, slice_trades: int, kills: int, seed: int) -> int:
+    """Kill the worker in the steps of changes; returns how many kills left something undone."""
     chance = random.Random(seed)
     undone = 0
-    worker = start(folder)
+    worker = start(folder, slice_trades)
     try:
         steps = rematch_worker.TRADES // rematch_worker.BATCH
         for _ in range(kills):
@@ -51,12 +58,12 @@ def kill_inside(folder: Path, kills: int, seed: int) -> int:
                 break
             try:
                 # `on` is written as a step begins; one that re-matches thousands of trades takes longer than this.
-                worker.wait(chance.uniform(0.0, 0.012))
+                worker.wait(chance.uniform(0.0, 0.06 if slice_trades else 0.012))
             except subprocess.TimeoutExpired:
                 worker.send_signal(signal.SIGKILL)
                 worker.wait()
             worker.stdout.close()
-            worker = start(folder)
+            worker = start(folder, slice_trades)
         undone += behind(worker) > 0 if line == "on" else 0
         assert worker.stdout is not None
         worker.stdout.read()
@@ -77,13 +84,14 @@ def outcome(books: Books) -> dict[str, object]:
     return {"hash": books.hash(), "journal": journal, "lots": list(books.position().lots)}
 
 
-def compare(folder: Path) -> None:
-    rematch_worker.run(folder.parent / f"{folder.name}-clean")
+def compare(folder: Path, slice_trades: int) -> None:
+    rematch_worker.run(folder.parent / f"{folder.name}-clean", slice_trades)
     with Books(folder) as killed, Books(folder.parent / f"{folder.name}-clean") as clean:
         assert killed.event_bytes(POSITIONS) == clean.event_bytes(POSITIONS)
         assert killed.table(positions.NAME) == clean.table(positions.NAME)
         found = outcome(killed)
         assert killed.counts(positions.NAME) == clean.counts(positions.NAME)
+        assert killed.counts(positions.NAME).waiting == 0
         assert killed.counts(positions.NAME).read == rematch_worker.TRADES + rematch_worker.LATE
     with Books(folder.parent / f"{folder.name}-ordered") as ordered:
         ordered.bookings(*rematch_worker.standing())
@@ -91,16 +99,18 @@ def compare(folder: Path) -> None:
         assert found == outcome(ordered)
 
 
-def test_kills_inside_long_rematches(tmp_path: Path):
-    assert kill_inside(tmp_path / "killed", kills=6, seed=3) > 0
-    compare(tmp_path / "killed")
+@pytest.mark.parametrize("slice_trades", SLICES)
+def test_kills_inside_long_rematches(tmp_path: Path, slice_trades: int):
+    assert kill_inside(tmp_path / "killed", slice_trades, kills=6, seed=3) > 0
+    compare(tmp_path / "killed", slice_trades)
 
 
 @pytest.mark.soak
-def test_many_kills_inside_long_rematches(tmp_path: Path):
+@pytest.mark.parametrize("slice_trades", SLICES)
+def test_many_kills_inside_long_rematches(tmp_path: Path, slice_trades: int):
     kills, hit = soak_kills(), 0
     for number in range(1 + kills // rematch_worker.LATE):
         folder = tmp_path / str(number)
-        hit += kill_inside(folder, rematch_worker.LATE, number)
-        compare(folder)
+        hit += kill_inside(folder, slice_trades, rematch_worker.LATE, number)
+        compare(folder, slice_trades)
     assert hit > 0
