@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agents import (
+    booking_queue,
     capture_state,
     chunk_rerun,
     corrections,
@@ -13,6 +14,8 @@ from agents import (
     journal,
     position_state,
     positions,
+    rematch_slices,
+    rematch_work,
     trade_capture,
 )
 from domain.capture.lifecycle import Verdict
@@ -267,11 +270,11 @@ def _journal_chunk_lost_at_restart():
     """After a restart the last chunk of a journal is not there."""
 
     def make(real):
-        def start(self, table, *arguments):
+        def start(self, table, *arguments, **options):
             chunks = [key for key, _ in table.store.scan(journal.JOURNAL, journal.JOURNAL + b"\xff")]
             if len(chunks) > 3:
                 table.store = _Hiding(table.store, chunks[-1])
-            real(self, table, *arguments)
+            real(self, table, *arguments, **options)
 
         return start
 
@@ -325,6 +328,61 @@ def _other_instrument_keeps_the_trade():
     return instead(corrections, "_plan", make)
 
 
+def _late_overtaken():
+    """What comes into a position that is re-matched does not wait."""
+    return instead(booking_queue.BookingQueue, "concerns", lambda real: lambda self, event, positions: False)
+
+
+def _waiting_bookings_lost_at_restart():
+    """Bookings that wait for a re-match are not found after a restart."""
+
+    def make(real):
+        def load(self):
+            real(self)
+            self._lines, self._waiting, self._ready = {}, {}, []
+
+        return load
+
+    return instead(booking_queue.BookingQueue, "_load", make)
+
+
+def _nothing_set_aside():
+    """A re-match in slices rewrites the journal and keeps nothing of what was there."""
+
+    def make(real):
+        def set_aside(self, first, end):
+            real(self, first, end)
+            for key in [key for key in self._table.changes if key.startswith(journal.ASIDE)]:
+                del self._table.changes[key]
+
+        return set_aside
+
+    return instead(rematch_slices.SlicedRematch, "_set_aside", make)
+
+
+def _begun_forgotten():
+    """After a restart a re-match that is on its way is taken for one that has not begun."""
+    return instead(rematch_work.RematchWork, "_is_begun", lambda real: lambda self, waiting: False)
+
+
+def _left_aside():
+    """After a restart nobody removes what a re-match that was done had set aside."""
+    return instead(rematch_work, "to_be_swept", lambda real: lambda table: [])
+
+
+def _slice_kept_after_a_failed_commit():
+    """After a failed commit a re-match goes on from where memory has come to."""
+
+    def make(real):
+        def rollback(self):
+            self._touched = False
+            real(self)
+
+        return rollback
+
+    return instead(rematch_work.RematchWork, "rollback", make)
+
+
 DEFECTS: tuple[Callable[[], Any], ...] = (
     _positions_keep_state,
     _counters_not_rolled_back,
@@ -350,4 +408,10 @@ DEFECTS: tuple[Callable[[], Any], ...] = (
     _hash_of_a_refused_one_kept,
     _hash_known_for_ever,
     _other_instrument_keeps_the_trade,
+    _late_overtaken,
+    _waiting_bookings_lost_at_restart,
+    _nothing_set_aside,
+    _begun_forgotten,
+    _left_aside,
+    _slice_kept_after_a_failed_commit,
 )
