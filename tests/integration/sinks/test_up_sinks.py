@@ -1,5 +1,6 @@
 """`pks up` with a sink: a process of its own, watched, seen in the metrics, and gone with the worker."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,6 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import nats
+from nats.js.errors import NotFoundError
 
 from connectors.servers.postgres import LocalPostgres
 from tests.faults.up_support import Watch, connect, pks, request_of, running, settle, started
@@ -109,6 +113,7 @@ def test_the_profile_demo_brings_its_own_server(postgres_server: LocalPostgres):
                 quantities = "select sum(quantity) from position.position"
                 url = addresses["postgres"]
                 soon(lambda url=url, wanted=quantity, query=quantities: value(url, query) == wanted)
+                soon(lambda url=addresses["nats"], wanted=quantity: _published(url) == wanted)
                 doctor = json.loads(pks(folder, "doctor", "--json").stdout)
                 worker.terminate()
                 assert worker.wait(30) == 0
@@ -116,6 +121,21 @@ def test_the_profile_demo_brings_its_own_server(postgres_server: LocalPostgres):
                 finding["part"] for finding in doctor["findings"] if finding["ok"]
             ]
             assert not _answers(addresses["postgres"])
+
+
+def _published(url: str) -> int:
+    """How many positions the stream of NATS has."""
+
+    async def ask() -> int:
+        client = await nats.connect(url, allow_reconnect=False)
+        try:
+            return int((await client.jetstream().stream_info("POSITIONS")).state.messages)
+        except NotFoundError:  # the sink has not connected yet
+            return 0
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
 
 
 def _answers(url: str) -> bool:
