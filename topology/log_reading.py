@@ -71,6 +71,9 @@ class WholeLog(ReadLog, Protocol):
     def topics(self) -> Mapping[str, TopicOfLog]:
         """Its topics by name."""
 
+    def start_offset(self, topic: str, partition: int) -> int:
+        """The offset of the first record that is still there."""
+
 
 def table_partition(log: Tables, table: str, partition: int) -> TablePartition:
     """One partition of a stage's table, to read."""

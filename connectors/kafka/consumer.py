@@ -34,10 +34,17 @@ _YIELD_RECORDS = 100
 _IDLE_SECONDS = 1.0
 _NOTED_MILLISECONDS = 500
 
-# A fatal error of the client stands for the one that caused it.
-_NAME_TAKEN = {KafkaError.FENCED_INSTANCE_ID}
+# A fatal error tells what caused it in words alone.
+_NAME_TAKEN = "group.instance.id"
 
 _logger = structlog.get_logger(__name__)
+
+
+def _fatal(group: str, text: str) -> Exception:
+    """What ended a member."""
+    if _NAME_TAKEN in text:
+        return NameTakenError(f"expected to be the one worker of its name in {group}, found another: {text}")
+    return LinkError(f"expected to be a member of {group}, found: {text}")
 
 
 class FollowingMessage(ConsumerMessage):  # type: ignore[misc]
@@ -151,15 +158,8 @@ class Consumer(FaustConsumer):  # type: ignore[misc]
                 tp = TP(message.topic(), message.partition())
                 self._at_end.add(tp)
                 self._met_end.add(tp)
-            elif error.code() in _NAME_TAKEN:
-                raise NameTakenError(
-                    f"expected to be the one worker of its name in {self.app.conf.id}, found another that came later: "
-                    f"{error.str()}"
-                )
-            elif error.fatal():
-                raise LinkError(
-                    f"expected records of {', '.join(sorted(self._subscription))}, found: {error.str()}"
-                )
+            elif error.fatal() or error.code() == KafkaError._FATAL:
+                raise _fatal(self.app.conf.id, error.str())
             else:
                 _logger.warning("kafka consumer", group=self.app.conf.id, error=error.str())
         for tp in grown:

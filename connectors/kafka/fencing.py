@@ -18,7 +18,7 @@ from connectors.kafka.link import Link
 WRITER_HEADER = "writer"
 
 _GRACE_SECONDS = 1.0
-_SECONDS_MAX = 30.0
+_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.02
 _RECORDS = 10_000
 

@@ -82,7 +82,8 @@ class Link:
             "enable.idempotence": True,
             "linger.ms": 0,
             "compression.type": "lz4",
-            "message.max.bytes": 16 * 1024 * 1024,
+            # Topics have bounds of their own; dead letters must not fail on this one.
+            "message.max.bytes": 64 * 1024 * 1024,
             "queue.buffering.max.kbytes": 256 * 1024,
             **{name.replace("_", "."): value for name, value in more.items()},
         }

@@ -14,9 +14,16 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.kafka.errors import LinkError, TopicError
 from connectors.kafka.link import Link
 
-_SECONDS = 30.0
+_SECONDS = 10.0
+"""How long the brokers have for one answer."""
+
 _TRY_SECONDS = 1.0
-_RECORD_BYTES_MAX = 16 * 1024 * 1024
+RECORD_BYTES_MAX = 16 * 1024 * 1024
+"""What a topic takes in one batch."""
+
+LETTER_BYTES_MAX = 4 * RECORD_BYTES_MAX
+"""What a topic of dead letters takes: the largest record of any other topic, as text, with room to spare."""
+
 _SEGMENT_BYTES_COMPACTED = 64 * 1024 * 1024
 
 _REFUSALS: dict[Callable[[KafkaError], bool], str] = {
@@ -33,12 +40,13 @@ _REFUSALS: dict[Callable[[KafkaError], bool], str] = {
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic as it shall be. `retention_seconds` None keeps records for ever."""
+    """A topic as it shall be. `retention_seconds` None keeps records for ever; `bytes_max` is that of a batch."""
 
     name: str
     partitions: int
     retention_seconds: int | None = None
     compact: bool = False
+    bytes_max: int = RECORD_BYTES_MAX
 
     def settings(self, in_sync_min: int) -> dict[str, str]:
         """The topic's own settings on the broker."""
@@ -46,7 +54,7 @@ class TopicPlan:
         told = {
             "cleanup.policy": "compact" if self.compact else "delete",
             "min.insync.replicas": str(in_sync_min),
-            "max.message.bytes": str(_RECORD_BYTES_MAX),
+            "max.message.bytes": str(self.bytes_max),
             # One clock for all that is written; a sender's may be wrong.
             "message.timestamp.type": "LogAppendTime",
             # A replica that fell behind never becomes the leader: acknowledged records would be lost.

@@ -91,7 +91,7 @@ def test_pods_run_by_the_manifests(broker: LocalBroker, tmp_path: Path) -> None:
             path = container[kind]["httpGet"]["path"]
             for one in pods:
                 eventually(lambda one=one, path=path: one.status(path) == 200, 120)
-        fills = write_fills(tmp_path / "fills.jsonl", 1_000)
+        fills = write_fills(tmp_path / "fills.csv", 1_000)
         commands = [("import", str(fills), "--format", "canonical")]
         for command in commands:
             pods[0].installation.ask(*command)
@@ -131,7 +131,7 @@ def test_the_compose_file_with_its_three_brokers_one_of_which_is_lost(tmp_path: 
             eventually(lambda one=one, probe=probe: ready(one, probe), 180)
         commands = []
         for number in (1_000, 2_000, 3_000):
-            fills = write_fills(tmp_path / f"fills{number}.jsonl", number)
+            fills = write_fills(tmp_path / f"fills{number}.csv", number)
             commands.append(("import", str(fills), "--format", "canonical"))
             workers[0].installation.ask(*commands[-1])
             if number == 1_000:

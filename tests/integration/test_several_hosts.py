@@ -75,7 +75,7 @@ class Site:
 
     def submit(self, number: int) -> None:
         """Fills from the client, applied when this returns."""
-        file = write_fills(self.folder / f"fills{number}.jsonl", number)
+        file = write_fills(self.folder / f"fills{number}.csv", number)
         self.imported.append(("import", str(file), "--format", "canonical"))
         self.client.ask(*self.imported[-1])
 

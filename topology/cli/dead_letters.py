@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import CommandError, bad_input, print_facts, print_json, print_table
+from topology.cli.output import CommandError, at_sequence, bad_input, print_facts, print_json, print_table
 from topology.cli.reading_options import opened_log
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def list_letters(
         print_json({"dead_letters": found, "sequence": sequence})
         return
     print_table(
-        f"Dead letters at sequence {sequence}",
+        "Dead letters" + at_sequence(sequence),
         ("id", "status", "kind", "trade", "reason", "field", "expected", "found"),
         (
             [

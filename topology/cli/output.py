@@ -94,6 +94,11 @@ def print_facts(facts: Mapping[str, object], on: Console | None = None) -> None:
         shown.print(f"{name.ljust(width)}  {value}", markup=False, soft_wrap=True)
 
 
+def at_sequence(sequence: int | None) -> str:
+    """The end of a title: at which sequence, where the log has one."""
+    return "" if sequence is None else f" at sequence {sequence}"
+
+
 def shorten(number: str | None, decimals: int = 8) -> str:
     """A figure for a table: at most `decimals` decimals, marked where digits are left out."""
     if number is None:

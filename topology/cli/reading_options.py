@@ -45,22 +45,24 @@ KnownAtOption = Annotated[
 
 
 @contextlib.contextmanager
-def opened_log(data: Path | None, transport: str | None) -> Iterator["WholeLog"]:
-    """The log of the data folder, to read beside its owner; on a cluster the copy of its tables, caught up."""
-    with opened_log_of(load_settings(data, transport)) as log:
+def opened_log(data: Path | None, transport: str | None, *, settled: bool = False) -> Iterator["WholeLog"]:
+    """The log of the data folder, to read beside its owner; on a cluster the copy of its tables, caught up.
+
+    `settled` where tables and topics must be of one moment.
+    """
+    with opened_log_of(load_settings(data, transport), settled=settled) as log:
         yield log
 
 
 @contextlib.contextmanager
-def opened_log_of(settings: Settings) -> Iterator["WholeLog"]:
+def opened_log_of(settings: Settings, *, settled: bool = False) -> Iterator["WholeLog"]:
     """The same for settings that are loaded already."""
-    with opened_copy(settings) if on_kafka(settings) else _opened_folder(settings.data) as log:
+    with _opened_copy(settings, settled) if on_kafka(settings) else _opened_folder(settings.data) as log:
         yield log
 
 
 @contextlib.contextmanager
-def opened_copy(settings: Settings) -> Iterator["ClusterCopy"]:
-    """The copy of a cluster's tables, caught up."""
+def _opened_copy(settings: Settings, settled: bool) -> Iterator["ClusterCopy"]:
     from topology.cluster.copy import ClusterCopy
 
     with contextlib.closing(ClusterCopy(settings)) as copy:
@@ -72,7 +74,10 @@ def opened_copy(settings: Settings) -> Iterator["ClusterCopy"]:
                     tasks[place] = bar.add_task(f"catching up {place}", total=end)
                 bar.update(tasks[place], completed=next_offset, total=end)
 
-            copy.catch_up(told)
+            if settled:
+                copy.settle(told)
+            else:
+                copy.catch_up(told)
         yield copy
 
 

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption
-from topology.cli.output import EXIT_FAILURE, bad_input, messages, print_json, print_table, progress
-from topology.cli.reading_options import opened_embedded_log, stopped_replay
+from topology.cli.output import (
+    EXIT_FAILURE,
+    at_sequence,
+    bad_input,
+    messages,
+    print_json,
+    print_table,
+    progress,
+)
+from topology.cli.reading_options import opened_embedded_log, opened_log, stopped_replay
 
 if TYPE_CHECKING:
     from topology.verifying.checks import Check
@@ -43,7 +51,7 @@ def verify(
     from topology.log_reading import applied_offsets, partition_count
     from topology.verifying import verify as verification
 
-    with opened_embedded_log(data, transport, "pks verify") as log, progress() as bar:
+    with opened_log(data, transport, settled=True) as log, progress() as bar:
         tasks: dict[str, object] = {}
 
         def step(name: str, done: int) -> None:
@@ -56,6 +64,9 @@ def verify(
             "sequence": log.sequence,
             "applied_offsets": applied_offsets(log, partition_count(log)),
         }
+        if log.sequence is None:
+            left_out = ", ".join(verification.LEFT_OUT_ON_A_CLUSTER)
+            messages().print(f"left out on Kafka: {left_out}", markup=False, soft_wrap=True)
     return _print_checks(checks, shown, as_json)
 
 
@@ -97,7 +108,7 @@ def _print_checks(checks: "Sequence[Check]", shown: dict[str, Any], as_json: boo
     else:
         documents = [check.document() for check in checks]
         print_table(
-            f"Identities at sequence {shown['sequence']}",
+            "Identities" + at_sequence(shown["sequence"]),
             ("check", "identity", "checked", "residual", ""),
             (
                 [

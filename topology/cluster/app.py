@@ -70,6 +70,10 @@ class Measures:
     restoring: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
+class TakeoverGivenUp(Exception):
+    """Partitions went elsewhere while their tables were caught up."""
+
+
 class ClusterApp(faust.App):  # type: ignore[misc]
     """The App of one stage in one worker; `runners` are those of the partitions that it owns."""
 
@@ -98,6 +102,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self._step_lock = asyncio.Lock()
         self._committing: asyncio.Future[int] | None = None
         self._catching_up: asyncio.Future[Any] | None = None
+        self._giving_up = False
         self._rebalance_began: float | None = None
         self._observers = observers
         self._on_step = on_step
@@ -252,9 +257,19 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             self._rebalance_began = None
 
     async def step_ended(self) -> None:
-        """Wait until the step that runs is committed, or given up."""
+        """Wait until what runs beside the loop has ended: a step, or a takeover, which is given up.
+
+        Whoever gets the partitions fences a transaction that it finds open, and with it this worker.
+        """
         async with self._step_lock:
             pass
+        await self._takeover_ended()
+
+    async def _takeover_ended(self) -> None:
+        if self._catching_up is not None:
+            self._giving_up = True
+            await asyncio.gather(self._catching_up, return_exceptions=True)
+            self._giving_up = False
 
     def take_over(self, partitions: Sequence[int]) -> None:
         """End what a former life of this worker, or another one, left open over these partitions; not in the loop."""
@@ -284,6 +299,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self.measures.restoring.clear()
 
     def _restoring(self, partition: int, next_offset: int, end: int) -> None:
+        if self._giving_up:
+            raise TakeoverGivenUp
         self.measures.restoring[partition] = (next_offset, end)
 
     def _fence_lost(self, partitions: Sequence[int]) -> list[str]:
@@ -301,9 +318,6 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         """
         before, self._given_up = self._given_up, {}
         partitions = {tp.partition: position for tp, position in positions.items()}
-        if self._catching_up is not None:
-            # One that was given up in the middle still reads.
-            await asyncio.gather(self._catching_up, return_exceptions=True)
         self._catching_up = asyncio.ensure_future(asyncio.to_thread(self._catch_up, partitions))
         consumed: dict[int, int] = await asyncio.shield(self._catching_up)
         for partition, offset in consumed.items():
@@ -471,8 +485,9 @@ class ClusterApp(faust.App):  # type: ignore[misc]
     async def on_stop(self) -> None:
         """Let go of the cluster and of the tables, after the step or the takeover that runs."""
         await super().on_stop()
-        running = [work for work in (self._committing, self._catching_up) if work is not None]
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._takeover_ended()
+        if self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
         self.cluster_log.close()
         if self.standby is not None:
             await asyncio.to_thread(self.standby.close)

@@ -13,11 +13,12 @@ from pathlib import Path
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
-from connectors.kafka.errors import TopicError
+from connectors.kafka.errors import LinkError, TopicError
 from connectors.kafka.log import consumed_until
 from connectors.kafka.reader import KafkaRecord, TopicReader
 from connectors.kafka.topics import look_at
 from schemas import topics
+from schemas.topics import TOPIC_BY_NAME
 from topology.cluster.places import copy_folder, link_of
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -25,6 +26,7 @@ from topology.stages import build_stages
 _WAIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _GROUP = "pks-reader"
+_LOOKS_MAX = 20
 
 Progress = Callable[[str, int, int], None]
 """Called with what is caught up (`table/partition`), the next offset and the end."""
@@ -54,6 +56,7 @@ class ClusterCopy:
             )
         self.partitions = bookings.partitions
         self._stages = {stage.table.name: stage for stage in build_stages(settings)}
+        self._ends: dict[tuple[str, int], int] = {}
         self._reader = TopicReader(link, _GROUP)
         self._state = _owned(copy_folder(settings.data, found.cluster))
         self._changelogs = {
@@ -79,6 +82,26 @@ class ClusterCopy:
                 count += changelog.catch_up(partition, told)
         return count
 
+    def settle(self, progress: Progress | None = None) -> None:
+        """Catch up, and hold reading at the same moment, so that tables and topics agree. Raises LinkError.
+
+        That moment is one in which no step was committed while everything was looked at.
+        """
+        self.catch_up(progress)
+        for _ in range(_LOOKS_MAX):
+            ends = {
+                (name, partition): self._reader.bounds(name, partition)[1]
+                for name in TOPIC_BY_NAME.keys() & self._topics.keys()
+                for partition in range(self._topics[name].partitions)
+            }
+            if not self.catch_up(progress):
+                self._ends = ends
+                return
+        raise LinkError(
+            f"expected a moment in which no step is committed, found none in {_LOOKS_MAX} looks: stop what sends fills, "
+            "then try again"
+        )
+
     def topics(self) -> Mapping[str, CopiedTopic]:
         """The topics of the cluster."""
         return self._topics
@@ -87,7 +110,13 @@ class ClusterCopy:
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
     ) -> Sequence[KafkaRecord]:
         """Records from `offset` on."""
-        return self._reader.read(topic, partition, offset, max_records, max_bytes)
+        found = self._reader.read(topic, partition, offset, max_records, max_bytes)
+        end = self._ends.get((topic, partition))
+        return found if end is None else [record for record in found if record.offset < end]
+
+    def start_offset(self, topic: str, partition: int) -> int:
+        """The offset of the first record that is still there."""
+        return self._reader.bounds(topic, partition)[0]
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset after the last record, marks of commits left out."""

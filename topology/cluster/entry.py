@@ -14,7 +14,6 @@ from confluent_kafka.admin import AdminClient
 
 from agents.counters import read_counts
 from agents.stage import Stage
-from connectors.kafka.asking import asked
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
 from connectors.kafka.reader import TopicReader
@@ -26,7 +25,8 @@ from topology.log_reading import table_partition
 from topology.settings import Settings
 from topology.stages import build_stages
 
-_SILENCE_SECONDS = 30.0
+_SILENCE_SECONDS = 60.0
+_ANSWER_SECONDS = 5.0
 _SEND_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
@@ -86,7 +86,7 @@ class ClusterGate:
                 elif time.monotonic() - moved > _SILENCE_SECONDS:
                     raise ControlError(
                         f"expected the workers to apply {applied.topic} (partitions {', '.join(map(str, left))}), found "
-                        f"no progress for {_SILENCE_SECONDS:.0f} s and {applied.members()} workers at work; what was "
+                        f"no progress for {_SILENCE_SECONDS:.0f} s and {applied.members()} workers at work{applied.trouble}; what was "
                         f"sent is in the cluster and is applied once they run: pks up --transport "
                         f"{self._settings.transport} (docs/operating/kafka-workers.md)"
                     )
@@ -125,14 +125,17 @@ class _Applied:
         self._reader = TopicReader(link, "pks-entry")
         self._offsets: dict[int, int] = {}
         self._moved = False
+        self.trouble = ""
 
     def waiting(self) -> list[int]:
-        """The partitions in which a record waits."""
-        found = asked(
-            lambda wait: self._consumer.committed(self._places, wait),
-            f"the offsets of the group {self._group}",
-            _SILENCE_SECONDS,
-        )
+        """The partitions in which a record waits; all of them while that cannot be known."""
+        try:
+            found = self._consumer.committed(self._places, _ANSWER_SECONDS)
+        except KafkaException as error:
+            # The brokers keep offsets back while a transaction over them is open, as after a worker was killed.
+            self.trouble, self._moved = f": {error.args[0].str()}", False
+            return [place.partition for place in self._places]
+        self.trouble = ""
         offsets = {place.partition: max(place.offset, 0) for place in found}
         self._moved, self._offsets = offsets != self._offsets, offsets
         return [partition for partition, offset in offsets.items() if self._has_record(partition, offset)]
@@ -148,10 +151,11 @@ class _Applied:
 
     def members(self) -> int:
         """How many workers are at work."""
-        described = AdminClient(self._link.common()).describe_consumer_groups([self._group])
+        administration = AdminClient(self._link.common())  # kept: what it was asked ends with it
+        described = administration.describe_consumer_groups([self._group])[self._group]
         try:
-            return len(described[self._group].result(_SILENCE_SECONDS).members)
-        except KafkaException:
+            return len(described.result(_ANSWER_SECONDS).members)
+        except (KafkaException, TimeoutError):
             return 0
 
     def close(self) -> None:

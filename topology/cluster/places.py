@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agents.stage import Stage
 from connectors.kafka.link import Link, parse_url
-from connectors.kafka.topics import TopicPlan, ensure_topics, look_at
+from connectors.kafka.topics import LETTER_BYTES_MAX, RECORD_BYTES_MAX, TopicPlan, ensure_topics, look_at
 from schemas.topics import TOPICS
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -46,9 +46,16 @@ def worker_folder(data: Path, cluster: str, worker: str) -> Path:
 
 def topic_plans(stages: Sequence[Stage], partitions: int) -> list[TopicPlan]:
     """Every topic of the registry, and a changelog for each stage's table."""
+    letters = {topic.dead_letters for topic in TOPICS}
     return [
         *(
-            TopicPlan(topic.name, topic.partitions(partitions), topic.retention_seconds, topic.compact)
+            TopicPlan(
+                topic.name,
+                topic.partitions(partitions),
+                topic.retention_seconds,
+                topic.compact,
+                LETTER_BYTES_MAX if topic.name in letters else RECORD_BYTES_MAX,
+            )
             for topic in TOPICS
         ),
         *(TopicPlan(stage.changelog, partitions, compact=True) for stage in stages),

@@ -45,6 +45,13 @@ _PAUSE_SECONDS_MAX = 30.0
 _STEADY_SECONDS = 60.0
 """A worker that was ready and lived this long has earned a quick restart again."""
 
+_CONTESTS_MAX = 3
+_CONTEST_SECONDS = 120.0
+"""A worker whose place is taken so often within that time has lost its name to another."""
+
+_START_SECONDS = 60.0
+"""A worker has at least this long until it says something for the first time."""
+
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
 _BROKER_SECONDS = 5.0
@@ -63,6 +70,7 @@ class WorkerProcess:
         self.process: asyncio.subprocess.Process | None = None
         self._order = order
         self._reason = ""
+        self._taken: list[float] = []
 
     async def run(self) -> int:
         """Start the process and follow it to its end; returns its exit code."""
@@ -97,7 +105,8 @@ class WorkerProcess:
     def stuck(self, seconds: float) -> str:
         """Why the worker seems stuck; nothing where it does not."""
         now = time.monotonic()
-        if now - self.heard > seconds:
+        silence = max(seconds, _START_SECONDS) if self.status is None else seconds
+        if now - self.heard > silence:
             return f"it has said nothing for {now - self.heard:.0f} s"
         if now - self.advanced > seconds and self.status is not None:
             return f"{self.status.lag:,} records wait and none was applied for {now - self.advanced:.0f} s"
@@ -121,6 +130,15 @@ class WorkerProcess:
         self.restarts["failed"] += 1
         told = "" if self.status is None else self.status.failed
         return f"it ended with {code}: {told}" if told else f"it ended with {code}"
+
+    def contested(self) -> bool:
+        """Note that its place was taken, and say whether that was so often that another has its name.
+
+        Once is no proof: after an outage the brokers may take a member for another one of the same name.
+        """
+        now = time.monotonic()
+        self._taken = [*(taken for taken in self._taken if now - taken < _CONTEST_SECONDS), now]
+        return len(self._taken) >= _CONTESTS_MAX
 
     def steady(self) -> bool:
         """Whether it did well before it ended."""
@@ -167,9 +185,9 @@ class Supervisor:
         looking = asyncio.ensure_future(self._look(on_ready))
         try:
             stopping = asyncio.ensure_future(self._stopping.wait())
-            await asyncio.wait({stopping, looking, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-            if looking.done():
-                looking.result()
+            done, _ = await asyncio.wait({stopping, looking, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
         finally:
             self._stopping.set()
             looking.cancel()
@@ -182,7 +200,7 @@ class Supervisor:
             code = await worker.run()
             if self._stopping.is_set():
                 return
-            if code in (EXIT_NAME_TAKEN, EXIT_STATE):
+            if code == EXIT_STATE or (code == EXIT_NAME_TAKEN and worker.contested()):
                 self._give_up(worker, code)
                 return
             pause = _PAUSE_SECONDS_FIRST if worker.steady() else pause

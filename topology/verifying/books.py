@@ -15,14 +15,14 @@ from domain.lots.rematch import JournalEntry
 from schemas.identity import split_position_key
 from schemas.numbers import ZERO, divide_value, plain, round_money
 from tables.partition import TablePartition
-from topology.log import Log
+from topology.log import Tables
 from topology.log_reading import POSITIONS_TABLE, table_partition
 from topology.verifying.checks import UNREADABLE, Check, Step
 
 _FIGURES = ("quantity", "value", "realised_pnl", "net_realised_pnl", "fees", "held_fees")
 
 
-def check_books(log: Log, partitions: int, step: Step, *, recompute: bool) -> list[Check]:
+def check_books(log: Tables, partitions: int, step: Step, *, recompute: bool) -> list[Check]:
     """The checks over the positions of every partition."""
     checks = _BookChecks(recompute)
     for partition in range(partitions):

@@ -20,7 +20,7 @@ from schemas.frames import wire
 from schemas.numbers import ZERO
 from schemas.topics import Topic
 from topology.documents.dead_letters import DEAD_LETTER_TOPICS
-from topology.log_reading import POSITIONS_TABLE, read_events, read_records, table_partition
+from topology.log_reading import POSITIONS_TABLE, WholeLog, read_events, read_records, table_partition
 from topology.runtime import REFUSED_DEFINITIONS
 from topology.verifying.checks import Check, Step
 
@@ -46,12 +46,12 @@ def declared_stages() -> tuple[Stage, ...]:
     return (trade_capture.stage(), positions.stage())
 
 
-def stage_counts(log: EmbeddedLog, stage: Stage, partition: int) -> dict[str, Counts]:
+def stage_counts(log: WholeLog, stage: Stage, partition: int) -> dict[str, Counts]:
     """A stage's counts of one partition, by source."""
     return read_counts(table_partition(log, stage.table.name, partition))
 
 
-def check_counts(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
+def check_counts(log: WholeLog, partitions: int, step: Step) -> list[Check]:
     """Counters add up, and agree with the inputs that stand in the log before the committed offset."""
     sums = Check("counters", "read = applied + duplicates + rejected + waiting, by stage and source")
     inputs = Check("inputs", "events of the log that a stage has passed = those that it counted")
@@ -74,7 +74,7 @@ def check_counts(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
     return [sums, inputs, waits]
 
 
-def _count_inputs(log: EmbeddedLog, topic: Topic, partition: int, end: int, step: Step) -> int:
+def _count_inputs(log: WholeLog, topic: Topic, partition: int, end: int, step: Step) -> int:
     found = 0
     for record in read_records(log, topic.name, partition):
         if record.offset >= end:
@@ -92,7 +92,7 @@ def _count_inputs(log: EmbeddedLog, topic: Topic, partition: int, end: int, step
     return found
 
 
-def check_dead_letters(log: EmbeddedLog, partitions: int) -> Check:
+def check_dead_letters(log: WholeLog, partitions: int) -> Check:
     """Every refusal has its dead letter."""
     check = Check("dead letters", "dead letters = refused inputs, by stage")
     letters: Counter[str] = Counter()
@@ -119,7 +119,7 @@ class _Known:
     figures: dict[str, Decimal]
 
 
-def check_updates(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
+def check_updates(log: WholeLog, partitions: int, step: Step) -> list[Check]:
     """One update for each applied event, and deltas that add up to the position.
 
     Where retention has taken the oldest updates, a position's chain begins at the first that is left.
