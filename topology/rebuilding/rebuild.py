@@ -177,6 +177,7 @@ def make_anew(
                 progress(len(records))
     # Reference data that was applied after the last input.
     runner.step([])
+    runner.rest()
     if runner.next_offset != view.end:
         raise RebuildRefused(
             f"{stage.name}: expected {stage.input.name}/{partition} up to offset {view.end}, found it up to "
