@@ -2,12 +2,13 @@
 
 The position has as many trades as fills are asked for (1,000,000: `python -m bench late --fills 1000000`), in random
 directions, so that nearly every later trade matches otherwise afterwards. Each late trade is a step of its own, from
-the log to the commit.
+the log to the commit; a long re-match is done in slices, and between them come trades of another position.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from agents import positions
@@ -15,13 +16,17 @@ from bench.bookings import SPACING, START, apply, booking, random_walk
 from bench.row import Row
 from bench.throughput import quiet
 from bench.workload import Bench, frames_of, fresh_log, one_core
+from schemas.numbers import ONE
 from schemas.topics import BOOKINGS
 from topology.drive import run_until_idle
+from topology.runtime import IDLE, PartitionRunner
 
 BACK = {10: 20, 1_000: 10, 10_000: 10}
 """By how many trades one comes late, and how often that is measured."""
 
 _IN_TIME = 20
+_SLICES_BETWEEN = 10
+"""A trade of another position comes after so many slices."""
 
 
 def _trade(number: int, trades: int, back: int) -> Any:
@@ -45,6 +50,49 @@ def _steps(bench: Bench, found: Sequence[Any]) -> list[tuple[float, float]]:
             run_until_idle(runners, bench.log)
             measured.append(((time.perf_counter() - wall) * 1e3, (time.thread_time() - processor) * 1e3))
     return sorted(measured)
+
+
+def _timed(act: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds by the clock and of the thread's processor time."""
+    wall, processor = time.perf_counter(), time.thread_time()
+    act()
+    return (time.perf_counter() - wall) * 1e3, (time.thread_time() - processor) * 1e3
+
+
+def _step(bench: Bench, runners: Sequence[PartitionRunner]) -> None:
+    """A step of what waits, and no slice."""
+    for runner in runners:
+        records = bench.log.read(BOOKINGS.name, runner.partition, runner.next_offset, 100, 1 << 20)
+        if records:
+            runner.step(records)
+
+
+def _whole(bench: Bench, trades: int, reference: float) -> list[Row]:
+    """A trade that is late by all, its slices, and the trades of another position that come between them.
+
+    These come just before a slice begins, so that they wait for it.
+    """
+    runners = bench.of(positions.NAME)
+    slices: list[tuple[float, float]] = []
+    others: list[tuple[float, float]] = []
+    with quiet():
+        bench.append(BOOKINGS, frames_of(BOOKINGS, [_trade(0, trades, trades)]))
+        first = _timed(lambda: _step(bench, runners))
+        while left := [runner for runner in runners if runner.has_idle_work]:
+            number = len(slices)
+            slices.append(_timed(partial(left[0].step, IDLE)))
+            if number % _SLICES_BETWEEN == 0:
+                other = booking(number, ONE, ONE, instrument="OTHER", trade_id=f"other{number}")
+                bench.append(BOOKINGS, frames_of(BOOKINGS, [other]))
+                wall, processor = _timed(lambda: _step(bench, runners))
+                others.append((slices[-1][0] + wall, slices[-1][1] + processor))
+    whole = (first[0] + sum(wall for wall, _ in slices), first[1] + sum(processor for _, processor in slices))
+    name = f"all of {trades:,}"
+    rows = [_row(name, [whole], reference)]
+    if slices:
+        rows.append(_row(f"{name}: a slice of it", sorted(slices), reference))
+        rows.append(_row(f"{name}: another position meanwhile", sorted(others), reference))
+    return rows
 
 
 def _row(name: str, measured: Sequence[tuple[float, float]], reference: float) -> Row:
@@ -72,6 +120,4 @@ def run(trades: int) -> list[Row]:
             if back < trades:
                 late = [_trade(number, trades, back) for number in range(times)]
                 rows.append(_row(f"{back:,} of {trades:,}", _steps(bench, late), reference))
-        whole = _steps(bench, [_trade(0, trades, trades)])
-        rows.append(_row(f"all of {trades:,}", whole, reference))
-    return rows
+        return rows + _whole(bench, trades, reference)
