@@ -29,8 +29,8 @@ def _with_handler(module: Any, wrap: Callable[..., Callable[..., None]]) -> None
     """The stage of a module with its handler wrapped."""
     sound = module.stage
 
-    def stage(*settings: Any) -> Any:
-        declared = sound(*settings)
+    def stage(*settings: Any, **named: Any) -> Any:
+        declared = sound(*settings, **named)
         return dataclasses.replace(declared, handler=wrap(declared.handler))
 
     module.stage = stage
