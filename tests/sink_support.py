@@ -79,5 +79,10 @@ def following(sink: Sink, data: Path, events_max: int = 200) -> Iterator[SinkSta
     finally:
         loop.call_soon_threadsafe(running.cancel)
         thread.join()
+        # As a process of its own does at its end: what a client left running ends with it.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
         feed.close()

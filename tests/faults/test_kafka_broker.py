@@ -114,6 +114,7 @@ def run_through(broker: LocalBroker, expected: Expected, folder: Path, guarantee
         stand.close()
 
 
+@pytest.mark.soak
 def test_a_broker_that_dies_and_then_hangs_for_five_seconds(
     broker: LocalBroker, expected: Expected, tmp_path: Path
 ) -> None:

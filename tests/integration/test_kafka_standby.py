@@ -239,6 +239,7 @@ def test_a_host_that_joins_and_one_that_is_lost(
     b.stop()
 
 
+@pytest.mark.soak
 def test_a_host_that_was_suspended_shows_nothing_that_others_own(
     link: Link, make_host: Callable[[str, str], Host], shared_memory_name: str
 ) -> None:

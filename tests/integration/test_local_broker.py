@@ -31,6 +31,7 @@ async def _read(address: str, number: int) -> list[bytes]:
     return found
 
 
+@pytest.mark.soak
 def test_a_killed_broker_starts_again_with_what_was_acknowledged(tmp_path: Path) -> None:
     values = [f"value {number}".encode() for number in range(10)]
     with running_broker(tmp_path / "broker") as broker:

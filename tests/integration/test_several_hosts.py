@@ -109,6 +109,7 @@ def site(folder: Path) -> Iterator[Site]:
             made.close()
 
 
+@pytest.mark.soak
 def test_slow_and_lossy_hosts_and_one_that_is_cut_off(tmp_path: Path) -> None:
     with site(tmp_path) as made:
         made.submit(500)

@@ -228,6 +228,7 @@ def test_a_worker_that_stands_still_is_killed_and_started_again(twins: Twins) ->
         eventually(lambda: "it was killed: it has said nothing for" in cluster.said(), 60)
 
 
+@pytest.mark.soak
 def test_a_broker_that_is_gone_for_a_while_costs_no_fill(twins: Twins) -> None:
     cluster = twins.installation("waiting")
     command = twins.fills(10_000)
@@ -263,6 +264,7 @@ def test_another_number_of_partitions_than_the_cluster_has_is_refused(twins: Twi
     assert "docs/operating/repartition.md" in done.stderr
 
 
+@pytest.mark.soak
 def test_of_two_of_one_name_one_ends_and_says_what_to_do(twins: Twins) -> None:
     both = [twins.installation(name, PKS_WORKER_NAME="same") for name in ("earlier", "later")]
     processes = [both[0].start()]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from schemas import topics
 from schemas.units import Action
-from tests.support import Books, fill
+from tests.support import Books, eventually, fill
 
 
 class Feeder:
@@ -26,13 +26,14 @@ class Feeder:
         self.number += fills
         self.books.book(*found)
 
-    def until(self, predicate: Callable[[], object], steps_max: int = 2_000) -> None:
+    def until(self, predicate: Callable[[], object], timeout: float = 60.0) -> None:
         """Book on until something is true."""
-        for _ in range(steps_max):
+
+        def stepped() -> object:
             self.step()
-            if predicate():
-                return
-        raise AssertionError(f"expected {predicate} to come true within {steps_max} steps")
+            return predicate()
+
+        eventually(stepped, timeout)
 
     def logged(self) -> int:
         return len(self.books.events(topics.BOOKINGS))

@@ -96,6 +96,8 @@ def test_a_suspended_table_is_found_and_goes_on(feeder: Feeder, server: LocalQue
     feeder.step(20)
     write_all(BookingsSink(settings(server)), feeder.books.folder)
     query(settings(server), "alter table bo_positions suspend wal")
+    suspended = "select suspended from wal_tables() where name = 'bo_positions'"
+    eventually(lambda: query(settings(server), suspended) == [[True]])
     feeder.step(20)
     sink = BookingsSink(settings(server))
     write_all(sink, feeder.books.folder)

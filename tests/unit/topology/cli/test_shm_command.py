@@ -18,7 +18,11 @@ from tests.support import eventually
 from topology.cli.application import run
 
 ROOT = Path(__file__).parents[4]
-WATCH = "from topology.cli import main; main()"
+WATCH = (
+    # A shell that started the tests in the background made every child ignore Ctrl-C.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from topology.cli import main; main()"
+)
 
 
 @pytest.fixture
