@@ -60,6 +60,14 @@ def write_all(
     return asyncio.run(run())
 
 
+async def _end_tasks() -> None:
+    """What a client left running ends with it, as it does in a process of its own."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 @contextmanager
 def following(sink: Sink, data: Path, events_max: int = 200) -> Iterator[SinkStatus]:
     """A sink that follows a log in a thread of its own; its status, which changes."""
@@ -79,10 +87,6 @@ def following(sink: Sink, data: Path, events_max: int = 200) -> Iterator[SinkSta
     finally:
         loop.call_soon_threadsafe(running.cancel)
         thread.join()
-        # As a process of its own does at its end: what a client left running ends with it.
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_end_tasks())
         loop.close()
         feed.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from schemas import topics
 from schemas.units import Action
-from tests.support import Books, eventually, fill
+from tests.support import Books, fill
 
 
 class Feeder:
@@ -26,14 +26,13 @@ class Feeder:
         self.number += fills
         self.books.book(*found)
 
-    def until(self, predicate: Callable[[], object], timeout: float = 60.0) -> None:
+    def until(self, predicate: Callable[[], object], steps_max: int = 2_000) -> None:
         """Book on until something is true."""
-
-        def stepped() -> object:
+        for _ in range(steps_max):
             self.step()
-            return predicate()
-
-        eventually(stepped, timeout)
+            if predicate():
+                return
+        raise AssertionError(f"expected {predicate} to come true within {steps_max} steps")
 
     def logged(self) -> int:
         return len(self.books.events(topics.BOOKINGS))

@@ -131,7 +131,7 @@ def test_a_connection_that_is_reset(feeder: Feeder, server: LocalNats, proxy: Pr
     proxy.plan(cut)
     with following(sink(proxy.port), feeder.books.folder) as status:
         feeder.until(lambda: proxy.cuts)
-        feeder.until(lambda: status.state == "running")
+        feeder.until(lambda: status.state == "running", 20_000)
         ties(feeder, server)
         assert status.refused == 0
 
