@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from connectors.kafka.local_broker import free_ports
+from connectors.servers.process import free_ports
 from topology.demo.stack import Stack
 
 _ANSWER_SECONDS = 60.0

@@ -19,6 +19,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from connectors.kafka.broker_security import BrokerSecurity
+from connectors.servers.process import die_with_parent, free_ports
 
 KAFKA = "4.4.0"
 SCALA = "2.13"
@@ -101,18 +102,6 @@ def jars() -> Path:
     return folder
 
 
-def free_ports(number: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on now."""
-    held = [socket.socket() for _ in range(number)]
-    try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
-
-
 class LocalBroker:
     """One broker with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
@@ -172,7 +161,7 @@ class LocalBroker:
         with (self.folder / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [
-                    *_die_with_parent(),
+                    *die_with_parent(),
                     java,
                     *self._java_options,
                     "-cp",
@@ -276,9 +265,3 @@ class LocalBroker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS_MAX)
         self.kill()
-
-
-def _die_with_parent() -> list[str]:
-    """What to put before a command so that it ends with the thread that starts it, where the system has that."""
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]

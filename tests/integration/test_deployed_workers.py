@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from connectors.kafka.local_broker import LocalBroker, free_ports
+from connectors.kafka.local_broker import LocalBroker
+from connectors.servers.process import free_ports
 from tests.broker_nodes import Node, skipped_without_brokers
 from tests.deploy_support import BASE, base_manifests, compose, generated_settings, of_kind, services
 from tests.integration.test_up_on_kafka import Installation, embedded_hash, write_fills

@@ -16,7 +16,8 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka.link import parse_url
-from connectors.kafka.local_broker import LocalBroker, free_ports
+from connectors.kafka.local_broker import LocalBroker
+from connectors.servers.process import free_ports
 from schemas.topics import FILLS
 from tests.kafka_support import running_broker
 from tests.support import eventually
