@@ -60,7 +60,13 @@ class PostgresSink(ABC):
                 self.name,
             )
             offsets = {(row["topic"], row["log_partition"]): row["next_offset"] for row in rows}
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             raise Unavailable(_said(error)) from error
         self.noted = offsets
         return dict(offsets)
@@ -98,7 +104,13 @@ class PostgresSink(ABC):
             UnicodeEncodeError,
         ) as error:
             raise Refused(_said(error)) from error
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             raise Unavailable(_said(error)) from error
         self.noted |= moved
 
