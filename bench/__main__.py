@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help=f"compare with the last release; exit 1 where a ratio is more than {history.REGRESSION:.0%} worse",
+        help=f"compare with the last release; exit 1 where a ratio is more than {history.REGRESSION:.0%}% worse",
     )
     parser.add_argument(
         "--keep-release", action="store_true", help="keep the run as what this version reaches"

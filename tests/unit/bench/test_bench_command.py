@@ -54,3 +54,11 @@ def test_a_figure_has_one_line_and_says_what_is_of_processor_time(capsys: pytest
     assert f"fill appended -> slot readable, 10k/s, p99: beside round trip; {LONG}" in lines
     [slot] = [line for line in lines if line.startswith("fill appended -> slot readable, 10k/s, p99 ")]
     assert "CPU" not in slot and "1.5 ms" in slot
+
+
+def test_help_names_the_figures_and_says_what_counts_as_a_regression(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "stock-faust" in text and "more than 15% worse" in text
