@@ -1,5 +1,7 @@
 """The compiled twins of the hottest paths; where no compiler is, the package is whole without them (`native`)."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 try:
@@ -10,13 +12,14 @@ else:
     extensions = cythonize(
         [
             Extension(
-                "native.positions_twin",
-                ["native/positions_twin.pyx"],
+                f"native.{name}",
+                [f"native/{name}.pyx"],
                 include_dirs=["native"],
-                depends=["native/decimals.h", "native/writing.h", "native/slots.h"],
+                depends=glob("native/*.h"),
                 extra_compile_args=["-O2"],
                 optional=True,
             )
+            for name in ("positions_twin", "slot_twin")
         ],
     )
 

@@ -6,6 +6,7 @@ takes the usual case only, and leaves all others to the plain code.
 """
 
 import os
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
@@ -21,6 +22,19 @@ def positions() -> ModuleType | None:
     try:
         # When a step first asks: it imports the agents whose objects it changes, and those import this.
         from native import positions_twin as twin
+    except ImportError:
+        return None
+    return twin
+
+
+def slots(layout: ModuleType, encode_exacts: Callable[..., object]) -> ModuleType | None:
+    """The twin of `connectors.shm.packing`, for this layout of slots; None where the plain code runs alone."""
+    if os.environ.get(PLAIN):
+        return None
+    try:
+        from native import slot_twin as twin
+
+        twin.begin(layout, encode_exacts)
     except ImportError:
         return None
     return twin

@@ -198,4 +198,4 @@ class PositionsPublisher:
 
 
 def _slot_time(at: int) -> int:
-    return min(max(at, _TIME_MIN), _TIME_MAX)
+    return at if _TIME_MIN <= at <= _TIME_MAX else min(max(at, _TIME_MIN), _TIME_MAX)

@@ -16,9 +16,9 @@ from pathlib import Path
 from connectors.shm import layout
 from connectors.shm.directory import Directory
 from connectors.shm.errors import SharedMemoryError, SharedMemoryFull, SharedMemoryInUse
-from connectors.shm.exact import encode_exacts
-from connectors.shm.layout import SEGMENT, SLOT_BODY, key_hash, segment_name
+from connectors.shm.layout import SEGMENT, segment_name
 from connectors.shm.mapping import Mapping, path_of, unlink
+from connectors.shm.packing import key_hash, pack_slot
 from connectors.shm.segment import Segment
 
 SLOTS_MAX = 1 << 22
@@ -141,19 +141,17 @@ class PositionWriter:
         times: Sequence[int],
     ) -> None:
         number, hashed, book, instrument = place
-        floats, exacts = encode_exacts(decimals)
         segment = self._segment
-        body = SLOT_BODY.pack(
+        body = pack_slot(
             hashed,
-            *floats,
+            decimals,
             self._epochs[partition],
-            *counts,
-            *times,
+            counts,
+            times,
             book,
             instrument,
             segment.texts[currency],
             partition,
-            *exacts,
         )
         segment.write(number, body)
 
