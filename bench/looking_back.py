@@ -19,7 +19,8 @@ from topology.documents.views import view_of
 from topology.history.checkpoints import Checkpoints, opened_checkpoints, take_checkpoints
 from topology.history.points import Point
 from topology.log_reading import partition_count, read_records
-from topology.replaying.replay import Span, replay_whole
+from topology.replaying.outcome import Span
+from topology.replaying.replay import replay_whole
 from topology.settings import Settings
 
 _BOOK = "BOOK7"

@@ -30,7 +30,8 @@ from schemas.frames import encode_frames
 from schemas.numbers import exact_arithmetic
 from schemas.topics import BOOKINGS, FILLS, Topic
 from topology.drive import run_until_idle
-from topology.replaying.replay import Span, replay_bookings
+from topology.replaying.outcome import Span
+from topology.replaying.replay import replay_bookings
 
 _BARE = "bare decode and encode"
 

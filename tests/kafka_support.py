@@ -23,7 +23,7 @@ from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, Topic
 from tests.support import eventually
 from topology.cluster.places import topic_plans
 from topology.drive import run_until_idle
-from topology.replaying.replay import books_of
+from topology.replaying.outcome import books_of
 from topology.settings import Settings
 from topology.stages import build_stages
 

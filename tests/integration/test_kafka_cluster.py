@@ -30,7 +30,7 @@ from tests.kafka_support import (
 )
 from tests.support import eventually
 from topology.drive import run_until_idle
-from topology.replaying.replay import books_of
+from topology.replaying.outcome import books_of
 
 
 @pytest.fixture(scope="module")

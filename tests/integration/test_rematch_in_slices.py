@@ -20,7 +20,8 @@ from topology.history.checkpoints import opened_checkpoints, take_checkpoints
 from topology.history.points import parse_point
 from topology.log_reading import table_partition
 from topology.rebuilding.rebuild import rebuild
-from topology.replaying.replay import Span, replay_bookings
+from topology.replaying.outcome import Span
+from topology.replaying.replay import replay_bookings
 from topology.runtime import IDLE, PartitionRunner
 from topology.verifying.verify import verify
 

@@ -19,7 +19,7 @@ from topology.cli.reading_options import (
 
 if TYPE_CHECKING:
     from connectors.embedded.log import EmbeddedLog
-    from topology.replaying.replay import Outcome, Span
+    from topology.replaying.outcome import Outcome, Span
 
 
 class ReplayedStage(StrEnum):
@@ -203,7 +203,7 @@ def _spans(
 ) -> "list[Span]":
     from schemas import topics
     from topology.history.points import PointFault, is_after, offsets_at
-    from topology.replaying.replay import Span
+    from topology.replaying.outcome import Span
 
     bounds = {
         "--from": [0] * partitions,
@@ -248,7 +248,8 @@ def _run(
     from agents import trade_capture
     from schemas import topics
     from topology.history.checkpoints import opened_checkpoints
-    from topology.replaying.replay import replay_fills, replay_whole
+    from topology.replaying.fills import replay_fills
+    from topology.replaying.replay import replay_whole
     from topology.replaying.scratch_tables import tables_for
 
     settings = load_settings()

@@ -73,7 +73,8 @@ def verify(
 def _verify_certificate(path: Path, processes: int, data: Any, transport: Any, as_json: bool) -> int:
     from topology.log_reading import partition_count
     from topology.replaying.certificate import CertificateFault, check_certificate, read_certificate
-    from topology.replaying.replay import Outcome, Span, replay_whole
+    from topology.replaying.outcome import Outcome, Span
+    from topology.replaying.replay import replay_whole
     from topology.runtime import PartitionStopped
 
     try:

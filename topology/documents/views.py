@@ -43,7 +43,8 @@ from topology.log_reading import (
     records_behind,
     table_partition,
 )
-from topology.replaying.replay import Progress, Span, origin_of, state_at
+from topology.replaying.outcome import Progress, Span
+from topology.replaying.replay import origin_of, state_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,8 @@ from topology.documents.dead_letters import RETRIED
 from topology.log_reading import partition_count, read_events
 from topology.rebuilding.seeding import check_snapshots, seed
 from topology.rebuilding.stage_log import RebuildingLog, Sent, is_kept
-from topology.replaying.replay import (
-    STEP_BYTES_MAX,
-    STEP_RECORDS_MAX,
-    Progress,
-    books_of,
-    reference_sequences,
-)
+from topology.replaying.fills import reference_sequences
+from topology.replaying.outcome import STEP_BYTES_MAX, STEP_RECORDS_MAX, Progress, books_of
 from topology.runtime import PartitionRunner, PartitionStopped
 from topology.verifying.checks import UNREADABLE
 

@@ -32,7 +32,7 @@ from topology.rebuilding.rebuild import (
 )
 from topology.rebuilding.rekeying import rekeyed
 from topology.rebuilding.stage_log import RebuildingLog
-from topology.replaying.replay import Progress, books_of
+from topology.replaying.outcome import Progress, books_of
 from topology.settings import Settings
 
 _OTHERWISE = (

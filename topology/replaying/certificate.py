@@ -22,7 +22,7 @@ from connectors.embedded.log import EmbeddedLog
 from schemas import topics
 from schemas.times import format_time
 from topology.log_reading import POSITIONS_TABLE, partition_count
-from topology.replaying.replay import Outcome, Span
+from topology.replaying.outcome import Outcome, Span
 from topology.verifying.checks import Check
 
 KIND = "pks replay certificate"

@@ -18,7 +18,7 @@ from connectors.files.source import open_source
 from schemas.events import FillEvent
 from topology.control.entry import OwnedGate, Receipt, open_entry
 from topology.log_reading import WholeLog, applied_offsets, partition_count
-from topology.replaying.replay import books_of
+from topology.replaying.outcome import books_of
 from topology.settings import Settings
 
 

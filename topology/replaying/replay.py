@@ -1,6 +1,6 @@
-"""Replays: bookings (or fills) of a log through the same stages and steps into a scratch state.
+"""Replays: bookings of a log through the same stage and steps into a scratch state.
 
-Owns: which records a replay reads, how partitions are shared between processes, and its count.
+Owns: which records a replay reads, and how partitions are shared between processes.
 Assumes: a source that does not change meanwhile (a reader that does not catch up), or one that others open
 beside its owner.
 Guarantees: nothing of the source changes; events = applied + duplicates + rejected; the book hash is the same on
@@ -16,72 +16,24 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from agents import positions, trade_capture
+from agents import positions
 from agents.booking_queue import waiting_by_position
-from agents.counters import Counts
-from agents.open_position import scan_positions
-from agents.stage import Frame, IdleWork, Refusal, Stage, Step
-from connectors.embedded.commits import first_commits, whole_commits
+from agents.stage import Frame, IdleWork, Refusal, Step
 from connectors.embedded.log import EmbeddedLog
-from domain.book_hash import BookHash, position_digest
 from schemas import topics
-from schemas.numbers import exact_arithmetic
 from tables.store import Store
 from topology.history.checkpoints import Checkpoints, opened_checkpoints
 from topology.log import LogStore, Tables
-from topology.log_reading import POSITIONS_TABLE, ReadLog, StoredRecord, partition_count, table_partition
+from topology.log_reading import POSITIONS_TABLE, ReadLog, partition_count, table_partition
+from topology.replaying.outcome import STEP_RECORDS_MAX, Outcome, Progress, Span, books_of, count, counts_of
 from topology.replaying.scratch import ScratchLog
 from topology.replaying.scratch_tables import DiskTables, LayeredTables, ScratchTables, tables_for
-from topology.runtime import PartitionRunner, PartitionStopped, step_together
-
-STEP_RECORDS_MAX = 2_000
-STEP_BYTES_MAX = 4 * 1024 * 1024
-COMMITS_BYTES_MIN = 64 * 1024
-"""Commits smaller than this are replayed together in one step."""
+from topology.runtime import PartitionRunner
 
 BOOKINGS_BYTES_MAX = 16 * 1024 * 1024
 """Most bytes of a step of bookings: what is touched again within a step is written once."""
 
 Handler = Callable[[Any, Iterable[Frame], Step], None]
-Progress = Callable[[int], None]
-"""Called with the input records that a step has applied."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a replay did. `applied_offsets` are next offsets of its input by partition."""
-
-    events: int = 0
-    applied: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    waiting: int = 0
-    positions: int = 0
-    book_hash: BookHash = field(default_factory=BookHash)
-    seconds: float = 0.0
-
-    def merge(self, other: "Outcome") -> None:
-        """Take in what another part of the replay did."""
-        self.events += other.events
-        self.applied += other.applied
-        self.duplicates += other.duplicates
-        self.rejected += other.rejected
-        self.waiting += other.waiting
-        self.positions += other.positions
-        self.book_hash.merge(other.book_hash)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which records of one partition of a replay's input: `start` on to before `end`.
-
-    What is before `start` is applied first, uncounted (the checkpoint there), unless `empty`.
-    """
-
-    partition: int
-    start: int
-    end: int
-    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +88,6 @@ def with_what_waits(log: EmbeddedLog, spans: Sequence[Span]) -> Iterator[Tables]
     with DiskTables() as tables:
         origin = Origin(LayeredTables(tables, base), {span.partition: span.end for span in spans})
         yield state_at(log, partition_count(log), spans, None, origin)
-
-
-def books_of(log: Tables, partitions: Iterable[int]) -> tuple[BookHash, int]:
-    """The book hash of what the tables hold, flat positions included, and how many positions there are."""
-    total, count = BookHash(), 0
-    with exact_arithmetic():
-        for partition in partitions:
-            for opened in scan_positions(table_partition(log, POSITIONS_TABLE, partition)):
-                total.add(position_digest(opened.book, opened.instrument, opened.position))
-                count += 1
-    return total, count
 
 
 def replay_bookings(
@@ -207,9 +148,9 @@ def _replay(
     for span in spans:
         runner = PartitionRunner(stage, span.partition, scratch, partitions)
         _run_to(runner, scratch, min(span.start, span.end), progress)
-        before = _counts_of([runner])
+        before = counts_of([runner])
         _run_to(runner, scratch, span.end, progress)
-        _count(outcome, before, _counts_of([runner]))
+        count(outcome, before, counts_of([runner]))
     return outcome, scratch
 
 
@@ -273,32 +214,6 @@ def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Pr
             progress(len(records))
 
 
-def _counts_of(runners: Iterable[PartitionRunner]) -> dict[str, Counts]:
-    """The counts of runners by stage."""
-    found: dict[str, Counts] = {}
-    for runner in runners:
-        total = found.setdefault(runner.stage.name, Counts())
-        for counts in runner.state.counters.all().values():
-            total.add(counts)
-    return found
-
-
-def _count(outcome: Outcome, before: Mapping[str, Counts], after: Mapping[str, Counts]) -> None:
-    """Add what happened between two counts: events as the first stage read them, refusals of all stages."""
-    first = next(iter(after))
-    for name, counts in after.items():
-        earlier = before.get(name, Counts())
-        if name == first:
-            outcome.events += counts.read - earlier.read
-        outcome.duplicates += counts.duplicates - earlier.duplicates
-        outcome.rejected += counts.refused - earlier.refused
-        outcome.waiting += counts.waiting - earlier.waiting
-    # What waits for its trade is neither applied nor refused yet: it is not among the events.
-    waiting = after[first].waiting - before.get(first, Counts()).waiting
-    outcome.events -= waiting
-    outcome.applied = outcome.events - outcome.duplicates - outcome.rejected
-
-
 def replay_whole(
     log: EmbeddedLog,
     partitions: int,
@@ -353,129 +268,3 @@ def _replay_one(folder: Path, partitions: int, span: Span, with_checkpoints: boo
             return replay_whole(log, partitions, [span], checkpoints=checkpoints)
     finally:
         log.close()
-
-
-# -- from the fills on ------------------------------------------------------------------------------------------
-
-
-def replay_fills(
-    source: ReadLog,
-    partitions: int,
-    spans: Sequence[Span],
-    capture: Stage | None = None,
-    progress: Progress | None = None,
-    tables: ScratchTables | None = None,
-) -> Outcome:
-    """Replay spans of fills through capture and positions.
-
-    Each fill sees the reference data that was in the log before it, and no later one.
-    """
-    began = time.perf_counter()
-    fills, bookings = topics.FILLS.name, topics.BOOKINGS.name
-    scratch = ScratchLog(
-        source,
-        {(fills, span.partition): span.end for span in spans},
-        starts={(fills, span.partition): span.start for span in spans if span.empty},
-        kept=frozenset((bookings,)),
-        tables=tables,
-    )
-    capture = trade_capture.stage() if capture is None else capture
-    captures = [PartitionRunner(capture, span.partition, scratch, partitions) for span in spans]
-    books = [
-        PartitionRunner(positions.stage(), partition, scratch, partitions) for partition in range(partitions)
-    ]
-    changes = reference_sequences(source, capture)
-    outcome = Outcome()
-    starts = {span.partition: min(span.start, span.end) for span in spans}
-    _run_both(captures, books, scratch, starts, changes, progress)
-    before = _counts_of([*captures, *books])
-    _run_both(captures, books, scratch, {span.partition: span.end for span in spans}, changes, progress)
-    _count(outcome, before, _counts_of([*captures, *books]))
-    outcome.book_hash, outcome.positions = books_of(scratch, range(partitions))
-    outcome.seconds = time.perf_counter() - began
-    return outcome
-
-
-def reference_sequences(source: ReadLog, capture: Stage) -> list[int]:
-    """When reference data changed: the sequences of its records."""
-    found: list[int] = []
-    for topic in capture.broadcasts:
-        offset = 0
-        while records := source.read(topic.name, 0, offset, STEP_RECORDS_MAX, STEP_BYTES_MAX):
-            found.extend(record.sequence for record in records)
-            offset = records[-1].offset + 1
-    return sorted(found)
-
-
-def _run_both(
-    captures: Sequence[PartitionRunner],
-    books: Sequence[PartitionRunner],
-    scratch: ScratchLog,
-    ends: Mapping[int, int],
-    changes: Sequence[int],
-    progress: Progress | None,
-) -> None:
-    for horizon in (*changes, None):
-        scratch.horizon = horizon
-        while True:
-            work = _fills_before(captures, scratch, ends, horizon)
-            if not work:
-                break
-            _step(work)
-            if progress is not None:
-                progress(sum(len(records) for _, records in work))
-            _settle(books, scratch)
-
-
-def _fills_before(
-    captures: Sequence[PartitionRunner], scratch: ScratchLog, ends: Mapping[int, int], horizon: int | None
-) -> list[tuple[PartitionRunner, list[Any]]]:
-    """The next fills of every partition, as far as they were appended together; those before `horizon` only."""
-    found: dict[PartitionRunner, list[Any]] = {}
-    last: dict[PartitionRunner, int] = {}
-    for runner in captures:
-        end = ends[runner.partition]
-        if runner.next_offset >= end:
-            continue
-        read = scratch.read(
-            topics.FILLS.name, runner.partition, runner.next_offset, STEP_RECORDS_MAX, STEP_BYTES_MAX
-        )
-        records = [
-            record
-            for record in read
-            if record.offset < end and (horizon is None or record.sequence < horizon)
-        ]
-        if records:
-            found[runner] = records
-            # What is cut off here does not come before the horizon: nothing of it is missing.
-            last[runner] = end if len(records) == len(read) else records[-1].offset + 1
-    return list(first_commits(whole_commits(found, last), COMMITS_BYTES_MIN).items())
-
-
-def _settle(books: Sequence[PartitionRunner], scratch: ScratchLog) -> None:
-    while True:
-        work = [
-            (
-                runner,
-                scratch.read(
-                    topics.BOOKINGS.name,
-                    runner.partition,
-                    runner.next_offset,
-                    STEP_RECORDS_MAX,
-                    STEP_BYTES_MAX,
-                ),
-            )
-            for runner in books
-        ]
-        work = [(runner, records) for runner, records in work if records]
-        if not work:
-            return
-        _step(work)
-
-
-def _step(work: Sequence[tuple[PartitionRunner, Sequence[StoredRecord]]]) -> None:
-    step_together(work)
-    for runner, _ in work:
-        if runner.stopped is not None:
-            raise PartitionStopped(runner.stopped)
-        runner.rest()

@@ -15,7 +15,8 @@ from topology.documents.views import spans_until
 from topology.history.checkpoints import opened_checkpoints
 from topology.log import Tables
 from topology.log_reading import read_records, table_partition
-from topology.replaying.replay import Origin, Span, books_of, origin_of, replay_bookings, with_what_waits
+from topology.replaying.outcome import Span, books_of
+from topology.replaying.replay import Origin, origin_of, replay_bookings, with_what_waits
 from topology.replaying.scratch_tables import DiskTables
 from topology.runtime import PartitionStopped
 from topology.verifying.checks import Check, Step

@@ -19,7 +19,8 @@ from tests.support import MONDAY, SECOND, Book, Books, Fee, fill
 from topology.documents.views import View, view_of
 from topology.history.checkpoints import FOLDER, Checkpoints, opened_checkpoints, take_checkpoints
 from topology.history.points import Point
-from topology.replaying.replay import Span, replay_bookings
+from topology.replaying.outcome import Span
+from topology.replaying.replay import replay_bookings
 from topology.replaying.scratch import ScratchLog
 from topology.runtime import PartitionRunner
 

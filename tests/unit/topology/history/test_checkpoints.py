@@ -27,7 +27,8 @@ from topology.history.checkpoints import (
     take_checkpoints,
 )
 from topology.history.points import Point
-from topology.replaying.replay import Span, origin_of, replay_bookings, replay_whole
+from topology.replaying.outcome import Span
+from topology.replaying.replay import origin_of, replay_bookings, replay_whole
 from topology.settings import Settings
 from topology.verifying.verify import verify
 

@@ -19,7 +19,8 @@ from topology.replaying.certificate import (
     read_certificate,
     write_certificate,
 )
-from topology.replaying.replay import Span, replay_whole
+from topology.replaying.outcome import Span
+from topology.replaying.replay import replay_whole
 
 PARTITIONS = 2
 

@@ -9,14 +9,9 @@ from schemas.topics import BOOKINGS, FILLS
 from schemas.units import Action, LotMethod
 from tests.support import Book, Books, booked, fill
 from topology.replaying import scratch_tables
-from topology.replaying.replay import (
-    Origin,
-    Span,
-    books_of,
-    replay_bookings,
-    replay_fills,
-    replay_in_processes,
-)
+from topology.replaying.fills import replay_fills
+from topology.replaying.outcome import Span, books_of
+from topology.replaying.replay import Origin, replay_bookings, replay_in_processes
 from topology.replaying.scratch_tables import DiskTables, MemoryTables, tables_for
 
 PARTITIONS = 3
