@@ -1,0 +1,117 @@
+"""Requests in, answers out, in the same order; one that cannot be priced spoils no other.
+
+A request is an object `{"id", "model", ...}`; its answer is `{"id", "price", ...}` or
+`{"id", "error": {"field", "expected", "found"}}`. Bonds, swaps and CVA are loaded when the first request asks for them:
+QuantLib is large, and an option needs none of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+from domain.pricing import options
+from domain.pricing.fields import Fields, Unpriceable, shown
+
+ID_CHARACTERS_MAX = 256
+
+Model = Callable[[Fields], dict[str, Any]]
+
+
+def _with_quantlib(load: Callable[[], Model]) -> Model:
+    """A model of `domain.pricing.rates`, loaded when it is first used."""
+
+    def answer(fields: Fields) -> dict[str, Any]:
+        from domain.pricing.rates.session import run
+
+        return run(load(), fields)
+
+    return answer
+
+
+def _fixed_rate_bond() -> Model:
+    from domain.pricing.rates.bonds import fixed_rate_bond
+
+    return fixed_rate_bond
+
+
+def _zero_coupon_bond() -> Model:
+    from domain.pricing.rates.bonds import zero_coupon_bond
+
+    return zero_coupon_bond
+
+
+def _interest_rate_swap() -> Model:
+    from domain.pricing.rates.swaps import interest_rate_swap
+
+    return interest_rate_swap
+
+
+def _overnight_swap() -> Model:
+    from domain.pricing.rates.swaps import overnight_swap
+
+    return overnight_swap
+
+
+def _credit_valuation_adjustment() -> Model:
+    from domain.pricing.rates.credit import credit_valuation_adjustment
+
+    return credit_valuation_adjustment
+
+
+MODELS: Mapping[str, Model] = {
+    "bsm": options.bsm,
+    "black76": options.black76,
+    "implied_volatility": options.volatility_of_price,
+    "future": options.future,
+    "fixed_rate_bond": _with_quantlib(_fixed_rate_bond),
+    "zero_coupon_bond": _with_quantlib(_zero_coupon_bond),
+    "interest_rate_swap": _with_quantlib(_interest_rate_swap),
+    "overnight_swap": _with_quantlib(_overnight_swap),
+    "cva": _with_quantlib(_credit_valuation_adjustment),
+}
+"""Every model by its name."""
+
+
+def price(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one request; never an exception."""
+    identity: str | int | None = None
+    try:
+        identity = _identity(request.get("id"))
+        answer = _model(request)(Fields(request))
+        _check_finite(answer)
+    except Unpriceable as fault:
+        error = {"field": fault.field, "expected": fault.expected, "found": fault.found}
+        return {"id": identity, "error": error}
+    except ArithmeticError as fault:
+        error = {"field": "model", "expected": "figures whose results 64 bits can hold", "found": str(fault)}
+        return {"id": identity, "error": error}
+    return {"id": identity, **answer}
+
+
+def price_all(requests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The answers to some requests, in their order."""
+    return map(price, requests)
+
+
+def _identity(value: Any) -> str | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = value if isinstance(value, str) else ""
+    if not 1 <= len(text) <= ID_CHARACTERS_MAX or not text.isprintable():
+        raise Unpriceable("id", f"1 to {ID_CHARACTERS_MAX} printable characters", shown(value))
+    # The digits of a JSON number are a number again; text stays text.
+    return int(text) if type(value) is not str and text.isdecimal() and len(text) < 19 else text + ""
+
+
+def _model(request: Mapping[str, Any]) -> Model:
+    name = request.get("model")
+    model = MODELS.get(name) if isinstance(name, str) else None
+    if model is None:
+        raise Unpriceable("model", " or ".join(MODELS), shown(name))
+    return model
+
+
+def _check_finite(answer: Mapping[str, Any]) -> None:
+    for name, value in answer.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise Unpriceable("model", "figures whose results 64 bits can hold", f"{name} that is not finite")

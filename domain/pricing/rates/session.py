@@ -1,0 +1,30 @@
+"""One request at a time with QuantLib's global state: its evaluation date, its settings and its index fixings.
+
+Guarantees: a model sees the evaluation date of its own request and no fixing of another; both are taken back
+afterwards, whatever happens; nothing that QuantLib raises gets out as such.
+"""
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+import QuantLib as ql
+
+from domain.pricing.fields import Fields, Unpriceable, shown
+from domain.pricing.rates.conventions import to_date
+
+_lock = RLock()
+
+
+def run(model: Callable[[Fields], dict[str, Any]], fields: Fields) -> dict[str, Any]:
+    """The answer of a model, with QuantLib's evaluation date as the request's `evaluation_date`."""
+    evaluation_date = to_date(fields.date("evaluation_date"))
+    with _lock, ql.SavedSettings():
+        ql.Settings.instance().evaluationDate = evaluation_date
+        try:
+            return model(fields)
+        except RuntimeError as error:
+            # Terms that are sound one by one, and that the library finds no figure for together.
+            raise Unpriceable("model", "terms that have a price together", shown(str(error))) from error
+        finally:
+            ql.IndexManager.instance().clearHistories()
