@@ -77,3 +77,20 @@ def identifier_fault(text: str) -> str | None:
     if text[0] in "=+-@":
         return "a first character other than = + - @"
     return None
+
+
+CURRENCY_CHARACTERS_MAX = 12
+
+
+def currency_code_fault(text: str) -> str | None:
+    """What a currency's code should be, where `text` is none; None where it is one.
+
+    `USD`, `USDT`: 3 to 12 capitals and digits. Gold is no currency: `XAU` stands in a field of its own.
+    """
+    if not 3 <= len(text) <= CURRENCY_CHARACTERS_MAX or not text.isascii() or not text.isalnum():
+        return f"a currency code of 3 to {CURRENCY_CHARACTERS_MAX} capitals and digits"
+    if text.upper() != text:
+        return "a currency code in capitals"
+    if text == "XAU":
+        return "gold in its own field, gold"
+    return None

@@ -17,7 +17,7 @@ from schemas import events
 from schemas.frames import wire
 from schemas.numbers import parse_decimal
 from schemas.times import parse_time
-from schemas.units import identifier_fault
+from schemas.units import currency_code_fault, identifier_fault
 
 Reader = Callable[[Any], Any]
 Choice = TypeVar("Choice", bound=Enum)
@@ -68,6 +68,16 @@ def text(value: Any) -> str:
         raise ValueError("text")
     if len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
         raise ValueError(f"at most {TEXT_CHARACTERS_MAX} printable characters")
+    return value
+
+
+def currency(value: Any) -> str:
+    """A currency's code (`schemas.units.currency_code_fault`)."""
+    if type(value) is not str:
+        raise ValueError("text")
+    fault = currency_code_fault(value)
+    if fault is not None:
+        raise ValueError(fault)
     return value
 
 

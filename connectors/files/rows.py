@@ -250,6 +250,20 @@ class _Repeated(dict[str, Any]):
         self.name = name
 
 
+def repeated_name(value: Any) -> str | None:
+    """A name that stands twice in an object of a value, however deep; None where none does."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if isinstance(item, _Repeated):
+                return item.name
+            waiting += [inner for inner in item.values() if isinstance(inner, (dict, list))]
+        elif isinstance(item, list):
+            waiting += [inner for inner in item if isinstance(inner, (dict, list))]
+    return None
+
+
 def _constant(text: str) -> Any:
     return JsonNumber(text)
 

@@ -17,6 +17,7 @@ from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceEr
 from connectors.files.faults import InputFaults
 from connectors.kafka.errors import KafkaLogError, TopicError
 from topology.cli import (
+    calculators,
     checkpointing,
     dead_letters,
     defining,
@@ -49,6 +50,7 @@ _MODULES: tuple[Any, ...] = (
     defining,
     doctor,
     lots,
+    calculators,
     running,
     importing,
     reading,

@@ -15,9 +15,6 @@ LATER: dict[str, tuple[str, str]] = {
         "the tree behind a figure",
         "`pks positions --lots` and `pks trades` show the lots and trades behind it",
     ),
-    "price": ("pricing models", "nothing prices instruments yet"),
-    "pnl-explain": ("P&L attribution", "nothing attributes P&L yet"),
-    "ocp": ("the open currency position calculator", "nothing computes it yet"),
 }
 """By command: what it will show, and what is there instead."""
 
