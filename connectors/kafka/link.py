@@ -80,6 +80,10 @@ class Link:
             **self.common(),
             "acks": "all",
             "enable.idempotence": True,
+            # A broker takes whatever comes first of a producer that it does not know in a partition. Where the first of two
+            # requests meets a leader that is just starting and the second is taken, librdkafka believes both were: the
+            # first is lost and reported as acknowledged. So nothing is sent behind what is not answered.
+            "max.in.flight": 1,
             "linger.ms": 0,
             "compression.type": "lz4",
             # Topics have bounds of their own; dead letters must not fail on this one.
