@@ -36,10 +36,11 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the requests of a calculator have. Texts and objects are required, numbers are not.
+    """What the requests of a calculator have. Texts are required, numbers are not.
 
-    `objects` are the names that are read of each object, None for all; `name_fault` looks at those of the latter.
-    `least` has the smallest value of a number, where there is one.
+    `objects` are the names that are read of each object: those listed, of an object that may be left out; or all of an
+    object that is required, where None stands, and then `name_fault` looks at each. `least` has the smallest value of a
+    number, where there is one.
     """
 
     texts: Mapping[str, fields.Reader] = field(default_factory=dict)
@@ -130,6 +131,8 @@ class _FiguresReader:
 
     def _object(self, row: Row, name: str, names: tuple[str, ...] | None) -> dict[str, Decimal]:
         value = row.values.get(name)
+        if value is None and names is not None:
+            return {}
         if not isinstance(value, dict) or len(value) > OBJECT_NAMES_MAX:
             expected = f"an object of numbers, at most {OBJECT_NAMES_MAX}"
             self._faults.add(row.place, name, expected, "nothing" if value is None else describe(value))

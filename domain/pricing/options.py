@@ -17,6 +17,13 @@ def _time(fields: Fields) -> float:
     return fields.number("time_to_expiry", least=0.0, most=TIME_YEARS_MAX)
 
 
+def _rate(fields: Fields, name: str, default: float | None = None) -> float:
+    """A continuous rate; another compounding, which a caller may well name, is refused and not passed over."""
+    if "compounding" in fields:
+        fields.choice("compounding", {"continuous": True})
+    return fields.rate(name, default)
+
+
 def _volatility(fields: Fields) -> float:
     return fields.number("volatility", least=0.0, most=RATE_MAX)
 
@@ -27,8 +34,8 @@ def bsm(fields: Fields) -> dict[str, Any]:
         fields.choice("option_type", _SIGNS),
         fields.number("spot", above=0.0),
         fields.number("strike", above=0.0),
-        fields.rate("rate"),
-        fields.rate("dividend_yield", 0.0),
+        _rate(fields, "rate"),
+        _rate(fields, "dividend_yield", 0.0),
         _volatility(fields),
         _time(fields),
     )
@@ -42,7 +49,7 @@ def black76(fields: Fields) -> dict[str, Any]:
             fields.choice("option_type", _SIGNS),
             fields.number("forward", above=0.0),
             fields.number("strike", above=0.0),
-            fields.rate("rate"),
+            _rate(fields, "rate"),
             _volatility(fields),
             _time(fields),
         )
@@ -70,11 +77,11 @@ def volatility_of_price(fields: Fields) -> dict[str, Any]:
         raise fields.fault("volatility", "none: it is what is asked for")
     sign = fields.choice("option_type", _SIGNS)
     strike = fields.number("strike", above=0.0)
-    rate = fields.rate("rate")
+    rate = _rate(fields, "rate")
     time = fields.number("time_to_expiry", above=0.0, most=TIME_YEARS_MAX)
     if model == "bsm":
         spot = fields.number("spot", above=0.0)
-        forward = _fair_value(spot, rate, fields.rate("dividend_yield", 0.0), time)
+        forward = _fair_value(spot, rate, _rate(fields, "dividend_yield", 0.0), time)
     else:
         forward = fields.number("forward", above=0.0)
     discount = exp(-rate * time)
@@ -95,8 +102,8 @@ def future(fields: Fields) -> dict[str, Any]:
     return {
         "price": _fair_value(
             fields.number("spot", above=0.0),
-            fields.rate("rate"),
-            fields.rate("dividend_yield", 0.0),
+            _rate(fields, "rate"),
+            _rate(fields, "dividend_yield", 0.0),
             _time(fields),
         )
     }

@@ -55,6 +55,7 @@ def test_a_number_is_plain_digits(wrong: Any):
         ("bsm", {"volatility": -0.1}, "volatility"),
         ("bsm", {"time_to_expiry": -0.1}, "time_to_expiry"),
         ("bsm", {"rate": 101}, "rate"),
+        ("bsm", {"compounding": "annual"}, "compounding"),
         ("black76", {"forward": 0}, "forward"),
         ("implied_volatility", {"underlying_model": "heston"}, "underlying_model"),
         ("implied_volatility", {"price": -1}, "price"),

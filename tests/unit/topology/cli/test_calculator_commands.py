@@ -182,6 +182,8 @@ def test_pnl_without_a_total_and_with_what_is_not_given(capsys: pytest.CaptureFi
     [answer] = _answers(capsys, "pnl-explain", file([bare]))
     assert (answer["explained"], answer["total"], answer["unexplained"]) == ("0", None, None)
     assert set(answer["buckets"].values()) == {"0"}
+    [answer] = _answers(capsys, "pnl-explain", file([{"id": 1, "fx": "-0.5", "total_pnl": "1"}]))
+    assert (answer["explained"], answer["unexplained"]) == ("-0.5", "1.5")
     known = {**bare, "greeks": {"delta": 1, "dleta": 2, "price": 9}}
     _answers(capsys, "pnl-explain", file([known]), remark="greeks.dleta is not known")
 
@@ -245,7 +247,8 @@ def test_every_fault_is_said_with_its_place(capsys: pytest.CaptureFixture[str], 
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert part in line
-    lines = _refused(capsys, "pnl-explain", file([{"id": "1", "greeks": {"delta": "x"}, "total_pnl": "y"}]))
+    wrong = {"id": "1", "greeks": {"delta": "x"}, "moves": 1, "total_pnl": "y"}
+    lines = _refused(capsys, "pnl-explain", file([wrong]))
     assert len(lines) == 3 and any("moves: expected an object" in line for line in lines)
 
 
