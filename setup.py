@@ -9,6 +9,10 @@ try:
 except ImportError:
     extensions = []
 else:
+    # A square root and a choice between two values may be done for many options at once only where nobody asks for the
+    # error number or the trap of one of them.
+    columns = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    twins = {"positions_twin": ["-O2"], "slot_twin": ["-O2"], "options_twin": columns}
     extensions = cythonize(
         [
             Extension(
@@ -16,10 +20,10 @@ else:
                 [f"native/{name}.pyx"],
                 include_dirs=["native"],
                 depends=glob("native/*.h"),
-                extra_compile_args=["-O2"],
+                extra_compile_args=arguments,
                 optional=True,
             )
-            for name in ("positions_twin", "slot_twin")
+            for name, arguments in twins.items()
         ],
     )
 

@@ -14,6 +14,7 @@ from bench import (
     late,
     looking_back,
     messaging,
+    pricing,
     restart,
     stock_faust,
     throughput,
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "restart": restart.run,
     "failover": failover.run,
     "connectors": connectors.run,
+    "pricing": pricing.run,
 }
 """By name, what measures with a number of fills."""
 

@@ -1,0 +1,6 @@
+"""The compiled twin of `domain.pricing.batch.evaluate_plain`: see the source beside it."""
+
+from domain.pricing.batch import BatchGreeks, Options
+
+def width() -> int: ...
+def evaluate(options: Options, results: BatchGreeks, width: int) -> int: ...
