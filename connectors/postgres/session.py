@@ -1,6 +1,7 @@
 """The connection of a sink to Postgres: where it goes on, one transaction a batch, and what each failure means.
 
-Guarantees: rows and offsets of a batch are committed together or not at all. Content that the database cannot hold is
+Guarantees: rows and offsets of a batch are committed together or not at all, and only where nobody else has moved the
+offsets: of two processes that have one sink, what one writes is not undone by the other. Content that the database cannot hold is
 `Refused`; everything else (no server, no room, no rights, a schema of another revision) is `Unavailable`, since an
 operator can mend it and nothing is wrong with the event.
 """
@@ -18,11 +19,18 @@ CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 """After so long a server that says nothing counts as gone."""
 
-_OFFSETS = """
+_FIRST_OFFSETS = """
 insert into back_office.sink_offset (sink, topic, log_partition, next_offset)
 select $1, place.topic, place.log_partition, place.next_offset
 from unnest($2::text[], $3::int[], $4::bigint[]) as place(topic, log_partition, next_offset)
-on conflict (sink, topic, log_partition) do update set next_offset = excluded.next_offset
+on conflict (sink, topic, log_partition) do nothing
+"""
+
+_OFFSETS = """
+update back_office.sink_offset as kept set next_offset = place.next_offset
+from unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) as place(topic, log_partition, next_offset, noted)
+where kept.sink = $1 and kept.topic = place.topic and kept.log_partition = place.log_partition
+    and kept.next_offset = place.noted
 """
 
 
@@ -92,11 +100,7 @@ class PostgresSink(ABC):
             async with connection.transaction():
                 if batch.items:
                     await self.write_rows(connection, batch)
-                if moved:
-                    topics, partitions = zip(*moved, strict=True)
-                    await connection.execute(
-                        _OFFSETS, self.name, list(topics), list(partitions), list(moved.values())
-                    )
+                await self._move(connection, moved)
         except (
             asyncpg.DataError,
             asyncpg.IntegrityConstraintViolationError,
@@ -113,6 +117,20 @@ class PostgresSink(ABC):
         ) as error:
             raise Unavailable(_said(error)) from error
         self.noted |= moved
+
+    async def _move(self, connection: asyncpg.Connection, moved: Mapping[TopicPartition, int]) -> None:
+        """Note how far the sink is, where what it noted last still stands. Raises Unavailable."""
+        first = [(*place, offset) for place, offset in moved.items() if place not in self.noted]
+        rest = [(*place, offset, self.noted[place]) for place, offset in moved.items() if place in self.noted]
+        for statement, rows in ((_FIRST_OFFSETS, first), (_OFFSETS, rest)):
+            if not rows:
+                continue
+            done: str = await connection.execute(statement, self.name, *map(list, zip(*rows, strict=True)))
+            if int(done.rpartition(" ")[2]) != len(rows):
+                raise Unavailable(
+                    f"Postgres: expected back_office.sink_offset as {self.name} left it, found it changed: another "
+                    "process has this sink, or an operator set it back; it goes on from there"
+                )
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,10 +1,13 @@
 """Trades in Postgres tie to the log: every booking once, corrections beside them, what cannot be held set aside."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 
 from connectors.postgres.trades import TradesSink
+from connectors.sink import Batch, Item, Unavailable
+from schemas import topics
 from schemas.units import Action
 from tests.postgres_support import fetch, value
 from tests.sink_support import KeptLetters, write_all
@@ -100,3 +103,30 @@ def test_what_postgres_cannot_hold_is_set_aside_alone(books: Books, postgres: st
     assert [item.event.trade_id for item, _ in letters.letters] == ["t13"]
     assert status.refused == 1
     assert value(postgres, "select count(*) from trade.trade") == 19
+
+
+def test_of_two_processes_with_one_sink_neither_undoes_what_the_other_wrote(postgres: str):
+    """As when one was taken for dead, and wakes up after another has gone on in its place."""
+
+    def batch(number: int) -> Batch:
+        item = Item(topics.BOOKINGS.name, 0, number, 0, number, 1, booked(f"t{number}"))
+        return Batch([item], {(topics.BOOKINGS.name, 0): number + 1})
+
+    async def run() -> None:
+        sleeper, other = TradesSink(postgres), TradesSink(postgres)
+        await sleeper.open()
+        await sleeper.write(batch(0))
+        await other.open()
+        await other.write(batch(1))
+        await other.write(batch(2))
+        with pytest.raises(Unavailable, match="another process has this sink"):
+            await sleeper.write(batch(1))
+        await sleeper.close()
+        assert await sleeper.open() == {(topics.BOOKINGS.name, 0): 3}
+        await sleeper.close()
+        await other.write(batch(3))
+        await other.close()
+
+    asyncio.run(run())
+    assert value(postgres, "select count(*) from trade.trade") == 4
+    assert value(postgres, "select next_offset from back_office.sink_offset") == 4
