@@ -52,7 +52,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
                 services=(
                     _control(listener),
                     keep_checkpoints,
-                    keep_sinks,
+                    lambda worker: keep_sinks(worker.settings),
                     *(() if publisher is None else (_beats(publisher),)),
                 ),
                 listener=web,

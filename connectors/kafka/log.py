@@ -22,6 +22,9 @@ from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_chan
 CONSUMED_KEY = b"\x00consumed/"
 """Prefix of the keys under which a table partition notes how far each input topic is consumed."""
 
+INPUTS_KEY = PACKED_KEY + b"/inputs"
+"""The key of the last changelog record of a step that consumed something."""
+
 
 def consumed_until(state: EmbeddedLog, table: str, partition: int, topic: str) -> int | None:
     """How far a table partition has consumed an input, as it notes itself."""
@@ -216,5 +219,5 @@ class KafkaTransaction:
             # The last record of a step says how far its inputs are consumed, so that whoever restores the table
             # knows where to go on; it is there even where the step changed nothing.
             pairs = [part for note in notes.items() for part in note]
-            self.append(self._log.changelog, partition, PACKED_KEY + b"/inputs", pack_changes(pairs))
+            self.append(self._log.changelog, partition, INPUTS_KEY, pack_changes(pairs))
         return self._log.write(self)

@@ -39,6 +39,13 @@ def announcement_key(token: bytes) -> bytes:
     return OWNER_KEY + token
 
 
+def token_of(key: bytes) -> bytes | None:
+    """The token in the key of an announcement, or of a step without a transaction; None for any other record."""
+    if key.startswith(OWNER_KEY):
+        return key[len(OWNER_KEY) :]
+    return key[len(_OWNED_KEY) : _HEAD] if key.startswith(_OWNED_KEY) else None
+
+
 def step_keys(token: bytes, place: int, count: int) -> Iterator[bytes]:
     """The keys of the `count` records of a step; `place` is the offset that the first of them should get."""
     head = _OWNED_KEY + token + place.to_bytes(_PLACE_BYTES, "big")

@@ -6,6 +6,7 @@ cluster is never taken for it.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from agents.stage import Stage
 from connectors.kafka.link import Link, parse_url
@@ -13,6 +14,8 @@ from connectors.kafka.topics import LETTER_BYTES_MAX, RECORD_BYTES_MAX, TopicPla
 from schemas.topics import TOPICS
 from topology.settings import Settings
 from topology.stages import build_stages
+
+_HEARTBEATS_A_SESSION = 6
 
 
 def link_of(settings: Settings) -> Link:
@@ -70,3 +73,14 @@ def make_topics(settings: Settings, link: Link) -> str:
     plans = topic_plans(build_stages(settings), settings.partitions)
     ensure_topics(link, plans, replicas=settings.replicas, in_sync_min=settings.in_sync_replicas_min)
     return look_at(link).cluster
+
+
+def membership(settings: Settings, name: str) -> dict[str, Any]:
+    """How a worker, or a sink, is a member of its groups: by a name that it has again after a restart, and so its
+    partitions."""
+    session = int(settings.session_seconds * 1e3)
+    return {
+        "group_instance_id": name,
+        "session_timeout_ms": session,
+        "heartbeat_interval_ms": max(100, session // _HEARTBEATS_A_SESSION),
+    }

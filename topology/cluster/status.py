@@ -22,13 +22,15 @@ EXIT_NAME_TAKEN = 4
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a worker is to run as. `restarts` counts those of this worker so far, by reason."""
+    """What a worker is to run as. `restarts` counts those of this worker so far, by reason; the `first` of a machine
+    shows how its sinks go."""
 
     settings: dict[str, Any]
     name: str
     cluster: str
     web_port: int
     restarts: dict[str, int]
+    first: bool = False
 
     def read_settings(self) -> Settings:
         """The settings, as the supervisor has them."""

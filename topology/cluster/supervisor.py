@@ -1,7 +1,7 @@
 """`pks up` on Kafka: the supervisor of this machine's workers.
 
 Owns: the worker processes, their names (stable, so that a restarted one has its partitions again), when one is killed
-and when it is started again.
+and when it is started again; and the sinks and sources of this machine.
 Assumes: one supervisor a data folder and a worker name.
 Guarantees: a worker that ends is started again, after a pause that doubles up to `_PAUSE_SECONDS_MAX`, and every time
 it is said; one that makes no progress while input waits and the brokers answer, or says nothing, is killed first; what
@@ -37,6 +37,7 @@ from topology.cluster.status import (
     plain_settings,
 )
 from topology.settings import Settings
+from topology.sinks.supervise import keep_sinks
 
 COMMAND = (sys.executable, "-m", "topology.cluster.worker")
 
@@ -164,7 +165,7 @@ class Supervisor:
         port = self.settings.web_port and self.settings.web_port + number - 1
 
         def order(restarts: Mapping[str, int]) -> Order:
-            return Order(self._told, name, self.cluster, port, dict(restarts))
+            return Order(self._told, name, self.cluster, port, dict(restarts), first=number == 1)
 
         return WorkerProcess(name, order)
 
@@ -316,7 +317,13 @@ async def _supervise(
             }
         )
 
-    await supervisor.run(ready)
+    # Started at once: what the workers commit meanwhile waits in the cluster.
+    sinks = asyncio.ensure_future(keep_sinks(settings))
+    try:
+        await supervisor.run(ready)
+    finally:
+        sinks.cancel()
+        await asyncio.gather(sinks, return_exceptions=True)
     if supervisor.failure is not None:
         raise supervisor.failure
     return 0

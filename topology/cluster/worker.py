@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import structlog
 import uvloop
+from prometheus_client.registry import Collector
 
 from connectors.embedded.errors import OwnedElsewhereError, StateError
 from connectors.kafka.errors import NameTakenError
@@ -26,7 +27,7 @@ from topology.cluster.app import ClusterApp
 from topology.cluster.clock import tick_clock
 from topology.cluster.health import ClusterHealth
 from topology.cluster.measures import ClusterCollector
-from topology.cluster.places import link_of, worker_folder
+from topology.cluster.places import link_of, membership, worker_folder
 from topology.cluster.routing import Routing, advertised_address
 from topology.cluster.shared_memory import positions_shown
 from topology.cluster.status import (
@@ -42,13 +43,13 @@ from topology.cluster.tables import WorkerTables
 from topology.cluster.trades import TradeViews
 from topology.logging import configure_logging
 from topology.settings import Settings
+from topology.sinks.metrics import SinkCollector
 from topology.stages import build_stages
 from topology.web.application import add_views
 from topology.web.metrics import Metrics
 from topology.web.server import listen
 from topology.worker import EXIT_FAILED, EXIT_STOPPED, WEB_STAGE, tune_collector
 
-_HEARTBEATS_A_SESSION = 6
 _logger = structlog.get_logger(__name__)
 
 
@@ -100,16 +101,6 @@ class ClusterWorker:
 Service = Callable[[ClusterWorker], Awaitable[None]]
 
 
-def membership(settings: Settings, name: str) -> dict[str, Any]:
-    """How a worker is a member of its groups: by a name that it has again after a restart, and so its partitions."""
-    session = int(settings.session_seconds * 1e3)
-    return {
-        "group_instance_id": name,
-        "session_timeout_ms": session,
-        "heartbeat_interval_ms": max(100, session // _HEARTBEATS_A_SESSION),
-    }
-
-
 async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()) -> int:
     """Run a worker until SIGTERM or the end of standard input; returns the exit code."""
     settings = order.read_settings()
@@ -150,7 +141,10 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
         ]
         worker = ClusterWorker(order, settings, apps, listener)
         health = ClusterHealth(apps)
-        metrics.watch(apps, health, [ClusterCollector(apps, order.restarts)])
+        collectors: list[Collector] = [ClusterCollector(apps, order.restarts)]
+        if order.first:
+            collectors.append(SinkCollector(settings.data))
+        metrics.watch(apps, health, collectors)
         for app in apps:
             if app.listener is not None:
                 routing = Routing(app, owners)

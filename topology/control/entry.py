@@ -51,13 +51,17 @@ class Receipt:
     sources: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
 
-class Gate(Protocol):
+class Appending(Protocol):
     """Where records enter a log."""
 
     partitions: int
 
     def append(self, records: Sequence[Outgoing]) -> int:
         """Append records together; returns the sequence after them, which is durable."""
+
+
+class Gate(Appending, Protocol):
+    """Where records enter a log whose stages can be asked."""
 
     def settle(self) -> None:
         """Wait until the stages have applied all that is appended."""
@@ -202,13 +206,36 @@ class _Sources:
 _order_of_matching = attrgetter("executed_at", "source_sequence", "trade_id")
 
 
-class Entry:
+class LogInput:
+    """Puts events into a log, and waits for nothing but the log."""
+
+    def __init__(self, into: Appending, clock: Callable[[], int] = time.time_ns) -> None:
+        self._into = into
+        self._clock = clock
+
+    def append_fills(self, chunk: list[Any]) -> int:
+        """Put fills (wire twins) into the log as they came together."""
+        # Where one file ends and the next begins, time jumps back: without this, each fill behind the jump would be
+        # a late one in its book.
+        chunk.sort(key=_order_of_matching)
+        now = self._clock()
+        for fill in chunk:
+            if not fill.recorded_at:
+                msgspec.structs.force_setattr(fill, "recorded_at", now)
+        return self.publish(topics.FILLS, chunk, topics.fill_key)
+
+    def publish(self, topic: Topic, found: Sequence[Any], key_of: Callable[[Any], str]) -> int:
+        """Append events to a topic: in frames by partition, or one a record where the topic compacts by key."""
+        return self._into.append(records_of(topic, found, key_of, self._into.partitions))
+
+
+class Entry(LogInput):
     """Submits fills and publishes definitions through a gate."""
 
     def __init__(self, gate: Gate, *, owned: bool, clock: Callable[[], int] = time.time_ns) -> None:
+        super().__init__(gate, clock)
         self.gate = gate
         self.owned = owned
-        self._clock = clock
 
     def submit(
         self,
@@ -236,21 +263,6 @@ class Entry:
                 self.tick(topics.FILLS)
         self.gate.settle()
         return sources.receipt(self.gate)
-
-    def append_fills(self, chunk: list[Any]) -> int:
-        """Put fills (wire twins) into the log as they came together, and wait for nothing but the log."""
-        # Where one file ends and the next begins, time jumps back: without this, each fill behind the jump would be
-        # a late one in its book.
-        chunk.sort(key=_order_of_matching)
-        now = self._clock()
-        for fill in chunk:
-            if not fill.recorded_at:
-                msgspec.structs.force_setattr(fill, "recorded_at", now)
-        return self.publish(topics.FILLS, chunk, topics.fill_key)
-
-    def publish(self, topic: Topic, found: Sequence[Any], key_of: Callable[[Any], str]) -> int:
-        """Append events to a topic: in frames by partition, or one a record where the topic compacts by key."""
-        return self.gate.append(records_of(topic, found, key_of, self.gate.partitions))
 
     def tick(self, topic: Topic) -> None:
         """Append a clock tick to every partition of a clocked topic."""

@@ -22,6 +22,7 @@ from connectors.embedded.watermark import Note
 from connectors.sink import Batch, Item, TopicPartition
 from schemas.frames import BadEvent
 from schemas.topics import TOPIC_BY_NAME
+from topology.sinks.status import read_offsets, write_offsets
 
 NOTE_SECONDS = 0.002
 """Between two looks at how far the log is synced, which cost a read of 96 bytes."""
@@ -42,7 +43,12 @@ class FeedFault(Exception):
 
 
 class Feed:
-    """The records that a sink has still to write."""
+    """The records that a sink has still to write.
+
+    It is always its turn (`mine`): where two processes have one sink over a folder, the far side tells them apart.
+    """
+
+    mine = True
 
     def __init__(
         self, data: Path, topics: Sequence[str], *, events_max: int, durable_only: bool = True
@@ -59,6 +65,22 @@ class Feed:
     def log(self) -> EmbeddedLog:
         """The secondary that is read."""
         return self._log
+
+    async def claim(self) -> None:
+        """Nobody else is waited for."""
+
+    async def kept(self, sink: str) -> dict[TopicPartition, int]:
+        """Where a sink goes on whose far side keeps no offsets."""
+        return read_offsets(self._data, sink)
+
+    async def keep(self, sink: str, offsets: Mapping[TopicPartition, int], *, decides: bool) -> None:
+        """Note where a sink goes on, where that decides."""
+        if decides:
+            write_offsets(self._data, sink, offsets)
+
+    async def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on from these offsets, as `seek` says."""
+        self.seek(offsets)
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Go on from these offsets; partitions that are not named begin at their first record.

@@ -7,7 +7,7 @@ so that a letter that is written twice is one letter.
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.sink import Item, Unavailable
 from schemas import events, topics
@@ -17,6 +17,9 @@ from schemas.murmur2 import partition_of_key
 from schemas.times import Nanoseconds
 from topology.control.protocol import ControlClient, ControlError, Outgoing, Request
 from topology.sinks.feed import in_generation
+
+if TYPE_CHECKING:
+    from topology.sinks.appending import ClusterAppender
 
 KIND = "not taken"
 """The kind of these letters; their stage is `sink NAME`."""
@@ -74,8 +77,24 @@ class Letters:
         client = ControlClient(self._data)
         try:
             partitions = int(client.ask(Request("status")).document["partitions"])
-            partition = partition_of_key(letter.event_id.encode(), partitions)
-            record = Outgoing(topics.SINK_DEAD_LETTERS.name, partition, None, encode_frames([letter])[0])
-            client.ask(Request("append", records=[record]))
+            client.ask(Request("append", records=[_record_of(letter, partitions)]))
         finally:
             client.close()
+
+
+class ClusterLetters:
+    """Puts the letters of a sink into the topic of a cluster."""
+
+    def __init__(self, appender: "ClusterAppender", sink: str) -> None:
+        self._appender = appender
+        self._sink = sink
+
+    async def put(self, item: Item, reason: str) -> None:
+        """Set an event aside. Raises Unavailable where the cluster does not take it."""
+        record = _record_of(letter_of(self._sink, item, reason), self._appender.partitions)
+        await asyncio.to_thread(self._appender.append, [record])
+
+
+def _record_of(letter: Any, partitions: int) -> Outgoing:
+    partition = partition_of_key(letter.event_id.encode(), partitions)
+    return Outgoing(topics.SINK_DEAD_LETTERS.name, partition, None, encode_frames([letter])[0])

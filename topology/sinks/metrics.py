@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from topology.sinks.status import SinkStatus, read_statuses
+from topology.sinks.status import STANDBY, SinkStatus, read_statuses
 from topology.web.metrics import LazyCollector
 
 SILENT_SECONDS = 5.0
@@ -14,8 +14,8 @@ SILENT_SECONDS = 5.0
 
 
 def is_up(status: SinkStatus, now: int) -> bool:
-    """Whether a sink runs and its far side takes what it writes; `now` in nanoseconds."""
-    return status.state == "running" and now - status.updated_at < SILENT_SECONDS * 1e9
+    """Whether a sink runs and its far side takes what it writes, or stands by; `now` in nanoseconds."""
+    return status.state in ("running", STANDBY) and now - status.updated_at < SILENT_SECONDS * 1e9
 
 
 class SinkCollector(LazyCollector):
@@ -30,7 +30,7 @@ class SinkCollector(LazyCollector):
         now = time.time_ns()
         up = GaugeMetricFamily(
             "pks_sink_up",
-            "1 while a sink runs and its far side takes what it writes, else 0.",
+            "1 while a sink runs and its far side takes what it writes, or it stands by, else 0.",
             labels=["sink"],
         )
         lag = GaugeMetricFamily(

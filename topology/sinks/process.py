@@ -8,26 +8,28 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine
+from contextlib import closing
 from typing import Any
 
 import stamina
 import uvloop
 
 from schemas import topics
-from topology.settings import Settings
+from topology.settings import Settings, on_kafka
 from topology.sinks.feed import Feed
 from topology.sinks.letters import Letters
 from topology.sinks.registry import SINK_BY_NAME
-from topology.sinks.runner import SinkRunner
+from topology.sinks.runner import SetAside, SinkRunner, Source
 
 WATCH_STDIN = "PKS_SINK_WATCHED"
 """Set in the environment of a sink whose standard input is a pipe from the worker that started it."""
 
 
 def run_sink(settings: Settings, name: str) -> int:
-    """Run a sink until it is told to stop. Raises FeedFault, StateError."""
+    """Run a sink until it is told to stop. Raises FeedFault, StateError; LinkError of a cluster."""
     stamina.instrumentation.set_on_retry_hooks([])  # the runner says it, with the sink's name
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, name))
@@ -36,16 +38,31 @@ def run_sink(settings: Settings, name: str) -> int:
 
 async def _serve(settings: Settings, name: str) -> None:
     sink = SINK_BY_NAME[name].make(settings)
-    feed = Feed(
-        settings.data,
-        [*sink.topics, *({topics.SINK_DEAD_LETTERS.name} - set(sink.topics))],
-        events_max=settings.sink_events_max,
-        durable_only=settings.sync == "group",
+    names = [*sink.topics, *({topics.SINK_DEAD_LETTERS.name} - set(sink.topics))]
+    feed, letters = (
+        _on_kafka(settings, name, names) if on_kafka(settings) else _embedded(settings, name, names)
     )
-    try:
-        await until_told(SinkRunner(sink, feed, Letters(settings.data, name), settings.data).run())
-    finally:
-        feed.close()
+    with closing(feed):
+        await until_told(SinkRunner(sink, feed, letters, settings.data).run())
+
+
+def _embedded(settings: Settings, name: str, names: list[str]) -> tuple[Source, SetAside]:
+    durable_only = settings.sync == "group"
+    feed = Feed(settings.data, names, events_max=settings.sink_events_max, durable_only=durable_only)
+    return feed, Letters(settings.data, name)
+
+
+def _on_kafka(settings: Settings, name: str, names: list[str]) -> tuple[Source, SetAside]:
+    from topology.cluster.places import link_of, membership
+    from topology.sinks.appending import ClusterAppender
+    from topology.sinks.cluster_feed import ClusterFeed
+    from topology.sinks.letters import ClusterLetters
+
+    link = link_of(settings)
+    base = settings.worker_name or socket.gethostname()
+    events_max = settings.sink_events_max
+    feed = ClusterFeed(link, names, sink=name, events_max=events_max, membership=membership(settings, base))
+    return feed, ClusterLetters(ClusterAppender(link), name)
 
 
 async def until_told(work: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.sink import Sink
-from topology.settings import Settings
+from topology.settings import Settings, on_kafka
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-snapshots",
         "the state of positions into Postgres, to start from when it is lost",
-        lambda settings: bool(settings.postgres),
+        # A cluster keeps its tables' changelogs in several copies, and no command of it reads this one.
+        lambda settings: bool(settings.postgres) and not on_kafka(settings),
         _postgres_snapshots,
     ),
     SinkKind(

@@ -17,7 +17,7 @@ import structlog
 from connectors.sink import Batch, Item, Refused, Sink, TopicPartition, Unavailable
 from topology.sinks.retrying import with_retries
 from topology.sinks.sessions import Sessions
-from topology.sinks.status import read_offsets, write_offsets
+from topology.sinks.status import STANDBY
 
 PROGRESS_SECONDS = 5.0
 CATCHING_UP_RECORDS = 1_000
@@ -27,10 +27,23 @@ _logger = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """What the loop needs of a feed."""
+    """What the loop needs of a feed; `mine` says whether this process has the sink."""
 
-    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Go on from these offsets."""
+    @property
+    def mine(self) -> bool:
+        """Whether this process has the sink."""
+
+    async def claim(self) -> None:
+        """Wait until this process has the sink. Raises Unavailable."""
+
+    async def kept(self, sink: str) -> Mapping[TopicPartition, int]:
+        """Where a sink goes on whose far side keeps no offsets. Raises Unavailable."""
+
+    async def keep(self, sink: str, offsets: Mapping[TopicPartition, int], *, decides: bool) -> None:
+        """Note where a sink goes on; `decides` where nobody else does. Raises Unavailable."""
+
+    async def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on from these offsets. Raises Unavailable."""
 
     async def next(self) -> Batch:
         """What waits, at least one record."""
@@ -46,6 +59,9 @@ class Source(Protocol):
 
     def item(self, topic: str, partition: int, offset: int, index: int) -> Item | None:
         """An event by its place; None where it is no more."""
+
+    def close(self) -> None:
+        """Let the log go."""
 
 
 class SetAside(Protocol):
@@ -68,10 +84,14 @@ class SinkRunner(Sessions):
 
     async def _session(self) -> None:
         """One connection: from the place that the far side names. Raises FeedFault where the log is another one."""
+        if not self._feed.mine:
+            self.status.state = STANDBY
+            await self._feed.claim()
         offsets = await self._sink.open()
-        if not self._sink.keeps_offsets:
-            offsets = read_offsets(self._data, self._sink.name)
-        self._feed.seek(offsets)
+        decides = not self._sink.keeps_offsets
+        if decides:
+            offsets = await self._feed.kept(self._sink.name)
+        await self._feed.begin(offsets)
         confirmed: Mapping[TopicPartition, int] = offsets
         if self._feed.behind() == (0, 0):
             self._goes()
@@ -82,8 +102,7 @@ class SinkRunner(Sessions):
             except Unavailable:
                 self._feed.rewind(confirmed)
                 raise
-            if not self._sink.keeps_offsets:
-                write_offsets(self._data, self._sink.name, batch.next_offsets)
+            await self._feed.keep(self._sink.name, batch.next_offsets, decides=decides)
             confirmed = batch.next_offsets
             self._done(batch)
 

@@ -16,12 +16,15 @@ from connectors.sink import TopicPartition
 
 FOLDER = "sinks"
 
+STANDBY = "standby"
+"""The state of a sink that another process has, on another host of the cluster."""
+
 
 class SinkStatus(msgspec.Struct, omit_defaults=True):
     """How a sink goes. Counts are those of its process; times are nanoseconds, 0 for never.
 
     `state` is `starting`, `running`, `retrying` (the far side failed, tried again soon), `open` (the circuit is open: it
-    failed many times) or `stopped`. `waiting_since` is when the oldest record that is not confirmed was appended. `complaints` counts what the far side said aside of any answer.
+    failed many times), `standby` (another process has it) or `stopped`. `waiting_since` is when the oldest record that is not confirmed was appended. `complaints` counts what the far side said aside of any answer.
     """
 
     name: str

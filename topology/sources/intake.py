@@ -13,9 +13,9 @@ from connectors.source import Received
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.times import Nanoseconds
-from topology.control.entry import Entry, RemoteGate
+from topology.control.entry import Appending, LogInput, RemoteGate
 from topology.control.protocol import ControlClient, ControlError
-from topology.settings import Settings
+from topology.settings import Settings, on_kafka
 
 KIND = "unreadable"
 
@@ -45,17 +45,20 @@ def letter_of(source: str, received: Received, now: int) -> Any:
 
 
 class Intake:
-    """Puts what a source received into the log, through the worker that owns it. Not for several threads at once."""
+    """Puts what a source received into the log: through the worker that owns it, or into the topics of a cluster.
+
+    Not for several threads at once.
+    """
 
     def __init__(self, settings: Settings, source: str, clock: Callable[[], int]) -> None:
         self._settings = settings
         self._source = source
         self._clock = clock
         self._client: ControlClient | None = None
-        self._entry: Entry | None = None
+        self._entry: LogInput | None = None
 
     def append(self, received: Sequence[Received]) -> None:
-        """Append fills and dead letters. Raises Unavailable where no worker takes them: some may be in the log then."""
+        """Append fills and dead letters. Raises Unavailable where nobody takes them: some may be in the log then."""
         try:
             entry = self._entry or self._open()
             fills = [each.fill for each in received if each.fill is not None]
@@ -73,10 +76,18 @@ class Intake:
             self.close()
             raise Unavailable(f"expected a worker that takes what came in, found: {error}") from error
 
-    def _open(self) -> Entry:
-        self._client = ControlClient(self._settings.data)
-        self._entry = Entry(RemoteGate(self._client), owned=False, clock=self._clock)
+    def _open(self) -> LogInput:
+        self._entry = LogInput(self._log(), self._clock)
         return self._entry
+
+    def _log(self) -> Appending:
+        if on_kafka(self._settings):
+            from topology.cluster.places import link_of
+            from topology.sinks.appending import ClusterAppender
+
+            return ClusterAppender(link_of(self._settings))
+        self._client = ControlClient(self._settings.data)
+        return RemoteGate(self._client)
 
     def close(self) -> None:
         """Let the worker go."""
