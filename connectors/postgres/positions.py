@@ -9,6 +9,7 @@ the first record. An in-order trade costs a row; one that re-matches others clos
 from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
+import msgspec
 
 from connectors.postgres.changelog_sink import ChangelogSink
 from connectors.postgres.copying import Target, Value, copy_line
@@ -55,25 +56,45 @@ select book, instrument, last_executed_at_ns, last_source_sequence, last_trade_i
 from position.position join unnest($1::text[], $2::text[]) as touched(book, instrument) using (book, instrument)
 """
 
+_EFFECT_TYPES = {
+    **dict.fromkeys((*_NAME, "trade_id"), "text"),
+    **dict.fromkeys(("lots", "log_partition"), "integer"),
+    **dict.fromkeys(("executed_at_ns", "source_sequence", "known_from_ns", "log_offset"), "bigint"),
+    "inverse": "boolean",
+}
+"""Of the columns that are not numeric."""
+
+_KNOWN_FOR_EVER = "effect.known_to_ns = 9223372036854775807"
 _SAME = " and ".join(
     f"incoming.{name} {'is not distinct from' if name == 'pool_price' else '='} effect.{name}"
     for name in (*_NAME, *_ORDER, *EffectRow._fields)
 )
-_CLOSE = f"""
-update position.effect set known_to_ns = $1
-from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
-    as began(book, instrument, executed_at_ns, source_sequence, trade_id)
-where effect.book = began.book and effect.instrument = began.instrument
-    and effect.known_to_ns = 9223372036854775807
-    and effect.executed_at_ns >= began.executed_at_ns
-    and (effect.executed_at_ns, effect.source_sequence, effect.trade_id collate "C")
-        >= (began.executed_at_ns, began.source_sequence, began.trade_id collate "C")
-    and not exists (select from {_EFFECTS.incoming} as incoming where {_SAME})
+_REPLACE = f"""
+with incoming as (
+    select {
+    ", ".join(
+        f"(given ->> {place})::{_EFFECT_TYPES.get(name, 'numeric')} as {name}"
+        for place, name in enumerate(_EFFECT_COLUMNS)
+    )
+}
+    from jsonb_array_elements($7::jsonb) as given
+), closed as (
+    update position.effect set known_to_ns = $1
+    from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
+        as began(book, instrument, executed_at_ns, source_sequence, trade_id)
+    where effect.book = began.book and effect.instrument = began.instrument
+        and {_KNOWN_FOR_EVER}
+        and effect.executed_at_ns >= began.executed_at_ns
+        and (effect.executed_at_ns, effect.source_sequence, effect.trade_id collate "C")
+            >= (began.executed_at_ns, began.source_sequence, began.trade_id collate "C")
+        and not exists (select from incoming where {_SAME})
+)
+insert into position.effect ({", ".join(_EFFECT_COLUMNS)})
+select {", ".join(_EFFECT_COLUMNS)} from incoming
+where not exists (select from position.effect where {_KNOWN_FOR_EVER} and {_SAME})
+on conflict do nothing
 """  # noqa: S608 - names of this package alone
-_UNCHANGED = f"""
-delete from {_EFFECTS.incoming} as incoming using position.effect
-where effect.known_to_ns = 9223372036854775807 and {_SAME}
-"""  # noqa: S608 - as above
+"""One statement: a temporary table that is filled and emptied for each late step is read with all that it ever held."""
 
 
 class PositionsSink(ChangelogSink):
@@ -124,31 +145,40 @@ class PositionsSink(ChangelogSink):
                 name: place for name, place in step.begins.items() if name in lasts and place <= lasts[name]
             }
             if late:
-                await _EFFECTS.add(connection, waiting)
+                await self._add_in_order(connection, waiting)
                 await self._replace(connection, step, late)
                 waiting = []
             for name, effects in step.effects.items():
                 if name not in late:
                     waiting += _effect_lines(step, name, effects)
             lasts |= {name: row.last for name, row in step.positions.items()}
-        await _EFFECTS.add(connection, waiting)
+        await self._add_in_order(connection, waiting)
+
+    async def _add_in_order(self, connection: asyncpg.Connection, lines: Sequence[str]) -> None:
+        """Straight into the table; the way around only where a batch that was refused in part comes again."""
+        if lines and not await _EFFECTS.add_new(connection, lines):
+            await _EFFECTS.add(connection, lines)
+            await _EFFECTS.clear(connection)
 
     async def _replace(
         self, connection: asyncpg.Connection, step: PositionStep, late: Mapping[PositionName, Order]
     ) -> None:
         """What is known of these positions from a place on becomes what the step says, where that differs."""
-        await _EFFECTS.clear(connection)
-        lines = [line for name in late for line in _effect_lines(step, name, step.effects.get(name, ()))]
+        rows = [row for name in late for row in _effect_rows(step, name, step.effects.get(name, ()))]
         began = [(*name, *place) for name, place in late.items()]
-        await _EFFECTS.copy(connection, lines)
-        await connection.execute(_CLOSE, step.known_at, *map(list, zip(*began, strict=True)))
-        await connection.execute(_UNCHANGED)
-        await _EFFECTS.take(connection)
-        await _EFFECTS.clear(connection)
+        # One text: of arrays each value is encoded by itself. Decimals are strings in it.
+        given = msgspec.json.encode(rows).decode()
+        await connection.execute(_REPLACE, step.known_at, *map(list, zip(*began, strict=True)), given)
+
+
+def _effect_rows(
+    step: PositionStep, name: PositionName, effects: Sequence[tuple[Order, EffectRow]]
+) -> list[list[Value]]:
+    stamp = (step.known_at, step.partition, step.offset)
+    return [[*name, *order, *row, *stamp] for order, row in effects]
 
 
 def _effect_lines(
     step: PositionStep, name: PositionName, effects: Sequence[tuple[Order, EffectRow]]
 ) -> list[str]:
-    stamp = (step.known_at, step.partition, step.offset)
-    return [copy_line([*name, *order, *row, *stamp]) for order, row in effects]
+    return [copy_line(row) for row in _effect_rows(step, name, effects)]

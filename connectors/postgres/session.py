@@ -19,6 +19,9 @@ CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 """After so long a server that says nothing counts as gone."""
 
+_PLANS = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
+"""A plan that was made while a table was small, and is kept, would read it whole when it has grown."""
+
 _FIRST_OFFSETS = """
 insert into back_office.sink_offset (sink, topic, log_partition, next_offset)
 select $1, place.topic, place.log_partition, place.next_offset
@@ -58,7 +61,7 @@ class PostgresSink(ABC):
                 self._url,
                 timeout=CONNECT_SECONDS,
                 command_timeout=COMMAND_SECONDS,
-                server_settings={"application_name": f"pks sink {self.name}"},
+                server_settings={"application_name": f"pks sink {self.name}", **_PLANS},
             )
             await self._check_revision(connection)
             for target in self.targets:
