@@ -21,15 +21,9 @@ class Host(Stack):
         self, name: str, data: Path, transport: str, shared_memory: str = "", **options: object
     ) -> None:
         # A port of its own, which it has again when its worker is started again.
-        super().__init__(data, free_ports(1)[0], shared_memory)
+        told = {"transport": transport, "worker_name": name, "workers": 1, **options}
+        super().__init__(data, free_ports(1)[0], shared_memory, **told)
         self.name = name
-        self._settings = {"transport": transport, "worker_name": name, "workers": 1, **options}
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of every command of this host."""
-        told = {f"PKS_{name.upper()}": str(value) for name, value in self._settings.items()}
-        return {**super().environment, **told}
 
     @property
     def worker(self) -> str:

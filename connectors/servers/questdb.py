@@ -146,3 +146,7 @@ class LocalQuestdb:
     def stop(self) -> None:
         """Let it shut down in order."""
         self._server.stop()
+
+
+if __name__ == "__main__":
+    jar()

@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from connectors.servers import nats, postgres, questdb
 from connectors.shm.mapping import path_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,7 @@ def demo(tmp_path: Path, shared_memory_name: str) -> Iterator[Demo]:
             **os.environ,
             "DEMO_DATA": str(tmp_path / "demo"),
             "DEMO_FILLS": "300",
+            "DEMO_SERVERS": "0",
             "PKS_WEB_PORT": "0",
             "PKS_SHARED_MEMORY": shared_memory_name,
             "PYTHONUNBUFFERED": "1",
@@ -92,3 +95,21 @@ def test_a_worker_that_is_killed_while_it_is_held_ends_it(demo: Demo, shared_mem
     [line] = said.splitlines()
     assert f"process {worker}" in line and "signal 9" in line
     assert _left(shared_memory_name) == []
+
+
+def test_each_server_that_was_started_says_what_the_books_say(demo: Demo):
+    # In a folder that a server which is started as another user may enter.
+    with tempfile.TemporaryDirectory(prefix="pks-demo-") as folder:
+        Path(folder).chmod(0o755)
+        process = demo(DEMO_SERVERS="1", DEMO_DATA=f"{folder}/demo", COLUMNS="200")
+        output, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    wanted = {"postgres": postgres.available(), "nats": nats.available(), "questdb": questdb.available()}
+    for server, available in wanted.items():
+        if available:
+            # Beside it stand what was asked, the answer and what `pks positions` says.
+            assert re.search(rf"│ {server} .*", output), output
+        else:
+            assert f"without {server}: expected" in output
+    assert output.count("EQUAL") == 1 + sum(wanted.values())
+    assert "DIFFERENT" not in output

@@ -43,30 +43,30 @@ def up(
 ) -> int:
     """Start the topology, print its addresses, and run until SIGTERM."""
     _allow_open_files()
-    from connectors.servers.process import ServerUnavailable
+    import structlog
+
     from topology.local_servers import SERVERS, local_servers
     from topology.logging import configure_logging
 
     settings = load_settings(data, transport, web_port=web_port, workers=workers)
-    if on_kafka(settings):
-        configure_logging(settings)
-        return _up_on_kafka(settings, as_json)
-    if settings.workers > 1:
+    if settings.workers > 1 and not on_kafka(settings):
         raise CommandError(
             f"--workers: expected 1, found {settings.workers}: the embedded log has one worker a folder; Kafka takes "
             "more: --transport kafka://host:port",
             exit_code=EXIT_FAILURE,
         )
     configure_logging(settings)
+    run = _up_on_kafka if on_kafka(settings) else _up
     if profile is Profile.DEMO:
-        try:
-            with local_servers(settings) as named:
-                return _up(
-                    named, as_json, {name: address for name in SERVERS if (address := getattr(named, name))}
-                )
-        except ServerUnavailable as error:
-            raise CommandError(str(error), exit_code=EXIT_FAILURE) from error
-    return _up(settings, as_json, {})
+        log = structlog.get_logger(__name__)
+
+        def missing(name: str, reason: str) -> None:
+            log.warning("a server of the profile demo is left out", name=name, reason=reason)
+
+        with local_servers(settings, missing) as named:
+            servers = {name: address for name in SERVERS if (address := getattr(named, name))}
+            return run(named, as_json, servers)
+    return run(settings, as_json, {})
 
 
 def _up(settings: Settings, as_json: bool, servers: dict[str, str]) -> int:
@@ -106,20 +106,20 @@ def _up(settings: Settings, as_json: bool, servers: dict[str, str]) -> int:
         ) from error
 
 
-def _up_on_kafka(settings: Settings, as_json: bool) -> int:
+def _up_on_kafka(settings: Settings, as_json: bool, servers: dict[str, str]) -> int:
     from connectors.kafka.errors import NameTakenError
     from topology.cli.recovery import RecoveryDisplay
     from topology.cluster.supervisor import run_cluster
 
     def ready(addresses: dict[str, Any]) -> None:
         if as_json:
-            print_json(addresses)
+            print_json({**addresses, **servers})
             return
         workers = addresses["workers"]
         facts = {"PKS is up": f"in {addresses['ready_after_seconds']} s, process {addresses['process']}"}
         facts |= {"cluster": f"{addresses['transport']} ({addresses['cluster']})", "data": addresses["data"]}
         facts |= {worker["name"]: f"{worker['web']}, process {worker['process']}" for worker in workers}
-        print_facts({**facts, "stop": "Ctrl-C, or SIGTERM"})
+        print_facts({**facts, **servers, "stop": "Ctrl-C, or SIGTERM"})
 
     try:
         with RecoveryDisplay() as display:

@@ -1,6 +1,8 @@
 """`make demo`: starts the stack, plays the simulated tape, kills the worker, and compares the books.
 
-`DEMO_HOLD=1` keeps the stack running at the end; `DEMO_FILLS` sets the length of the tape.
+Beside the worker run the servers that this machine has, fed by sinks; at the end each is asked for the positions.
+
+`DEMO_HOLD=1` keeps the stack running at the end; `DEMO_FILLS` sets the length of the tape; `DEMO_SERVERS=0` starts no server.
 """
 
 import contextlib
@@ -20,9 +22,10 @@ from schemas import topics
 from topology.cli.output import CommandError, console, print_facts
 from topology.control.entry import Entry, open_entry
 from topology.control.protocol import ControlError
-from topology.demo import tape
+from topology.demo import elsewhere, tape
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
+from topology.local_servers import SERVERS, local_servers
 from topology.settings import Settings
 
 FILLS_DEFAULT = 60_000
@@ -61,18 +64,27 @@ def _run(number: int, web_port: int) -> int:
         f"[bold]PKS demonstration[/bold]: {len(fills):,} SIMULATED fills (seed {tape.SEED}): late, twice, amended, "
         "cancelled; FIFO, LIFO and average books; an inverse perpetual, a future, an option"
     )
-    stack = Stack(data, web_port, os.environ.get("PKS_SHARED_MEMORY", SHARED_MEMORY))
-    try:
-        stack.start()
-        return _play(stack, fills)
-    finally:
-        stack.stop()
-        if stack.addresses:
-            # It was this stack's: a stopped worker leaves its last state to readers, of whom there are none here.
-            remove(stack.shared_memory)
+    with contextlib.ExitStack() as running:
+        named = Settings(data=data)
+        if os.environ.get("DEMO_SERVERS") != "0":
+            named = running.enter_context(local_servers(named, _say_missing))
+        servers = {name: address for name in SERVERS if (address := getattr(named, name))}
+        stack = Stack(data, web_port, os.environ.get("PKS_SHARED_MEMORY", SHARED_MEMORY), **servers)
+        try:
+            stack.start()
+            return _play(stack, fills, named)
+        finally:
+            stack.stop()
+            if stack.addresses:
+                # It was this stack's: a stopped worker leaves its last state to readers, of whom there are none here.
+                remove(stack.shared_memory)
 
 
-def _play(stack: Stack, fills: list[object]) -> int:
+def _say_missing(name: str, reason: str) -> None:
+    console().print(f"without {name}: {reason}", markup=False)
+
+
+def _play(stack: Stack, fills: list[object], named: Settings) -> int:
     with open_entry(Settings(data=stack.data)) as entry:
         _define(entry)
     feed = Feed(stack.data, stack.shared_memory, fills)
@@ -99,12 +111,30 @@ def _play(stack: Stack, fills: list[object]) -> int:
             "clean run": f"{clean}  {'EQUAL' if equal else 'DIFFERENT'}",
         }
     )
+    equal = _ask_elsewhere(stack, named) and equal
     _say_how_to_look(stack)
     if os.environ.get("DEMO_HOLD") == "1":
         console().print("\nDEMO_HOLD=1: the stack keeps running; Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
     return 0 if equal else 1
+
+
+def _ask_elsewhere(stack: Stack, named: Settings) -> bool:
+    """Show what each server says of the positions; whether all say what `pks positions` says."""
+    answers = elsewhere.ask_all(named, stack.ask("positions")["positions"])
+    if not answers:
+        return True
+    table = Table(title="The same positions elsewhere", title_justify="left", header_style="bold")
+    for name in ("where", "asked", "answer", "pks positions", ""):
+        table.add_column(name)
+    for found in answers:
+        table.add_row(
+            found.server, found.asked, found.answer, found.ours, "EQUAL" if found.equal else "DIFFERENT"
+        )
+    console().print()
+    console().print(table)
+    return all(found.equal for found in answers)
 
 
 def _define(entry: Entry) -> None:

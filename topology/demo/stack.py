@@ -18,10 +18,13 @@ class StackFailed(Exception):
 
 
 class Stack:
-    """`pks up` on a folder, in a process of its own."""
+    """`pks up` on a folder, in a process of its own; `settings` are further ones."""
 
-    def __init__(self, data: Path, web_port: int = 0, shared_memory: str = SHARED_MEMORY) -> None:
+    def __init__(
+        self, data: Path, web_port: int = 0, shared_memory: str = SHARED_MEMORY, **settings: object
+    ) -> None:
         self.data = data
+        self._told = {f"PKS_{name.upper()}": str(value) for name, value in settings.items()}
         self.shared_memory = shared_memory
         self.addresses: dict[str, Any] = {}
         self._web_port = web_port
@@ -31,7 +34,8 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every command of the demonstration."""
-        return {**os.environ, "PKS_DATA": str(self.data), "PKS_SHARED_MEMORY": self.shared_memory}
+        ours = {"PKS_DATA": str(self.data), "PKS_SHARED_MEMORY": self.shared_memory}
+        return {**os.environ, **ours, **self._told}
 
     def start(self) -> None:
         """Start the worker and wait until it is ready. Raises StackFailed with its own words where it ends."""
