@@ -148,7 +148,7 @@ def _schedule(fields: Fields, start: date, maturity: date) -> Any:
     return ql.Schedule(
         to_date(start),
         to_date(maturity),
-        ql.Period(conventions.frequency(fields, "frequency")),
+        _coupon_period(fields),
         ql.NullCalendar(),
         ql.Unadjusted,
         ql.Unadjusted,
@@ -156,6 +156,13 @@ def _schedule(fields: Fields, start: date, maturity: date) -> Any:
         fields.flag("end_of_month", False),
         *stubs,
     )
+
+
+def _coupon_period(fields: Fields) -> Any:
+    """Months by `frequency`, or `coupon_period_days`, as the bonds of the Moscow Exchange have it."""
+    if fields.one_of("frequency", "coupon_period_days") == "frequency":
+        return ql.Period(conventions.frequency(fields, "frequency"))
+    return ql.Period(fields.whole("coupon_period_days", least=7, most=3_660), ql.Days)
 
 
 def _settlement(fields: Fields, calendar: Any, issue: date | None, last_payment: date) -> Any:
