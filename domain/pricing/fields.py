@@ -26,7 +26,6 @@ FIRST_DATE, LAST_DATE = datetime.date(1901, 1, 1), datetime.date(2199, 12, 31)
 """The dates that QuantLib knows."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
-_SEPARATORS = str.maketrans("", "", " _-.")
 _BOOLEANS = {"true": True, "false": False}
 _Choice = TypeVar("_Choice")
 
@@ -58,8 +57,8 @@ def shown(value: Any) -> str:
 
 
 def folded(name: str) -> str:
-    """A name as choices compare it: `Modified Following` and `modified_following` are one."""
-    return name.casefold().translate(_SEPARATORS)
+    """A name as choices compare it, in its letters and digits: `Act/Act (ISMA)` and `actact_isma` are one."""
+    return "".join(character for character in name.casefold() if character.isalnum() or character == "+")
 
 
 class Fields:

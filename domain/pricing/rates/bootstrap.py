@@ -91,7 +91,7 @@ def _overnight_swap(fields: Fields, discounting: Any) -> Any:
         ql.QuoteHandle(ql.SimpleQuote(fields.rate("rate"))),
         index,
         discounting or _NO_CURVE,
-        False,
+        True,  # daily compounding without a spread needs the ends of a period only
         fields.whole("payment_lag", 0, most=30),
         convention(fields, "payment_convention", "following"),
         frequency(fields, "fixed_frequency", "annual"),

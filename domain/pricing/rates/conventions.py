@@ -1,6 +1,6 @@
 """The words of the market for dates and rates, as QuantLib has them: day counts, calendars, conventions, frequencies.
 
-Names are compared without case, blanks, `_`, `-` and `.`; each has the spellings that are in use.
+Names are compared by their letters and digits, without case; each has the spellings that are in use.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,22 +25,18 @@ def _main_names(names: Mapping[str, Any]) -> str:
 
 
 _DAY_COUNTS: dict[str, Callable[[], Any]] = {
-    "Act/Act(ISMA) | ActAct(ISMA) | ActAct(ICMA) | Act/Act(ICMA) | ActAct(Bond) | ActualActual(ISMA) | "
-    "Actual/Actual(ISMA) | Actual/Actual(ICMA) | Actual/Actual(Bond)": lambda: ql.ActualActual(
-        ql.ActualActual.ISMA
+    "Act/Act(ISMA) | Act/Act(ICMA) | Act/Act(Bond) | ActualActual(ISMA) | ActualActual(ICMA) | ActualActual(Bond)": (
+        lambda: ql.ActualActual(ql.ActualActual.ISMA)
     ),
-    "Act/Act(ISDA) | ActAct(ISDA) | ActAct | Act/Act | ActualActual(ISDA) | Actual/Actual(ISDA) | Actual/Actual": (
-        lambda: ql.ActualActual(ql.ActualActual.ISDA)
+    "Act/Act(ISDA) | Act/Act | ActualActual(ISDA) | ActualActual": lambda: ql.ActualActual(
+        ql.ActualActual.ISDA
     ),
-    "Act/Act(AFB) | ActAct(AFB) | ActualActual(AFB) | Actual/Actual(AFB)": lambda: ql.ActualActual(
-        ql.ActualActual.AFB
+    "Act/Act(AFB) | ActualActual(AFB)": lambda: ql.ActualActual(ql.ActualActual.AFB),
+    "Act/360 | Actual/360 | A/360": ql.Actual360,
+    "Act/365F | Act/365 | Act/365(Fixed) | Actual/365F | Actual/365 | Actual/365(Fixed) | A/365F | A/365": (
+        ql.Actual365Fixed
     ),
-    "Act/360 | Actual/360 | A/360 | Actual360": ql.Actual360,
-    "Act/365F | Act/365 | Act/365(Fixed) | Actual/365 | Actual/365F | Actual/365(Fixed) | A/365F | A/365 | "
-    "Actual365Fixed": ql.Actual365Fixed,
-    "NL/365 | Act/365L(NoLeap) | Actual/365(NoLeap) | Act/365(NoLeap)": lambda: ql.Actual365Fixed(
-        ql.Actual365Fixed.NoLeap
-    ),
+    "NL/365 | Act/365(NoLeap) | Actual/365(NoLeap)": lambda: ql.Actual365Fixed(ql.Actual365Fixed.NoLeap),
     "Act/365(Canadian) | Actual/365(Canadian)": lambda: ql.Actual365Fixed(ql.Actual365Fixed.Canadian),
     "Act/364 | Actual/364": ql.Actual364,
     "Act/366 | Actual/366": ql.Actual366,
@@ -63,7 +59,7 @@ _CALENDARS: dict[str, Callable[[], Any]] = {
     "null | none | NullCalendar": ql.NullCalendar,
     "weekends | WeekendsOnly": ql.WeekendsOnly,
     "TARGET | EUR | euro": ql.TARGET,
-    "US | UnitedStates | USGovernmentBond | US(GovernmentBond) | UnitedStates(GovernmentBond) | USGS": (
+    "US | UnitedStates | US(GovernmentBond) | UnitedStates(GovernmentBond)": (
         lambda: ql.UnitedStates(ql.UnitedStates.GovernmentBond)
     ),
     "US(Settlement) | UnitedStates(Settlement)": lambda: ql.UnitedStates(ql.UnitedStates.Settlement),
@@ -72,8 +68,8 @@ _CALENDARS: dict[str, Callable[[], Any]] = {
         ql.UnitedStates.FederalReserve
     ),
     "US(SOFR) | UnitedStates(SOFR)": lambda: ql.UnitedStates(ql.UnitedStates.SOFR),
-    "UK | UnitedKingdom | GB | UK(Settlement)": ql.UnitedKingdom,
-    "UK(Exchange) | LSE": lambda: ql.UnitedKingdom(ql.UnitedKingdom.Exchange),
+    "UK | UnitedKingdom | GB | UK(Settlement) | UnitedKingdom(Settlement)": ql.UnitedKingdom,
+    "UK(Exchange) | UnitedKingdom(Exchange) | LSE": lambda: ql.UnitedKingdom(ql.UnitedKingdom.Exchange),
     "Russia | RU | Russia(Settlement)": ql.Russia,
     "MOEX | Russia(MOEX)": lambda: ql.Russia(ql.Russia.MOEX),
     "Germany | DE": ql.Germany,

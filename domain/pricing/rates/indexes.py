@@ -32,7 +32,7 @@ _OVERNIGHT_RATES: dict[str, Callable[[Any], Any]] = {
         "RUONIA", 0, ql.RUBCurrency(), ql.Russia(), ql.Actual365Fixed(), handle
     ),
 }
-_ALIASES: Mapping[str, str] = {"€str": "estr", "ester": "estr", "tona": "tonar", "effr": "fedfunds"}
+_ALIASES: Mapping[str, str] = {"ester": "estr", "tona": "tonar", "effr": "fedfunds"}
 _TERM_NAME = re.compile(r"([a-z]+?)([0-9]{1,2})([dwmy])", re.ASCII)
 _TERM_EXPECTED = "a term rate and its tenor, as Euribor6M: Euribor, USDLibor, GBPLibor, CHFLibor, JPYLibor, Mosprime, Wibor, Tibor"
 _OVERNIGHT_EXPECTED = "ESTR, EONIA, SOFR, FedFunds, SONIA, SARON, TONAR, CORRA, RUONIA"

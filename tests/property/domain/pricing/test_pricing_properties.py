@@ -78,19 +78,58 @@ PLAUSIBLE = st.one_of(
 )
 
 
+CURVES: list[dict[str, Any]] = [
+    {"type": "flat", "rate": "0.05", "compounding": "annual", "day_count": "Act/360"},
+    {
+        "type": "zero",
+        "dates": ["2002-06-17", "2012-06-17"],
+        "rates": ["0.05", "0.06"],
+        "interpolation": "cubic",
+    },
+    {"type": "discount", "dates": ["2002-06-17", "2012-06-17"], "factors": ["1", "0.5"]},
+    {
+        "type": "bootstrap",
+        "instruments": [
+            {"type": "deposit", "tenor": "3M", "rate": "0.03"},
+            {"type": "fra", "start_months": 6, "end_months": 12, "rate": "0.03"},
+            {"type": "future", "start_date": "2003-09-17", "price": 97},
+            {"type": "swap", "tenor": "5Y", "rate": "0.04", "float_index": "Euribor6M"},
+            {"type": "ois", "tenor": "10Y", "rate": "0.05"},
+        ],
+    },
+]
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to everything inside a request."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [path] if path else []
+    for name, item in inner:
+        found += _places(item, (*path, name))
+    return found
+
+
 @st.composite
 def _spoiled(draw: st.DrawFn) -> dict[str, Any]:
-    """A sound request, some fields of which are something else, or are gone."""
+    """A sound request, some values of which, however deep, are something else, or are gone."""
     model = draw(st.sampled_from(sorted(MODELS)))
     request: dict[str, Any] = {"id": "1", "model": model, **BY_MODEL[model]}
-    for name in draw(st.lists(st.sampled_from(sorted(request)), min_size=1, max_size=4)):
-        value = draw(PLAUSIBLE | JSON_VALUES)
-        if isinstance(request.get(name), dict) and request[name] and draw(st.booleans()):
-            inner = draw(st.sampled_from(sorted(request[name])))
-            request[name] = {**request[name], inner: value}
-        else:
-            request[name] = value
+    if "curve" in request:
+        request["curve"] = draw(st.sampled_from(CURVES))
+    request = json.loads(json.dumps(request))
+    for path in draw(st.lists(st.sampled_from(_places(request)), min_size=1, max_size=4)):
+        holder: Any = request
+        for name in path[:-1]:
+            holder = holder[name] if _holds(holder, name) else None
+        if _holds(holder, path[-1]):
+            holder[path[-1]] = draw(PLAUSIBLE | JSON_VALUES)
     return request
+
+
+def _holds(holder: Any, name: Any) -> bool:
+    if isinstance(holder, dict):
+        return name in holder
+    return isinstance(holder, list) and isinstance(name, int) and name < len(holder)
 
 
 def _is_an_answer(answer: dict[str, Any]) -> None:
