@@ -68,9 +68,9 @@ STREAMS: tuple[Stream, ...] = (
     ),
     Stream(
         "MARKET_DATA",
-        ("md.mark.v1.*", "md.ohlc.v1.*"),
+        ("md.mark.v1.*", "md.curve.v1.*", "md.ohlc.v1.*"),
         DAY_SECONDS,
-        "marks and bars of instruments",
+        "marks and bars of instruments, curves",
         "md.dlq.market_data",
     ),
     Stream(
@@ -106,8 +106,11 @@ STREAMS: tuple[Stream, ...] = (
     Stream("UNDELIVERABLE", (ADVISORIES,), 7 * DAY_SECONDS, "which messages a consumer gave up"),
 )
 
-PUBLISHED: tuple[Topic, ...] = tuple(topic for topic in topics.TOPICS if topic is not topics.FILLS)
-"""The topics whose events go out; fills come in by their subject and are told as bookings."""
+PUBLISHED: tuple[Topic, ...] = tuple(
+    topic for topic in topics.TOPICS if topic not in (topics.FILLS, topics.REPORTED_POSITIONS)
+)
+"""The topics whose events go out; fills come in by their subject and are told as bookings, and what others state of our
+positions is not ours to tell."""
 
 _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.BOOKINGS.name: "BOOKINGS",
@@ -116,6 +119,9 @@ _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.INSTRUMENTS.name: "REFERENCE",
     topics.BOOKS.name: "REFERENCE",
     topics.ROUTING_RULES.name: "REFERENCE",
+    topics.MARKS.name: "MARKET_DATA",
+    topics.CURVES.name: "MARKET_DATA",
+    topics.BARS.name: "MARKET_DATA",
     topics.FILL_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.BOOKING_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.SINK_DEAD_LETTERS.name: "DEAD_LETTERS",

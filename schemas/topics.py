@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from schemas import events, reference
+from schemas import events, market_data, reference, reported
 from schemas.frames import FrameCodec
 
 PARTITIONS_DEFAULT = 4
@@ -131,6 +131,42 @@ ROUTING_RULES = Topic(
     partitioned=False,
     compact=True,
 )
+MARKS = Topic(
+    name="md.mark.v1",
+    event_classes=(market_data.Mark,),
+    key="instrument",
+    key_of=attrgetter("instrument"),
+    subjects=("md.mark.v1.{instrument}",),
+    description="what instruments are quoted at",
+    compact=True,
+)
+CURVES = Topic(
+    name="md.curve.v1",
+    event_classes=(market_data.Curve,),
+    key="curve",
+    key_of=attrgetter("curve"),
+    subjects=("md.curve.v1.{curve}",),
+    description="curves of rates, each in its newest version",
+    partitioned=False,
+    compact=True,
+)
+BARS = Topic(
+    name="md.ohlc.v1",
+    event_classes=(market_data.Bar,),
+    key="instrument",
+    key_of=attrgetter("instrument"),
+    subjects=("md.ohlc.v1.{instrument}",),
+    description="bars of prices, again where a late tick corrects one",
+    retention_seconds=7 * DAY_SECONDS,
+)
+REPORTED_POSITIONS = Topic(
+    name="pd.position.v1",
+    event_classes=(reported.PositionReported,),
+    key="instrument",
+    key_of=attrgetter("instrument"),
+    subjects=(),
+    description="positions as exchanges, clearers and brokers state them",
+)
 FILL_DEAD_LETTERS = Topic(
     name="pd.dlq.canonical",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
@@ -164,6 +200,10 @@ TOPICS: tuple[Topic, ...] = (
     INSTRUMENTS,
     BOOKS,
     ROUTING_RULES,
+    MARKS,
+    CURVES,
+    BARS,
+    REPORTED_POSITIONS,
     FILL_DEAD_LETTERS,
     BOOKING_DEAD_LETTERS,
     SINK_DEAD_LETTERS,

@@ -54,6 +54,23 @@ class LifecycleKind(StrEnum):
     INTERBOOK = "interbook"
 
 
+class MarkQuality(StrEnum):
+    """How far a mark is to be trusted; one that is `missing` has no price."""
+
+    LIVE = "live"
+    STALE = "stale"
+    INDICATIVE = "indicative"
+    MISSING = "missing"
+
+
+class BarInterval(StrEnum):
+    """How long a bar is."""
+
+    SECOND = "1s"
+    MINUTE = "1m"
+    DAY = "1d"
+
+
 class Regime(StrEnum):
     """Where a trade was made; decides which fields it must have."""
 

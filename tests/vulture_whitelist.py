@@ -3,7 +3,7 @@ enumeration members that a message may carry. One line each; a name that is dead
 """
 
 from connectors.files import source
-from schemas import events, topics, units
+from schemas import events, market_data, topics, units
 from topology.cli import lots
 
 events.Event.schema_version
@@ -21,6 +21,12 @@ source._Bounded.readinto
 units.LifecycleKind.NOVATION
 units.LifecycleKind.GIVE_UP
 units.LifecycleKind.INTERBOOK
+units.MarkQuality.INDICATIVE
+market_data.Bar.volume
+
+# What pydantic calls of a class.
+market_data.Mark._has_a_price_or_says_so
+market_data.Bar._holds_its_prices
 
 # What Faust and its services call or look up in the classes that we give it.
 _.partitions_for_topic

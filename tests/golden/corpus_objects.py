@@ -9,9 +9,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas import events, reference
+from schemas import events, market_data, reference, reported
 from schemas.frames import encode_event, wire
-from schemas.units import Action, FeePolicy, LifecycleKind, LotMethod, Regime, Side
+from schemas.units import (
+    Action,
+    BarInterval,
+    FeePolicy,
+    LifecycleKind,
+    LotMethod,
+    MarkQuality,
+    Regime,
+    Side,
+)
 
 FOLDER = Path(__file__).parent / "corpus"
 
@@ -226,7 +235,55 @@ VERSION_1: tuple[Any, ...] = (
     ),
 )
 
-FILES: dict[str, tuple[Any, ...]] = {"version-1.jsonl": VERSION_1}
+VERSION_2: tuple[Any, ...] = (
+    *(
+        _of(
+            market_data.Mark,
+            instrument="BTC/USD:PERP",
+            event_time=_EXECUTED,
+            quality=quality,
+            price=None if quality is MarkQuality.MISSING else Decimal("37.630"),
+            bid=Decimal("-0.01"),
+            ask=Decimal("0.000000000000000001"),
+        )
+        for quality in MarkQuality
+    ),
+    _of(
+        market_data.Curve,
+        curve="EUR-ESTR",
+        version=7,
+        event_time=_EXECUTED,
+        definition='{"type": "zero", "dates": ["2027-01-05"], "rates": [0.0250]}',
+    ),
+    *(
+        _of(
+            market_data.Bar,
+            instrument="X",
+            interval=interval,
+            opened_at=_EXECUTED,
+            open=Decimal("10.1"),
+            high=Decimal("10.5"),
+            low=Decimal("-1"),
+            close=Decimal("10.20"),
+            volume=Decimal("1234.5"),
+            trades=17,
+            revision=3,
+        )
+        for interval in BarInterval
+    ),
+    _of(
+        reported.PositionReported,
+        venue="MOEX",
+        instrument="X",
+        reported_at=_EXECUTED,
+        quantity=Decimal("-12.50"),
+        account="L01",
+        average_price=Decimal("9.75"),
+        currency="RUB",
+    ),
+)
+
+FILES: dict[str, tuple[Any, ...]] = {"version-1.jsonl": VERSION_1, "version-2.jsonl": VERSION_2}
 
 
 def main() -> int:

@@ -7,12 +7,12 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from schemas import events, reference
+from schemas import events, market_data, reference, reported
 from schemas.frames import wire
 from schemas.topics import TOPICS
 from tests.golden.corpus_objects import FILES, FOLDER
 
-MODULES: tuple[ModuleType, ...] = (events, reference)
+MODULES: tuple[ModuleType, ...] = (events, market_data, reference, reported)
 CLASSES = {
     name: found
     for module in MODULES
@@ -77,4 +77,5 @@ def test_every_event_class_has_a_topic():
 def test_what_this_version_writes_is_what_is_recorded():
     from schemas.frames import encode_event
 
-    assert [encode_event(item) for item in FILES["version-1.jsonl"]] == lines("version-1.jsonl")
+    for name, objects in FILES.items():
+        assert [encode_event(item) for item in objects] == lines(name)

@@ -32,8 +32,8 @@ def test_recorded_messages_are_read_as_what_they_were(name: str):
 
 
 def test_what_this_version_writes_is_what_is_recorded():
-    written = [(type(item).__name__, encode_message(item)) for item in published("version-1.jsonl")]
-    assert written == lines("version-1.jsonl")
+    for name in FILES:
+        assert [(type(item).__name__, encode_message(item)) for item in published(name)] == lines(name)
 
 
 def main() -> int:

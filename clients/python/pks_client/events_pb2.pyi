@@ -49,6 +49,21 @@ class FeePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FEE_POLICY_EXCLUDED: _ClassVar[FeePolicy]
     FEE_POLICY_EXPENSED: _ClassVar[FeePolicy]
     FEE_POLICY_CAPITALISED: _ClassVar[FeePolicy]
+
+class MarkQuality(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MARK_QUALITY_UNSPECIFIED: _ClassVar[MarkQuality]
+    MARK_QUALITY_LIVE: _ClassVar[MarkQuality]
+    MARK_QUALITY_STALE: _ClassVar[MarkQuality]
+    MARK_QUALITY_INDICATIVE: _ClassVar[MarkQuality]
+    MARK_QUALITY_MISSING: _ClassVar[MarkQuality]
+
+class BarInterval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BAR_INTERVAL_UNSPECIFIED: _ClassVar[BarInterval]
+    BAR_INTERVAL_SECOND: _ClassVar[BarInterval]
+    BAR_INTERVAL_MINUTE: _ClassVar[BarInterval]
+    BAR_INTERVAL_DAY: _ClassVar[BarInterval]
 SIDE_UNSPECIFIED: Side
 SIDE_BUY: Side
 SIDE_SELL: Side
@@ -74,6 +89,15 @@ FEE_POLICY_UNSPECIFIED: FeePolicy
 FEE_POLICY_EXCLUDED: FeePolicy
 FEE_POLICY_EXPENSED: FeePolicy
 FEE_POLICY_CAPITALISED: FeePolicy
+MARK_QUALITY_UNSPECIFIED: MarkQuality
+MARK_QUALITY_LIVE: MarkQuality
+MARK_QUALITY_STALE: MarkQuality
+MARK_QUALITY_INDICATIVE: MarkQuality
+MARK_QUALITY_MISSING: MarkQuality
+BAR_INTERVAL_UNSPECIFIED: BarInterval
+BAR_INTERVAL_SECOND: BarInterval
+BAR_INTERVAL_MINUTE: BarInterval
+BAR_INTERVAL_DAY: BarInterval
 
 class Fee(_message.Message):
     __slots__ = ("amount", "kind", "currency")
@@ -538,3 +562,113 @@ class RoutingRule(_message.Message):
     schema_version: int
     source: str
     def __init__(self, rule: _Optional[str] = ..., book: _Optional[str] = ..., priority: _Optional[int] = ..., venue: _Optional[str] = ..., account: _Optional[str] = ..., instrument_class: _Optional[str] = ..., strategy: _Optional[str] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Mark(_message.Message):
+    __slots__ = ("instrument", "event_time", "quality", "price", "bid", "ask", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    BID_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    event_time: int
+    quality: MarkQuality
+    price: str
+    bid: str
+    ask: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., price: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Curve(_message.Message):
+    __slots__ = ("curve", "version", "event_time", "definition", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    CURVE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    curve: str
+    version: int
+    event_time: int
+    definition: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, curve: _Optional[str] = ..., version: _Optional[int] = ..., event_time: _Optional[int] = ..., definition: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Bar(_message.Message):
+    __slots__ = ("instrument", "interval", "opened_at", "open", "high", "low", "close", "volume", "trades", "revision", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    TRADES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    interval: BarInterval
+    opened_at: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trades: int
+    revision: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., interval: _Optional[_Union[BarInterval, str]] = ..., opened_at: _Optional[int] = ..., open: _Optional[str] = ..., high: _Optional[str] = ..., low: _Optional[str] = ..., close: _Optional[str] = ..., volume: _Optional[str] = ..., trades: _Optional[int] = ..., revision: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PositionReported(_message.Message):
+    __slots__ = ("venue", "instrument", "reported_at", "quantity", "account", "average_price", "currency", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    venue: str
+    instrument: str
+    reported_at: int
+    quantity: str
+    account: str
+    average_price: str
+    currency: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, venue: _Optional[str] = ..., instrument: _Optional[str] = ..., reported_at: _Optional[int] = ..., quantity: _Optional[str] = ..., account: _Optional[str] = ..., average_price: _Optional[str] = ..., currency: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...

@@ -1,13 +1,14 @@
 """Subjects and streams: each event has one, each subject has one stream, and nothing that goes out comes in."""
 
 import re
+from itertools import chain
 
 import pytest
 
 from schemas import events, subjects, topics
 from schemas.frames import wire
 from schemas.subjects import FILLS_IN, PUBLISHED, STREAM_OF_TOPIC, STREAMS, class_of_subject, subject_of
-from tests.golden.corpus_objects import VERSION_1
+from tests.golden.corpus_objects import FILES
 from tests.support import ClockTick, booked
 
 TAXONOMY = [
@@ -18,6 +19,7 @@ TAXONOMY = [
     "bo.position.valuated.v1.BOOK",
     "bo.pnl.attributed.v1",
     "md.mark.v1.BTCUSDT",
+    "md.curve.v1.EUR-ESTR",
     "md.ohlc.v1.BTCUSDT",
     "bo.cash.ledger.v1",
     "bo.cash.balance.v1",
@@ -73,7 +75,7 @@ def test_every_stream_has_dead_letters_of_its_own():
 def test_every_published_event_has_a_subject_of_a_stream():
     topic_of = {wire(kind): topic for topic in PUBLISHED for kind in topic.event_classes}
     told = 0
-    for event in VERSION_1:
+    for event in chain.from_iterable(FILES.values()):
         topic = topic_of.get(type(event))
         if topic is None or isinstance(event, ClockTick):
             continue
@@ -114,4 +116,5 @@ def test_what_comes_in_is_known_by_its_subject(subject: str, kind: type | None):
 
 def test_fills_are_not_published():
     assert topics.FILLS not in PUBLISHED
+    assert topics.REPORTED_POSITIONS not in PUBLISHED
     assert subjects.subject_of(topics.BOOKINGS, booked()) == "backoffice.booking.v1.TradeBooked"

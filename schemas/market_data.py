@@ -1,0 +1,92 @@
+"""Market data as events: marks, curves and bars, each the newest of its key wherever only the newest is kept.
+
+Owns: their fields and constraints. `source` of each names who quoted it.
+Guarantees: a mark without a price says so (`missing`), it is never zero; numbers are exact decimals.
+"""
+
+import json
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from schemas.events import Event, Identifier, Number
+from schemas.numbers import ZERO
+from schemas.times import Nanoseconds
+from schemas.units import BarInterval, MarkQuality
+
+CURVE_TYPES = ("flat", "zero", "discount", "bootstrap")
+"""The forms of a curve, as `pks price` takes them."""
+
+
+def _curve_definition(text: str) -> str:
+    expected = f"a JSON object with a type of {', '.join(CURVE_TYPES)}"
+    try:
+        # Digits are not read here: they stay as they were given.
+        document = json.loads(text, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        raise ValueError(f"expected {expected}") from None
+    if not isinstance(document, dict) or document.get("type") not in CURVE_TYPES:
+        raise ValueError(f"expected {expected}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark(Event):
+    """What one unit of an instrument is quoted at; topic `md.mark.v1`, event time `event_time`.
+
+    `price` is None where, and only where, `quality` is `missing`.
+    """
+
+    instrument: Identifier
+    event_time: Nanoseconds
+    quality: MarkQuality
+    price: Number | None = None
+    bid: Number | None = None
+    ask: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_a_price_or_says_so(self) -> "Mark":
+        if (self.price is None) != (self.quality is MarkQuality.MISSING):
+            raise ValueError("expected a price, or the quality missing and no price")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve(Event):
+    """A curve in one version, from 1; topic `md.curve.v1`, event time `event_time`. A higher version replaces it.
+
+    `definition` is a JSON object in the form in which `pks price` takes a `curve`, digit by digit as it was given.
+    """
+
+    curve: Identifier
+    version: Annotated[int, Field(ge=1)]
+    event_time: Nanoseconds
+    definition: Annotated[str, AfterValidator(_curve_definition)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar(Event):
+    """The prices of an instrument in one interval; topic `md.ohlc.v1`, event time `opened_at`, where it begins.
+
+    A late tick makes the bar again with a higher `revision`, which replaces it.
+    """
+
+    instrument: Identifier
+    interval: BarInterval
+    opened_at: Nanoseconds
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number = ZERO
+    trades: Annotated[int, Field(ge=0)] = 0
+    revision: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _holds_its_prices(self) -> "Bar":
+        prices: tuple[Decimal, ...] = (self.open, self.close)
+        if self.low > min(prices) or self.high < max(prices):
+            raise ValueError("expected open and close between low and high")
+        return self
