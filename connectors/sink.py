@@ -55,6 +55,9 @@ class Sink(Protocol):
 
     `keeps_offsets` says that `write` keeps `next_offsets` in the outside system, in the same transaction as the
     events; otherwise the runtime keeps them, after `write` has returned.
+
+    A sink may also have `look_seconds` and `async def look()`: it is called that often while nothing waits to be
+    written, and raises Unavailable where the far side is not as it was left.
     """
 
     name: str

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from connectors.servers import nats, postgres, questdb
+from connectors.servers import nats, postgres, questdb, redis
 from connectors.servers.process import ServerUnavailable
 from topology.settings import Settings
 
@@ -38,10 +38,15 @@ def _questdb(folder: Path, running: ExitStack) -> str:
     return f"http://{running.enter_context(questdb.LocalQuestdb(folder)).address}"
 
 
+def _redis(folder: Path, running: ExitStack) -> str:
+    return running.enter_context(redis.LocalRedis(folder)).url
+
+
 _STARTS: dict[str, Callable[[Path, ExitStack], str]] = {
     "postgres": _postgres,
     "nats": _nats,
     "questdb": _questdb,
+    "redis": _redis,
 }
 """By the setting that names a server: starts one in a folder and returns its address."""
 

@@ -167,7 +167,15 @@ class Settings(BaseSettings):
         1, ge=1, le=5, description="servers of a NATS cluster that keep each stream; odd numbers"
     )
     questdb: str = Field(
-        "", description="address of QuestDB for bookings, http://user:password@host:port; empty for none"
+        "",
+        description="address of QuestDB for bookings, http://user:password@host:port; empty for none",
+    )
+    redis: str = Field(
+        "",
+        description="address of Redis for marks and curves, redis://user:password@host:port/number or rediss://...; empty for none",
+    )
+    redis_seconds: int = Field(
+        604_800, ge=1, description="how long a mark or a curve stands in Redis after it came into the log"
     )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"

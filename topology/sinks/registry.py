@@ -75,6 +75,12 @@ def _questdb(settings: Settings) -> Sink:
     return BookingsSink(QuestdbSettings(settings.questdb))
 
 
+def _redis(settings: Settings) -> Sink:
+    from connectors.redis.sink import RedisSink
+
+    return RedisSink(settings.redis, settings.redis_seconds)
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
@@ -124,6 +130,12 @@ SINKS: tuple[SinkKind, ...] = (
         "bookings and corrections as a time series in QuestDB",
         lambda settings: bool(settings.questdb),
         _questdb,
+    ),
+    SinkKind(
+        "redis",
+        "the newest marks and curves into Redis",
+        lambda settings: bool(settings.redis),
+        _redis,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

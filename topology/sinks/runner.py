@@ -7,6 +7,7 @@ place is asked for anew, so that a batch whose confirmation was lost is neither 
 offsets) written again; at most one batch is in memory beside the feed's.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,7 @@ class SinkRunner(Sessions):
         if self._feed.behind() == (0, 0):
             self._goes()
         while True:
-            batch = with_retries(await self._feed.next(), self._sink.name, self._wanted, self._feed.item)
+            batch = with_retries(await self._next(), self._sink.name, self._wanted, self._feed.item)
             try:
                 await self._deliver(batch)
             except Unavailable:
@@ -105,6 +106,18 @@ class SinkRunner(Sessions):
             await self._feed.keep(self._sink.name, batch.next_offsets, decides=decides)
             confirmed = batch.next_offsets
             self._done(batch)
+
+    async def _next(self) -> Batch:
+        """What waits; while nothing does, the sink looks after its far side."""
+        seconds: float | None = getattr(self._sink, "look_seconds", None)
+        while True:
+            _end_if_told()
+            try:
+                # A feed takes nothing before it returns, so that nothing is lost where it is interrupted.
+                async with asyncio.timeout(seconds):
+                    return await self._feed.next()
+            except TimeoutError:
+                await self._sink.look()  # type: ignore[attr-defined]
 
     async def _end_session(self) -> None:
         await self._sink.close()
@@ -161,3 +174,10 @@ class SinkRunner(Sessions):
         if self.status.failures:
             self._feed.look()
             self.status.lag_records, self.status.waiting_since = self._feed.behind()
+
+
+def _end_if_told() -> None:
+    """Raise CancelledError where it was raised before and a client library kept it (`wait_for` of Python 3.11 does)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,1 @@
+"""Redis: the newest marks and curves, for whoever needs them now, and the tokens that were revoked."""
