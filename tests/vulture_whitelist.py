@@ -3,7 +3,7 @@ enumeration members that a message may carry. One line each; a name that is dead
 """
 
 from connectors.files import source
-from schemas import events, market_data, reported, topics, units
+from schemas import events, market_data, topics, units
 from topology.cli import lots
 
 events.Event.schema_version
@@ -23,9 +23,6 @@ units.LifecycleKind.GIVE_UP
 units.LifecycleKind.INTERBOOK
 units.MarkQuality.INDICATIVE
 market_data.Bar.volume
-market_data.Bar.opened_at
-reported.PositionReported.reported_at
-units.BarInterval.MINUTE
 
 # What pydantic calls of a class.
 market_data.Mark._has_a_price_or_says_so

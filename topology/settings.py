@@ -168,7 +168,13 @@ class Settings(BaseSettings):
     )
     questdb: str = Field(
         "",
-        description="address of QuestDB for bookings, http://user:password@host:port; empty for none",
+        description="address of QuestDB for bookings, bars and reported positions, http://user:password@host:port; empty for none",
+    )
+    questdb_flush_seconds: float = Field(
+        0.02,
+        ge=0,
+        le=10,
+        description="least seconds between two writes of a sink into QuestDB; what comes meanwhile is in the next one",
     )
     redis: str = Field(
         "",

@@ -1,1 +1,1 @@
-"""QuestDB: bookings as a time series, for queries over long spans."""
+"""QuestDB: bookings, bars and reported positions as time series, for queries over long spans."""

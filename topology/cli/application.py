@@ -34,6 +34,7 @@ from topology.cli import (
     shm,
     simulating,
     sinks,
+    stating,
     verifying,
 )
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
@@ -53,6 +54,7 @@ _MODULES: tuple[Any, ...] = (
     calculators,
     running,
     importing,
+    stating,
     reading,
     rebuilding,
     replaying,

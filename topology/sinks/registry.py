@@ -72,7 +72,21 @@ def _questdb(settings: Settings) -> Sink:
     from connectors.questdb.bookings import BookingsSink
     from connectors.questdb.server import QuestdbSettings
 
-    return BookingsSink(QuestdbSettings(settings.questdb))
+    return BookingsSink(QuestdbSettings(settings.questdb), settings.questdb_flush_seconds)
+
+
+def _questdb_bars(settings: Settings) -> Sink:
+    from connectors.questdb.bars import BarsSink
+    from connectors.questdb.server import QuestdbSettings
+
+    return BarsSink(QuestdbSettings(settings.questdb), settings.questdb_flush_seconds)
+
+
+def _questdb_reported(settings: Settings) -> Sink:
+    from connectors.questdb.reported import ReportedPositionsSink
+    from connectors.questdb.server import QuestdbSettings
+
+    return ReportedPositionsSink(QuestdbSettings(settings.questdb), settings.questdb_flush_seconds)
 
 
 def _redis(settings: Settings) -> Sink:
@@ -130,6 +144,18 @@ SINKS: tuple[SinkKind, ...] = (
         "bookings and corrections as a time series in QuestDB",
         lambda settings: bool(settings.questdb),
         _questdb,
+    ),
+    SinkKind(
+        "questdb-bars",
+        "bars of prices into QuestDB",
+        lambda settings: bool(settings.questdb),
+        _questdb_bars,
+    ),
+    SinkKind(
+        "questdb-reported",
+        "positions as exchanges state them into QuestDB",
+        lambda settings: bool(settings.questdb),
+        _questdb_reported,
     ),
     SinkKind(
         "redis",

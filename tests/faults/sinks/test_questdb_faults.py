@@ -1,124 +1,126 @@
 """Bookings in a real QuestDB: what the log has, each once, whatever is written again, killed or suspended."""
 
-import signal
+import asyncio
 import time
-from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from connectors.questdb.bookings import CURRENT, BookingsSink, row_of
+from connectors.questdb.bookings import BookingsSink, row_of
 from connectors.questdb.server import QuestdbSettings, query, resume_suspended
 from connectors.servers.questdb import LocalQuestdb
-from connectors.sink import Item, Unavailable
+from connectors.sink import Batch, Item
 from schemas import topics
+from tests.faults.sinks.far_sides import QuestdbSide, until
 from tests.faults.sinks.feeding import Feeder
-from tests.questdb_support import rows, running_questdb
+from tests.proxy import Cut, proxied
+from tests.questdb_support import ready_questdb
 from tests.sink_support import KeptLetters, following, write_all
 from tests.support import Books, booked, eventually, fill
 
 COUNT = "select count() from bo_positions"
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalQuestdb]:
-    with running_questdb(tmp_path_factory.mktemp("questdb") / "server") as running:
-        yield running
-
-
-@pytest.fixture
-def server(started: LocalQuestdb) -> LocalQuestdb:
-    query(settings(started), "drop table if exists bo_positions")
-    return started
-
-
-@pytest.fixture
-def feeder(books: Books) -> Feeder:
-    return Feeder(books)
-
-
-def settings(server: LocalQuestdb) -> QuestdbSettings:
-    return QuestdbSettings(f"http://{server.address}")
-
-
-def ties(feeder: Feeder, server: LocalQuestdb) -> None:
-    """QuestDB has a row of each event of the log, and the positions of the books."""
-    logged = sorted(event.event_id for event in feeder.books.events(topics.BOOKINGS))
-
-    def stored() -> bool:
-        try:
-            return sorted(row[0] for row in rows(server, "select event_id from bo_positions")) == logged
-        except Unavailable:
-            return False
-
-    eventually(stored, timeout=90)
-    found = {(row[0], row[1]): Decimal(row[2]) for row in rows(server, CURRENT)}
-    assert found == {key: held.position.quantity for key, held in feeder.books.positions().items()}
-
-
-def test_a_replay_leaves_the_count_unchanged(feeder: Feeder, server: LocalQuestdb):
-    feeder.step(200)
-    write_all(BookingsSink(settings(server)), feeder.books.folder)
-    ties(feeder, server)
-    before = rows(server, COUNT)
-    for file in (feeder.books.folder / "sinks").glob("*.offsets"):
+def test_a_replay_leaves_the_count_unchanged(questdb_side: QuestdbSide):
+    questdb_side.feeder.step(200)
+    write_all(BookingsSink(questdb_side.settings), questdb_side.feeder.books.folder)
+    questdb_side.ties()
+    before = questdb_side.rows(COUNT)
+    for file in (questdb_side.feeder.books.folder / "sinks").glob("*.offsets"):
         file.unlink()
-    status = write_all(BookingsSink(settings(server)), feeder.books.folder)
+    status = write_all(BookingsSink(questdb_side.settings), questdb_side.feeder.books.folder)
     assert status.written == before[0][0]
-    assert rows(server, COUNT) == before
+    assert questdb_side.rows(COUNT) == before
 
 
-def test_killed_and_started_again(feeder: Feeder, server: LocalQuestdb):
-    with following(BookingsSink(settings(server)), feeder.books.folder) as status:
-        feeder.until(lambda: status.written > 50)
-        server.kill()
-        feeder.until(lambda: status.failures)
-        server.start()
-        ties(feeder, server)
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Cut(bytes_sent=20_000),
+        Cut(text=b"POST /write"),
+        Cut(text=b"bo_positions", answered=True),
+        Cut(text=b"create+table"),
+    ],
+    ids=["in bytes", "in a batch", "before the answer", "on connecting"],
+)
+def test_a_connection_that_is_reset(questdb_side: QuestdbSide, cut: Cut):
+    with proxied(lambda: questdb_side.server.port) as proxy:
+        proxy.plan(cut)
+        sink = BookingsSink(QuestdbSettings(f"http://127.0.0.1:{proxy.port}"))
+        with following(sink, questdb_side.books.folder) as status:
+            until(questdb_side, lambda: proxy.cuts)
+            until(questdb_side, lambda: status.state == "running")
+            questdb_side.ties()
+            assert status.refused == 0
+
+
+def test_credentials_withdrawn_and_given_back(feeder: Feeder, tmp_path: Path):
+    """QuestDB reads them when it starts."""
+
+    def server_with(password: str, port: int = 0) -> LocalQuestdb:
+        users = {"http.user": "pks", "http.password": password}
+        return LocalQuestdb(tmp_path / "questdb", port=port, settings=users)
+
+    with ready_questdb(server_with("first")) as server:
+        side = QuestdbSide(feeder, server, "pks:first@")
+        with following(side.sink(), feeder.books.folder) as status:
+            feeder.until(lambda: status.written > 50)
+            server.stop()
+            with server_with("second", server.port):
+                feeder.until(lambda: "401" in status.trouble)
+                assert "first" not in status.trouble
+            server.start()
+            side.ties()
+            assert status.refused == 0
+
+
+def test_a_suspended_table_is_found_and_goes_on(questdb_side: QuestdbSide):
+    """Found while rows come and while none do. QuestDB may let a table go on by itself, when it finishes what it was
+    applying: so it is suspended again until the sink says that it found it."""
+    sink = BookingsSink(questdb_side.settings, look_seconds=0.05)
+    with following(sink, questdb_side.feeder.books.folder) as status:
+        questdb_side.feeder.until(lambda: status.written > 50)
+        for feeding in (True, False):
+            before = sink.complaints["suspended"]
+
+            def found(before: int = before, feeding: bool = feeding) -> bool:
+                query(questdb_side.settings, "alter table bo_positions suspend wal")
+                if feeding:
+                    questdb_side.feeder.step()
+                return sink.complaints["suspended"] > before
+
+            eventually(found, 60)
+        questdb_side.ties()
         assert status.refused == 0
+    assert not resume_suspended(questdb_side.settings, "bo_positions")
 
 
-def test_a_server_that_hangs(feeder: Feeder, server: LocalQuestdb):
-    with following(BookingsSink(settings(server)), feeder.books.folder) as status:
-        feeder.until(lambda: status.written > 50)
-        server.signal(signal.SIGSTOP)
-        until = time.monotonic() + 5
-        try:
-            feeder.step()
-            eventually(lambda: time.monotonic() > until)
-            feeder.step()
-        finally:
-            server.signal(signal.SIGCONT)
-        ties(feeder, server)
+def test_between_two_writes_is_the_time_of_the_setting(books: Books, questdb_side: QuestdbSide):
+    sink = BookingsSink(questdb_side.settings, flush_seconds=0.3)
+
+    async def run() -> float:
+        await sink.open()
+        began = time.monotonic()
+        for number in range(3):
+            item = Item(topics.BOOKINGS.name, 0, number, 0, number, 0, booked(f"t{number}", at=number))
+            await sink.write(Batch([item]))
+        await sink.close()
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) >= 0.6
+    assert questdb_side.rows(COUNT) == [[3]]
 
 
-@pytest.mark.soak  # QuestDB now and then lets the table go on by itself, before anybody looks
-def test_a_suspended_table_is_found_and_goes_on(feeder: Feeder, server: LocalQuestdb):
-    feeder.step(20)
-    write_all(BookingsSink(settings(server)), feeder.books.folder)
-
-    def suspended() -> bool:
-        # What is still being applied may let it go on again.
-        query(settings(server), "alter table bo_positions suspend wal")
-        found = query(settings(server), "select suspended from wal_tables() where name = 'bo_positions'")
-        return bool(found and found[0][0])
-
-    eventually(suspended, 30)
-    feeder.step(20)
-    sink = BookingsSink(settings(server))
-    write_all(sink, feeder.books.folder)
-    assert sink.complaints["suspended"] == 1
-    assert not resume_suspended(settings(server), "bo_positions")
-    ties(feeder, server)
-
-
-def test_a_number_with_more_decimals_than_a_column_is_set_aside_alone(books: Books, server: LocalQuestdb):
+def test_a_number_with_more_decimals_than_a_column_is_set_aside_alone(
+    books: Books, questdb_side: QuestdbSide
+):
     books.book(fill("t1", 1, 10), fill("t2", 1, "0." + "1" * 40, at=1), fill("t3", 1, 10, at=2))
     kept = KeptLetters()
-    write_all(BookingsSink(settings(server)), books.folder, kept)
+    write_all(BookingsSink(questdb_side.settings), books.folder, kept)
     assert [item.event.trade_id for item, _ in kept.letters] == ["t2"]
     assert "loss of precision" in kept.letters[0][1]
-    assert rows(server, "select trade_id from bo_positions order by ts") == [["t1"], ["t3"]]
+    assert questdb_side.rows("select trade_id from bo_positions order by ts") == [["t1"], ["t3"]]
 
 
 def test_a_row_says_when_and_what_exactly():
