@@ -77,8 +77,7 @@ def price(request: Mapping[str, Any]) -> dict[str, Any]:
     identity: str | int | None = None
     try:
         identity = _identity(request.get("id"))
-        answer = _model(request)(Fields(request))
-        _check_finite(answer)
+        answer = _finite(_model(request)(Fields(request)))
     except Unpriceable as fault:
         error = {"field": fault.field, "expected": fault.expected, "found": fault.found}
         return {"id": identity, "error": error}
@@ -111,7 +110,13 @@ def _model(request: Mapping[str, Any]) -> Model:
     return model
 
 
-def _check_finite(answer: Mapping[str, Any]) -> None:
+def _finite(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer with every figure a number, and no zero with a sign."""
     for name, value in answer.items():
-        if isinstance(value, float) and not isfinite(value):
-            raise Unpriceable("model", "figures whose results 64 bits can hold", f"{name} that is not finite")
+        if isinstance(value, float):
+            if not isfinite(value):
+                raise Unpriceable(
+                    "model", "figures whose results 64 bits can hold", f"{name} that is not finite"
+                )
+            answer[name] = value + 0.0
+    return answer

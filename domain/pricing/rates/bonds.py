@@ -67,6 +67,7 @@ def fixed_rate_bond(fields: Fields) -> dict[str, Any]:
         rate = fields.rate("yield")
         _check_yield(fields, "yield", rate, bond.compounding)
         dirty = bond.dirty_price_of_yield(rate)
+        _check_price(fields, dirty)
     else:
         if source == "clean_price":
             dirty = fields.number("clean_price") + accrued
@@ -136,7 +137,7 @@ def _dates(fields: Fields) -> tuple[date, date, date]:
 
 def _schedule(fields: Fields, start: date, maturity: date) -> Any:
     """Coupon periods backwards from maturity; `first_coupon_date` and `penultimate_coupon_date` place odd ones."""
-    stubs = []
+    stubs, first = [], start
     for name in ("first_coupon_date", "penultimate_coupon_date"):
         if name not in fields:
             stubs.append(ql.Date())
@@ -144,9 +145,10 @@ def _schedule(fields: Fields, start: date, maturity: date) -> Any:
         day = fields.date(name)
         if not start < day < maturity:
             raise fields.fault(name, f"a date after {start} and before {maturity}")
+        start = day
         stubs.append(to_date(day))
     return ql.Schedule(
-        to_date(start),
+        to_date(first),
         to_date(maturity),
         _coupon_period(fields),
         ql.NullCalendar(),
@@ -188,6 +190,12 @@ def _check_yield(fields: Fields, name: str, rate: float, compounding: tuple[Any,
     """A compounded yield of -100 % a period or less discounts by nothing that is a number."""
     if compounding[0] == ql.Compounded and rate <= -float(compounding[1]):
         raise fields.fault(name, f"a yield above {-float(compounding[1]):g}")
+
+
+def _check_price(fields: Fields, dirty: float) -> None:
+    """A simple yield far below 0 turns the sign of a price."""
+    if not dirty > 0.0:
+        raise fields.fault("yield", "a yield that leaves the price above 0")
 
 
 def _price_off_curve(fields: Fields, bond: _Bond) -> tuple[float, dict[str, str]]:
@@ -233,6 +241,7 @@ def zero_coupon_bond(fields: Fields) -> dict[str, Any]:
         _check_yield(fields, "yield", rate, compounding)
         day_count = conventions.day_count(fields, "day_count", "Act/365F")
         factor = ql.InterestRate(rate, day_count, *compounding).discountFactor(settlement, to_date(payment))
+        _check_price(fields, factor)
     price = face * factor
     return {
         "price": price,

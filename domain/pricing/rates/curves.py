@@ -40,6 +40,12 @@ class Curve:
             raise self.fields.fault("", f"a curve to {last_needed}", f"one to {self.last_date}")
         return {"curve_extrapolated_from": self.last_date.isoformat()}
 
+    def require_by(self, day: date) -> None:
+        """Refuse a curve that begins after the day for which it is first needed."""
+        if self.reference_date > day:
+            expected = f"a date on or before {day}, for which the curve is needed"
+            raise self.fields.fault("reference_date", expected, str(self.reference_date))
+
     def require_from(self, day: date, fields: Fields, name: str) -> None:
         """Refuse what happens before the curve begins."""
         if day < self.reference_date:

@@ -25,6 +25,9 @@ def run(model: Callable[[Fields], dict[str, Any]], fields: Fields) -> dict[str, 
             return model(fields)
         except RuntimeError as error:
             # Terms that are sound one by one, and that the library finds no figure for together.
-            raise Unpriceable("model", "terms that have a price together", shown(str(error))) from error
+            field, expected = "model", "terms that have a price together"
+            if "calendar for the year" in str(error):
+                field, expected = "calendar", "a calendar that knows the years of the dates"
+            raise Unpriceable(field, expected, shown(str(error))) from error
         finally:
             ql.IndexManager.instance().clearHistories()

@@ -13,7 +13,7 @@ from typing import Any
 
 import QuantLib as ql
 
-from domain.pricing.fields import Fields
+from domain.pricing.fields import LAST_DATE, Fields
 from domain.pricing.rates import conventions
 from domain.pricing.rates.conventions import from_date, to_date
 from domain.pricing.rates.curves import Curve, read_curve
@@ -155,7 +155,7 @@ def _period(fields: Fields, calendar: Any) -> tuple[date, date]:
         start = from_date(calendar.advance(today, days, ql.Days))
     name = fields.one_of("maturity_date", "tenor")
     if name == "tenor":
-        maturity = from_date(to_date(start) + conventions.tenor(fields))
+        maturity = _after(fields, start)
     else:
         maturity = fields.date("maturity_date")
     if maturity <= start:
@@ -163,6 +163,15 @@ def _period(fields: Fields, calendar: Any) -> tuple[date, date]:
     if maturity <= fields.date("evaluation_date"):
         raise fields.fault(name, "a maturity after the evaluation_date", str(maturity))
     return start, maturity
+
+
+def _after(fields: Fields, start: date) -> date:
+    """The start plus the tenor."""
+    tenor = conventions.tenor(fields)
+    try:
+        return from_date(to_date(start) + tenor)
+    except RuntimeError:
+        raise fields.fault("tenor", f"one that ends by {LAST_DATE}") from None
 
 
 def _schedule(
@@ -186,10 +195,7 @@ def _valued(
     remark: dict[str, str] = {}
     for curve in curves:
         remark |= curve.extrapolated(from_date(swap.maturityDate()))
-    first_unpaid = min(
-        flow.date() for leg in (swap.leg(0), swap.leg(1)) for flow in leg if not flow.hasOccurred()
-    )
-    curves[0].require_from(from_date(first_unpaid), fields, "maturity_date")
+    _check_first_needs(swap, *curves)
     swap.setPricingEngine(ql.DiscountingSwapEngine(shifted[0].handle))
     price, fair_rate, per_basis_point = swap.NPV(), swap.fairRate(), swap.legBPS(0)
     return {
@@ -199,6 +205,19 @@ def _valued(
         "fixed_leg_bps": per_basis_point,
         **remark,
     }
+
+
+def _check_first_needs(swap: Any, curve: Curve, forecast: Curve) -> None:
+    """Refuse curves that begin after the first payment, or after the first day whose rate is to be forecast."""
+    today = ql.Settings.instance().evaluationDate
+    unpaid = [flow for leg in (swap.leg(0), swap.leg(1)) for flow in leg if not flow.hasOccurred()]
+    curve.require_by(from_date(min(flow.date() for flow in unpaid)))
+    for flow in unpaid:
+        coupon = ql.as_floating_rate_coupon(flow)
+        if coupon is None:
+            continue
+        if coupon.fixingDate() >= today:
+            forecast.require_by(from_date(max(coupon.accrualStartDate(), today)))
 
 
 def _moved(swap: Any, shifted: tuple[_Shifted, _Shifted], shift: float) -> float:
