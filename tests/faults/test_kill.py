@@ -53,8 +53,10 @@ class Feed:
         frames = [frame for batch in self.batches for frame in encode_frames(batch)]
         assert len(frames) == len(self.batches)
         self.file.write_bytes(msgspec.msgpack.encode(frames))
+        self.seconds = 120 + fills / 500
+        """Within which a worker is done with all of it, also on a machine that has other work."""
         with Worker(scratch / "marks", marked_worker.stages, scratch / "clean", self.file) as worker:
-            assert worker.wait() == 0
+            assert worker.wait(self.seconds) == 0
         self.clean = Outcome(scratch / "clean")
         assert self.clean.fills == self.identities
         assert self.clean.capture.applied > fills * 0.9 and self.clean.positions.refused == 0
@@ -135,11 +137,11 @@ def kill_stages(scratch: Path, feed: Feed, *, seed: int, kills: int) -> Kills:
     arguments = (scratch / "marks", marked_worker.stages, scratch / "killed", feed.file)
     for point in kill_points(choose, len(feed.batches), kills):
         with Worker(*arguments) as worker:
-            worker.until(lambda marks, point=point: marks.appended >= point)
+            worker.until(lambda marks, point=point: marks.appended >= point, timeout=feed.seconds)
             told.aim(worker, choose)
             told.kill(worker, choose)
     with Worker(*arguments) as worker:
-        assert worker.wait() == 0
+        assert worker.wait(feed.seconds) == 0
     found, clean = Outcome(scratch / "killed"), feed.clean
     assert found.fills == feed.identities and found.repeated == clean.repeated
     assert (found.hash, found.capture, found.positions) == (clean.hash, clean.capture, clean.positions)
