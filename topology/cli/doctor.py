@@ -19,7 +19,7 @@ from topology.cli.options import DataOption, JsonOption, TransportOption, load_s
 from topology.cli.output import print_json, print_table
 from topology.settings import Settings
 
-_PACKAGES = ("faust-streaming", "rocksdict", "msgspec", "pydantic", "uvloop", "prometheus-client")
+_PACKAGES = ("faust-streaming", "rocksdict", "msgspec", "pydantic", "uvloop", "prometheus-client", "QuantLib")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 _FREE_BYTES_MIN = 1024**3
 _OPEN_FILES_MIN = 1024
@@ -59,6 +59,13 @@ def _program(part: str, names: tuple[str, ...], remedy: str) -> Finding:
 def _compiled() -> Finding:
     remedy = "install a C compiler, then make setup"
     return Finding("optional: compiled code", native.positions() is not None, native.description(), remedy)
+
+
+def _options() -> Finding:
+    from native.options import description, twin
+
+    remedy = "install a C compiler, then make setup"
+    return Finding("optional: options in batches", twin() is not None, description(), remedy)
 
 
 def _shared_memory() -> Finding:
@@ -170,6 +177,7 @@ def examine(settings: Settings) -> list[Finding]:
         _python,
         *(lambda name=name: _package(name) for name in _PACKAGES),
         _compiled,
+        _options,
         _shared_memory,
         lambda: _data_folder(settings),
         lambda: _port(settings),

@@ -132,6 +132,8 @@ def test_plain_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
             plain.setenv(native.PLAIN, "1")
             forget()
             assert options.evaluator() is batch.evaluate_plain
+            assert options.description() == "numpy"
     finally:
         forget()
     assert options.twin() is COMPILED
+    assert options.description() == (f"compiled, {WIDTHS[-1]} at once" if WIDTHS else "numpy")

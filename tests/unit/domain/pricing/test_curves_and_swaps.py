@@ -1,5 +1,7 @@
 """Curves by every way of giving one; swaps on them; credit value adjustment."""
 
+from datetime import date
+from itertools import pairwise
 from math import exp
 from typing import Any
 
@@ -200,6 +202,33 @@ def test_the_sides_of_a_swap_mirror_each_other():
     up = priced("interest_rate_swap", **{**SWAP, "fixed_rate": 0.0601})
     assert up["price"] - payer["price"] == pytest.approx(payer["fixed_leg_bps"], abs=1e-11)
     assert payer["dv01"] > 0 > payer["fixed_leg_bps"], "who pays a fixed rate gains when rates rise"
+
+
+def test_the_fair_rate_is_what_discount_factors_say():
+    """One curve, no spread: the floating leg is worth its start less its end, whatever the forward rates in between."""
+    curve = {"type": "zero", "dates": [TODAY, "2026-02-15", "2034-02-20"], "rates": [0.02, 0.035, 0.05]}
+    days = [f"{year}-02-19" for year in (2024, 2025, 2026, 2027)]  # a Monday, Wednesday, Thursday, Friday
+    factors = [_factor(day, curve) for day in days]
+    terms = {
+        "evaluation_date": TODAY,
+        "start_date": days[0],
+        "maturity_date": days[-1],
+        "notional": 100,
+        "curve": curve,
+    }
+    swap = {**terms, "side": "receiver", "fixed_rate": 0.04, "calendar": "TARGET"}
+    answer = priced("interest_rate_swap", **swap, float_index="Euribor6M", fixed_day_count="30/360")
+    annuity = sum(factors[1:])
+    assert answer["fair_rate"] == pytest.approx((factors[0] - factors[-1]) / annuity, rel=1e-12)
+    assert answer["price"] == pytest.approx(100 * (0.04 * annuity - factors[0] + factors[-1]), rel=1e-10)
+    assert answer["fixed_leg_bps"] == pytest.approx(0.01 * annuity, rel=1e-12)
+    overnight = priced("overnight_swap", **swap, float_index="ESTR", fixed_day_count="30/360")
+    assert overnight["price"] == pytest.approx(answer["price"], rel=1e-9)
+    spread = priced("interest_rate_swap", **swap, float_index="Euribor6M", float_spread=0.01)
+    paid = ["2024-02-19", "2024-08-19", "2025-02-19", "2025-08-19", "2026-02-19", "2026-08-19", "2027-02-19"]
+    lengths = [(date.fromisoformat(end) - date.fromisoformat(begin)).days for begin, end in pairwise(paid)]
+    expected = sum(days * _factor(end, curve) for days, end in zip(lengths, paid[1:], strict=True)) / 360
+    assert answer["price"] - spread["price"] == pytest.approx(100 * 0.01 * expected, rel=1e-10)
 
 
 def test_dv01_is_the_change_for_a_basis_point():
