@@ -13,6 +13,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from agents import positions
+from agents.counters import read_counts
 from bench.workload import frames_of, fresh_log
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
@@ -20,9 +22,11 @@ from connectors.kafka.link import Link
 from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
 from connectors.kafka.topics import ensure_topics, partition_counts
 from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, Topic
+from tables.partition import TablePartition
 from tests.support import eventually
 from topology.cluster.places import topic_plans
 from topology.drive import run_until_idle
+from topology.log import LogStore
 from topology.replaying.outcome import books_of
 from topology.settings import Settings
 from topology.stages import build_stages
@@ -39,7 +43,7 @@ class _Identified(msgspec.Struct):
 
 
 _identified = msgspec.json.Decoder(_Identified).decode
-_raw_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @contextmanager
@@ -66,13 +70,11 @@ def make_topics(link: Link) -> None:
     ensure_topics(link, topic_plans(stages(), PARTITIONS))
 
 
-def remake_topics(link: Link) -> None:
-    """Topics with nothing in them, and groups that have consumed nothing."""
-    found = [name for name in partition_counts(link) if not name.startswith("__")]
+def remake_topic(link: Link, name: str) -> None:
+    """Delete a topic and make it anew, as somebody may who wants it empty."""
     client = AdminClient(link.common())  # kept: what it was asked ends with it
-    for future in client.delete_topics(found, operation_timeout=30).values() if found else ():
-        future.result(30)
-    eventually(lambda: not partition_counts(link).keys() & set(found), 30)
+    client.delete_topics([name], operation_timeout=30)[name].result(30)
+    eventually(lambda: name not in partition_counts(link), 30)
     make_topics(link)
 
 
@@ -86,10 +88,19 @@ class View:
             link, group="view", topic=stage.changelog, table=stage.table.name, state=self._state
         )
 
-    def hash(self) -> str:
+    def _catch_up(self) -> None:
         for partition in range(PARTITIONS):
             self._reader.catch_up(partition)
+
+    def hash(self) -> str:
+        self._catch_up()
         return str(books_of(self._state, range(PARTITIONS))[0].hexadecimal)
+
+    def waiting(self) -> int:
+        """Bookings that wait for a re-match, or are what it is done for."""
+        self._catch_up()
+        tables = [TablePartition(LogStore(self._state, positions.NAME, place)) for place in range(PARTITIONS)]
+        return sum(counts.waiting for table in tables for counts in read_counts(table).values())
 
     def close(self) -> None:
         self._reader.close()
@@ -108,12 +119,19 @@ class Expected:
         self.trades = len({fill.trade_id for fill in fills})
 
 
-def produce_fills(link: Link, frames: Sequence[tuple[int, bytes]], seconds: float = 60.0) -> None:
-    """Append frames of fills to the cluster; it may be away for some seconds."""
+def produce_records(
+    link: Link, topic: Topic, frames: Sequence[tuple[int, bytes]], seconds: float = 60.0
+) -> None:
+    """Append frames to a topic of the cluster; it may be away for some seconds."""
     producer = Producer(link.producer(message_timeout_ms=int(seconds * 1e3)))
     for partition, frame in frames:
-        producer.produce(FILLS.name, frame, partition=partition)
+        producer.produce(topic.name, frame, partition=partition)
     assert producer.flush(seconds) == 0
+
+
+def produce_fills(link: Link, frames: Sequence[tuple[int, bytes]], seconds: float = 60.0) -> None:
+    """Append frames of fills to the cluster; it may be away for some seconds."""
+    produce_records(link, FILLS, frames, seconds)
 
 
 def events_of(link: Link, topic: Topic = POSITIONS) -> list[bytes]:
@@ -127,9 +145,14 @@ def events_of(link: Link, topic: Topic = POSITIONS) -> list[bytes]:
             if message.error() is not None:
                 ended += 1
             else:
-                found += [bytes(event) for event in _raw_events(message.value())]
+                found += raw_events(message.value())
     client.close()
     return found
+
+
+def raw_events(frame: bytes) -> list[bytes]:
+    """The events of a frame, as they are written."""
+    return [bytes(event) for event in _split(frame)]
 
 
 def ids_of(events: Sequence[bytes]) -> list[str]:

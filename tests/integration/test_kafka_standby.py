@@ -12,7 +12,6 @@ from bench.host import Host
 from bench.workload import WORKLOADS, frames_of, fresh_log, make_fills
 from clients.python.pks_client import PositionReader, Status
 from connectors.kafka.link import Link, parse_url
-from connectors.kafka.local_broker import LocalBroker
 from connectors.kafka.owners import OWNERS_TOPIC
 from connectors.kafka.ownership import Owned, encode, record_key
 from connectors.kafka.topics import TopicPlan, ensure_topics
@@ -21,7 +20,7 @@ from schemas.murmur2 import partition_of_key
 from schemas.numbers import plain
 from schemas.topics import BOOKINGS, FILLS
 from tests.integration.c_programs import compile_c, output
-from tests.kafka_support import events_of, ids_of, remake_topics, running_broker
+from tests.kafka_support import events_of, ids_of, make_topics, running_broker
 from tests.support import eventually
 from topology.documents.queries import positions_document
 from topology.drive import run_until_idle
@@ -36,21 +35,18 @@ A_FEW = 10
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    with running_broker(tmp_path_factory.mktemp("kafka") / "broker") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def link(broker: LocalBroker) -> Link:
-    return parse_url(f"kafka://{broker.address}")
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[Link]:
+    """A broker of its own: what a lost host left open in a test before it would be met by this one."""
+    with running_broker(tmp_path / "broker") as running:
+        link = parse_url(f"kafka://{running.address}")
+        make_topics(link)
+        yield link
 
 
 @pytest.fixture
 def make_host(link: Link, tmp_path: Path) -> Iterator[Callable[[str, str], Host]]:
-    """Hosts by name and shared memory, on topics with nothing in them; lost when the test ends."""
-    remake_topics(link)
+    """Hosts by name and shared memory; lost when the test ends."""
     made: list[Host] = []
 
     def make(name: str, shared_memory: str) -> Host:
