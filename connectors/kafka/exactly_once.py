@@ -2,7 +2,7 @@
 
 Assumes: the consumer whose group metadata is handed in owns the partitions that are written.
 Guarantees: a `read_committed` reader sees all of a step or nothing; a worker that lost its partitions is refused by
-the cluster and told so (`FencedError`), whatever it still holds.
+the cluster and told so (`FencedError`), whatever it still holds; a transaction begins when the one before it is marked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +15,7 @@ from connectors.embedded.errors import CommitError
 from connectors.kafka.errors import FencedError
 from connectors.kafka.fencing import writer_headers
 from connectors.kafka.link import Link
+from connectors.kafka.marks import Marks
 from connectors.kafka.succession import announcement_key, new_token
 from connectors.kafka.writer import LINGER_MILLISECONDS, WAIT_SECONDS_MAX, OutgoingRecord, Sender
 
@@ -44,6 +45,8 @@ class ExactlyOnce:
         self._input_topic = input_topic
         self._changelog = changelog
         self._group_metadata = group_metadata
+        self._marks = Marks(link, changelog)
+        self._unmarked: dict[int, int] = {}
         self._producer = Producer(
             link.producer(
                 transactional_id=transactional_id,
@@ -74,13 +77,16 @@ class ExactlyOnce:
 
     def _transact(self, records: Iterable[OutgoingRecord], consumed: Mapping[int, int]) -> dict[int, int]:
         producer = self._producer
+        self._marks.wait(self._unmarked)
+        self._unmarked = {}
         with _translated("commit a step", producer):
             producer.begin_transaction()
             # Waited for first: offsets and commit then take half the time.
             offsets = self._sender.send(records, self._changelog)
             self._send_offsets(consumed)
             self._commit()
-        return {partition: last for partition, (_, last) in offsets.items()}
+        self._unmarked = {partition: last for partition, (_, last) in offsets.items()}
+        return self._unmarked
 
     def _send_offsets(self, consumed: Mapping[int, int]) -> None:
         places = [TopicPartition(self._input_topic, *place) for place in consumed.items()]

@@ -3,24 +3,33 @@
 Assumes: every changelog record names its writer, and every step writes one; the former owner has lost the partition.
 Guarantees: after `fence_writers` no transaction is open over the partition, and whoever had one open is refused when
 it commits; nobody is fenced whose transaction ends by itself within `_GRACE_SECONDS`, as it does after an orderly
-handing over (the marks of a commit are written after it is answered).
+handing over (the marks of a commit are written after it is answered). What stays open though its writer was fenced has
+lost its marks; they are written as it was decided.
 """
 
 import time
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from connectors.kafka.batches import next_batch
 from connectors.kafka.changelog import watermarks
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
+from connectors.kafka.missing_marks import write_marks
+from connectors.kafka.topics import partition_counts
+from connectors.kafka.transaction_log import TRANSACTIONS_TOPIC, last_decision
 
 WRITER_HEADER = "writer"
 
 _GRACE_SECONDS = 1.0
+_MARKS_SECONDS = 2.0
+"""For so long the marks of a writer that was fenced may still be on their way."""
+
 _SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.02
 _RECORDS = 10_000
+_logger = structlog.get_logger(__name__)
 
 
 def writer_headers(transactional_id: str) -> list[tuple[str, bytes]]:
@@ -28,31 +37,55 @@ def writer_headers(transactional_id: str) -> list[tuple[str, bytes]]:
     return [(WRITER_HEADER, transactional_id.encode())]
 
 
-def fence_writers(link: Link, topic: str, partitions: list[int]) -> list[str]:
+def fence_writers(
+    link: Link, topic: str, partitions: list[int], *, group: str, input_topic: str
+) -> list[str]:
     """End every transaction that is open over changelog partitions; returns the ids that were fenced.
 
-    Raises LinkError where the brokers do not answer, or a transaction stays open.
+    `group` and its `input_topic` are those whose offsets the writers commit. Raises LinkError where the brokers do not
+    answer, or a transaction stays open.
     """
     fenced: list[str] = []
     with _Ends(link) as ends:
-        deadline = time.monotonic() + _GRACE_SECONDS
-        still_open = ends.open_partitions(topic, partitions)
-        while still_open and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-            still_open = ends.open_partitions(topic, still_open)
+        still_open = ends.wait(topic, partitions, _GRACE_SECONDS)
         for partition in still_open:
             for writer in sorted(ends.writers(topic, partition) - set(fenced)):
                 fence(link, writer)
                 fenced.append(writer)
-        deadline = time.monotonic() + _SECONDS_MAX
-        while still_open := ends.open_partitions(topic, still_open):
-            if time.monotonic() > deadline:
-                raise LinkError(
-                    f"expected the transactions over {topic}/{still_open[0]} to end after {', '.join(fenced) or 'nobody'} "
-                    f"was fenced, found one open for {_SECONDS_MAX:.0f} s"
-                )
-            time.sleep(_POLL_SECONDS)
+        still_open = ends.wait(topic, still_open, _MARKS_SECONDS)
+        for partition in still_open:
+            for writer in ends.writers(topic, partition) if ends.open_partitions(topic, [partition]) else ():
+                _mark(link, ends, writer, (topic, partition), group, input_topic)
+        still_open = ends.wait(topic, still_open, _SECONDS_MAX)
+        if still_open:
+            raise LinkError(
+                f"expected the transactions over {topic}/{still_open[0]} to end after {', '.join(fenced) or 'nobody'} "
+                f"was fenced, found one open for {_SECONDS_MAX:.0f} s (docs/operating/kafka-workers.md)"
+            )
     return fenced
+
+
+def _mark(
+    link: Link, ends: "_Ends", writer: str, place: tuple[str, int], group: str, input_topic: str
+) -> None:
+    """Write what the last transaction of a fenced writer over a changelog partition lacks, there and elsewhere."""
+    log_partitions = partition_counts(link)[TRANSACTIONS_TOPIC]
+    decision = last_decision(link, writer, *place, log_partitions)
+    if decision is None:
+        return
+    places = [
+        (topic, partition)
+        for topic, partitions in decision.partitions.items()
+        if not topic.startswith("__")
+        for partition in ends.open_partitions(topic, partitions)
+    ]
+    _logger.warning(
+        "marks of a transaction were missing",
+        writer=writer,
+        committed=decision.commit,
+        places=[f"{topic}/{partition}" for topic, partition in places],
+    )
+    write_marks(link, writer, decision, places, changelog=place[0], group=group, input_topic=input_topic)
 
 
 def fence(link: Link, transactional_id: str) -> None:
@@ -86,6 +119,14 @@ class _Ends:
             for partition in partitions
             if self._end(self._committed, topic, partition) < self._end(self._written, topic, partition)
         ]
+
+    def wait(self, topic: str, partitions: list[int], seconds: float) -> list[int]:
+        """Those over which a transaction is open still after so long."""
+        deadline = time.monotonic() + seconds
+        while (still_open := self.open_partitions(topic, partitions)) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            partitions = still_open
+        return still_open
 
     def _end(self, consumer: Consumer, topic: str, partition: int) -> int:
         return watermarks(consumer, TopicPartition(topic, partition))[1]

@@ -16,6 +16,7 @@ from tests.kafka_support import make_topics, running_broker, stages
 from tests.support import eventually
 
 CHANGELOG = stages()[1].changelog
+OF_POSITIONS = {"group": "positions", "input_topic": BOOKINGS.name}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_who_holds_a_transaction_open_at_a_takeover_is_fenced_and_leaves_nothing
         group_metadata=lambda: None,
     )
     owner.start()
-    assert fence_writers(link, CHANGELOG, [0, 1, 2, 3]) == ["zombie"]
+    assert fence_writers(link, CHANGELOG, [0, 1, 2, 3], **OF_POSITIONS) == ["zombie"]
     owner.write([(CHANGELOG, 0, b"key", b"kept"), (POSITIONS.name, 0, None, b"kept")], {})
 
     with pytest.raises(KafkaException, match="fenced"):
@@ -82,7 +83,7 @@ def test_who_hands_a_partition_over_in_order_is_not_fenced(link: Link) -> None:
         )
         writers[-1].start()
     for number, writer in enumerate(writers * 3):
-        assert fence_writers(link, CHANGELOG, [1]) == []
+        assert fence_writers(link, CHANGELOG, [1], **OF_POSITIONS) == []
         writer.write([(CHANGELOG, 1, b"key", str(number).encode())], {})
     assert Committed(link).values(CHANGELOG, 1) == [str(number).encode() for number in range(6)]
 

@@ -279,7 +279,13 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             self.cluster_log.start()
             self._took_over = True
         fenced = self._fence_lost(partitions)
-        fenced += fence_writers(self._link, self.stage.changelog, list(partitions))
+        fenced += fence_writers(
+            self._link,
+            self.stage.changelog,
+            list(partitions),
+            group=self.stage.name,
+            input_topic=self.stage.input.name,
+        )
         if fenced:
             _logger.warning("fenced at takeover", stage=self.stage.name, writers=fenced)
             self.measures.fenced += len(fenced)
