@@ -2,11 +2,11 @@
 
 Guarantees: records that do not count (`connectors.kafka.succession`) change nothing; a batch of records and the note of
 the last one are one write of the local database, so that a crash in the middle goes on where it was; a changelog that
-was cut, and a local table that is ahead of it, are errors.
+was cut, one that was made anew, and a local table that is ahead of it, are errors.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -15,7 +15,9 @@ from connectors.kafka.asking import asked
 from connectors.kafka.batches import next_batch
 from connectors.kafka.errors import ChangelogError, LinkError
 from connectors.kafka.link import Link
+from connectors.kafka.provenance import missing_notes
 from connectors.kafka.succession import OWNER_KEY, Succession
+from connectors.kafka.topics import topic_identities
 from schemas.changelog import RESTORED_KEY, decode_offset, encode_offset
 
 _RECORDS_MAX = 2_000
@@ -43,14 +45,37 @@ class ChangelogReader:
     """Follows the changelog of one table, partition by partition; standbys and owners catch up by it."""
 
     def __init__(self, link: Link, *, group: str, topic: str, table: str, state: EmbeddedLog) -> None:
+        self._link = link
         self._topic = topic
         self._table = table
         self._state = state
+        self._identity: dict[str, str] = {}
         self._successions: dict[int, Succession] = {}
         # Where a record that comes next is missing, a table must not go on with another one.
         # The end of a changelog is told after an empty fetch, which shall not wait.
         told = {"enable_partition_eof": True, "auto_offset_reset": "error", "fetch_wait_max_ms": 5}
         self._consumer = Consumer(link.consumer(f"{group}-restore", **told))
+
+    def identities(self, topics: Sequence[str]) -> dict[str, str]:
+        """What the cluster says these topics are now, and the changelog, against which tables are held. Raises LinkError."""
+        found = topic_identities(self._link, [*topics, self._topic])
+        self._identity = {self._topic: found.pop(self._topic)}
+        return found
+
+    def _check_made(self, partition: int) -> None:
+        """Hold a table against the changelog that is there; a table that notes none has begun with it."""
+        if not self._identity:
+            self.identities([])
+        notes = missing_notes(
+            lambda key: self._state.get(self._table, partition, key),
+            self._identity,
+            f"{self._state.folder}",
+            "restore the cluster's backup, or remove this folder",
+        )
+        if notes:
+            transaction = self._state.transaction()
+            transaction.put_all(self._table, partition, notes)
+            transaction.commit()
 
     def restored(self, partition: int) -> int:
         """The offset of the next record that a local table partition needs."""
@@ -71,6 +96,7 @@ class ChangelogReader:
 
         Raises ChangelogError and LinkError.
         """
+        self._check_made(partition)
         place = TopicPartition(self._topic, partition)
         low, high = watermarks(self._consumer, place)
         start = self.restored(partition)
@@ -128,7 +154,12 @@ class ChangelogReader:
         return found, at_end
 
     def follow(self, partitions: Collection[int]) -> None:
-        """Read the changelogs of these partitions from now on, each from the record that its table needs; see `poll`."""
+        """Read the changelogs of these partitions from now on, each from the record that its table needs; see `poll`.
+
+        Raises ChangelogError and LinkError.
+        """
+        for partition in partitions:
+            self._check_made(partition)
         self._successions = {partition: Succession(self.owner(partition)) for partition in partitions}
         if partitions:
             self._consumer.assign(

@@ -15,6 +15,7 @@ from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.errors import ChangelogError
+from connectors.kafka.provenance import missing_notes
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.writer import OutgoingRecord, StepWriter
 from schemas.changelog import PACKED_KEY, RESTORED_KEY, encode_offset, pack_changes
@@ -36,7 +37,7 @@ class KafkaLog:
     """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions.
 
     `restored` counts the changelog records that takeovers applied; `lacked` is what the table of each partition lacked
-    at the last one, without this owner's announcement.
+    at the last one, without this owner's announcement. `unnoted` is what a partition's next step notes of its inputs.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class KafkaLog:
         self.restored = 0
         self.generation = 0
         self.lacked: dict[int, int] = {}
+        self.unnoted: dict[int, dict[bytes, bytes]] = {}
         self._writer = writer
         self._reader = reader
         self._reference = reference
@@ -76,12 +78,13 @@ class KafkaLog:
         `progress` is called with a partition, the next changelog offset and the end. `positions` is where the group
         goes on by partition. One after the other: a takeover that a rebalance has made idle goes on to its end, since it
         shares the reader with the next one, and each would lose what the other took from it. Raises ChangelogError where
-        the changelog has less than the group.
+        the changelog has less than the group, or an input is not the topic that was consumed.
         """
         with self._taking_over:
             self.lacked = {}
+            inputs = self._reader.identities([self.input_topic, *self._reference.topics])
             return {
-                partition: self._take_over_one(partition, positions[partition], announced, progress)
+                partition: self._take_over_one(partition, positions[partition], announced, inputs, progress)
                 for partition, announced in self._writer.take_over(positions).items()
             }
 
@@ -90,12 +93,19 @@ class KafkaLog:
         partition: int,
         position: int,
         announced: int,
+        inputs: Mapping[str, str],
         progress: Callable[[int, int, int], None] | None,
     ) -> int:
         told = None if progress is None else partial(progress, partition)
         self.lacked[partition] = self._reader.catch_up(partition, told, through=announced) - 1
         self.restored += self.lacked[partition]
         self._writer.caught_up(partition, self._reader.restored(partition) - 1)
+        self.unnoted[partition] = missing_notes(
+            partial(self.state.get, self.table, partition),
+            inputs,
+            f"{self.changelog}/{partition}",
+            "restore the cluster's backup, or begin anew with all topics",
+        )
         consumed = self.committed(self.group, self.input_topic, partition) or 0
         # The group may be behind, or forgotten; the changelog is what the table is made of.
         if position > consumed:
@@ -149,6 +159,8 @@ class KafkaLog:
                 f"{self.state.folder}: expected to write what the cluster has committed, found: {error}; restart the "
                 "worker, which takes it from the changelog"
             ) from error
+        for partition in transaction.consumed:
+            self.unnoted.pop(partition, None)
         return max(offsets.values(), default=-1) + 1
 
     def close(self) -> None:
@@ -207,7 +219,9 @@ class KafkaTransaction:
         found: dict[int, dict[bytes, bytes]] = {}
         for partition, consumed in self.consumed.items():
             key = CONSUMED_KEY + self._log.input_topic.encode()
-            found.setdefault(partition, {})[key] = consumed.to_bytes(8, "big")
+            # With the first step it says of which topics the offsets are.
+            noted = found.setdefault(partition, dict(self._log.unnoted.get(partition, {})))
+            noted[key] = consumed.to_bytes(8, "big")
         for partition, referred in self._referred.items():
             for topic, offset in referred.items():
                 found.setdefault(partition, {})[CONSUMED_KEY + topic.encode()] = offset.to_bytes(8, "big")

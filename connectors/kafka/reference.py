@@ -36,6 +36,11 @@ class ReferenceTopics:
         self._ended: set[str] = set()
         self._consumer = Consumer(link.consumer(group, enable_partition_eof=True))
 
+    @property
+    def topics(self) -> list[str]:
+        """Their names."""
+        return list(self._records)
+
     def follow(self) -> None:
         """Take in everything that the topics hold now. Raises LinkError.
 

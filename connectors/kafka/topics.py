@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.kafka.asking import asked
 from connectors.kafka.errors import LinkError, TopicError
 from connectors.kafka.link import Link
 
@@ -106,6 +107,17 @@ def look_at(link: Link, seconds: float = _SECONDS) -> Found:
 def partition_counts(link: Link) -> dict[str, int]:
     """Every topic of the cluster with its partitions. Raises LinkError where no broker answers."""
     return look_at(link).partitions
+
+
+def topic_identities(link: Link, names: Sequence[str]) -> dict[str, str]:
+    """What the cluster gave each topic when it was made: one of the same name made anew has another. Raises LinkError."""
+    administration = AdminClient(link.common())
+
+    def question(seconds: float) -> dict[str, str]:
+        found = administration.describe_topics(TopicCollection(list(names)), request_timeout=seconds)
+        return {name: str(told.result().topic_id) for name, told in found.items()}
+
+    return asked(question, f"the identities of {', '.join(names)}", _SECONDS)
 
 
 def check_topics(plans: Sequence[TopicPlan], found: dict[str, int]) -> None:
