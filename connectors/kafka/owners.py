@@ -4,7 +4,7 @@ Owns: the topic, one thread that follows it and renews this worker's lease, one 
 Guarantees: `announce` returns when all replicas have the record, so that who commits after it was known as the owner
 before; the view is whole (read to the end) when `start` returns, but for leases, which are heard within
 `LEASE_SECONDS`. `silent_seconds` says for how long the cluster has not acknowledged a lease: a worker that is cut off
-knows it by that.
+knows it by that. `rival` is another one that lives under this worker's name.
 """
 
 import contextlib
@@ -57,6 +57,7 @@ class OwnersTopic:
         self.worker = worker
         self._lease = Lease(worker or "", uuid4().hex, host or socket.gethostname(), web, shared_memory)
         self._owners = Owners()
+        self.rival: Lease | None = None
         self._lock = threading.Lock()
         self._whole = threading.Event()
         self._stopping = threading.Event()
@@ -117,12 +118,20 @@ class OwnersTopic:
             try:
                 with self._lock:
                     self._owners.apply(message.key(), message.value(), message.offset(), heard)
+                    if heard is not None:
+                        self._look_for_rival(heard)
             except ValueError as fault:
                 _logger.warning("owners topic: passed over", offset=message.offset(), error=str(fault))
         elif error.code() == KafkaError._PARTITION_EOF:
             self._whole.set()
         elif not error.retriable():
             _logger.warning("owners topic", error=error.str())
+
+    def _look_for_rival(self, now: float) -> None:
+        """A former life of this worker says nothing any more: who is heard under its name is another."""
+        found = None if self.worker is None else self._owners.lease(self.worker, None, now)
+        if found is not None and found.life != self._lease.life:
+            self.rival = found
 
     def _renewed(self, sent: float) -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, message: Message) -> None:

@@ -122,6 +122,22 @@ def test_workers_follow_what_the_others_own(link: Link) -> None:
         one.close(["positions"])
 
 
+def test_two_of_one_name_hear_each_other_and_a_later_life_is_no_rival(link: Link) -> None:
+    lives = [OwnersTopic(link, "same") for _ in range(3)]
+    lives[0].start()
+    lives[0].close()
+    lives[1].start()
+    try:
+        eventually(lambda: lives[1].workers() and lives[1].silent_seconds < 1)
+        assert lives[1].rival is None
+        lives[2].start()
+        for life in lives[1:]:
+            eventually(lambda life=life: life.rival is not None)
+    finally:
+        for life in lives[1:]:
+            life.close()
+
+
 def test_a_record_of_another_form_does_not_blind_the_view(link: Link) -> None:
     one = OwnersTopic(link, "one")
     one.start()

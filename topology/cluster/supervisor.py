@@ -133,9 +133,9 @@ class WorkerProcess:
         return f"it ended with {code}: {told}" if told else f"it ended with {code}"
 
     def contested(self) -> bool:
-        """Note that its place was taken, and say whether that was so often that another has its name.
+        """Note that another of its name took its place, and say whether that was so often that this one gives way.
 
-        Once is no proof: after an outage the brokers may take a member for another one of the same name.
+        Of two that take it in turn one ends sooner, and the other goes on.
         """
         now = time.monotonic()
         self._taken = [*(taken for taken in self._taken if now - taken < _CONTEST_SECONDS), now]

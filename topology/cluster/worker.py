@@ -20,7 +20,7 @@ import uvloop
 from prometheus_client.registry import Collector
 
 from connectors.embedded.errors import OwnedElsewhereError, StateError
-from connectors.kafka.errors import NameTakenError
+from connectors.kafka.errors import LinkError, NameTakenError
 from connectors.kafka.owners import OwnersTopic
 from connectors.kafka.transport import Cluster
 from topology.cluster.app import ClusterApp
@@ -57,9 +57,15 @@ class ClusterWorker:
     """A running worker, as its services see it."""
 
     def __init__(
-        self, order: Order, settings: Settings, apps: Sequence[ClusterApp], listener: socket.socket
+        self,
+        order: Order,
+        settings: Settings,
+        apps: Sequence[ClusterApp],
+        listener: socket.socket,
+        owners: OwnersTopic,
     ) -> None:
         self.name = order.name
+        self._owners = owners
         self.settings = settings
         self.link = link_of(settings)
         self.apps = apps
@@ -96,6 +102,15 @@ class ClusterWorker:
     def fault(self) -> BaseException | None:
         """Why an App ended by itself; None where none did."""
         return next((app.crash_reason for app in self.apps if app.crashed), None)
+
+    def judged(self, fault: BaseException) -> BaseException:
+        """What a fault comes to: brokers that come back may take a member for another of its name, and nobody has it."""
+        rival = self._owners.rival
+        if not isinstance(fault, NameTakenError) or rival is not None:
+            return fault
+        return LinkError(
+            f"{fault}; nobody else of that name was heard, so the brokers took this worker for another"
+        )
 
 
 Service = Callable[[ClusterWorker], Awaitable[None]]
@@ -139,7 +154,7 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
             )
             for stage in stages
         ]
-        worker = ClusterWorker(order, settings, apps, listener)
+        worker = ClusterWorker(order, settings, apps, listener, owners)
         health = ClusterHealth(apps)
         collectors: list[Collector] = [ClusterCollector(apps, order.restarts)]
         if order.first:
@@ -179,6 +194,7 @@ async def _run(worker: ClusterWorker, output: BinaryIO, services: Sequence[Servi
         await asyncio.gather(*(app.stop() for app in worker.apps))
     if fault is None:
         return EXIT_STOPPED
+    fault = worker.judged(fault)
     _logger.error("worker failed", worker=worker.name, error=repr(fault))
     _say(output, Status(process=os.getpid(), web=worker.web_address, failed=str(fault) or repr(fault)))
     return _exit_code(fault)
