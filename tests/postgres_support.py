@@ -21,9 +21,12 @@ _FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "60"}
 
 
 @contextmanager
-def running_postgres(**settings: str) -> Iterator[LocalPostgres]:
-    """A server with its data in a folder that Postgres may enter; skipped with the reason, a failure in CI."""
-    with tempfile.TemporaryDirectory(prefix="pks-postgres-") as folder:
+def running_postgres(disk: Path | None = None, **settings: str) -> Iterator[LocalPostgres]:
+    """A server with its data in a folder that Postgres may enter; skipped with the reason, a failure in CI.
+
+    `disk` is where its data stands, else a folder for temporary files.
+    """
+    with tempfile.TemporaryDirectory(prefix="pks-postgres-", dir=disk) as folder:
         Path(folder).chmod(0o755)
         server = LocalPostgres(Path(folder) / "data", settings={**_FAST, **settings})
         try:

@@ -116,6 +116,7 @@ class LocalQuestdb:
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self.folder / "conf" / "server.conf").write_text(text, encoding="utf-8")
         options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options.append(f"-XX:ErrorFile={self.folder.absolute() / 'crash.log'}")
         command = [java, *options, "-p", str(program), "-m", "io.questdb/io.questdb.ServerMain"]
         self._server.start([*command, "-d", str(self.folder), "-n"], self._answers, START_SECONDS_MAX)
 

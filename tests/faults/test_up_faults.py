@@ -1,10 +1,8 @@
 """`pks up` killed, stopped in a burst and out of disk: what it acknowledged is in the books, once."""
 
-import errno
 import os
 import random
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from schemas import topics
 from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
 from tests.faults.up_support import connect, environment, pks, request_of, running, settle
+from tests.small_disk import fill_up, make_room, small_disk
 from tests.support import Books, eventually
 from topology.control.protocol import ControlClient, ControlError
 
@@ -109,39 +108,20 @@ def test_sigterm_in_a_burst_applies_and_commits_what_was_acknowledged_and_exits_
     assert found == clean(tmp_path / "clean", entered)
 
 
-def fill_up(ballast: Path) -> None:
-    """Leave no room on the file system."""
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"\0" * 65_536)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 96 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+def disk() -> Iterator[Path]:
+    with small_disk(96) as folder:
+        yield folder
 
 
-def test_a_full_disk_stops_pks_up_cleanly_and_it_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path):
-    folder, ballast = small_disk / "data", small_disk / "ballast"
+def test_a_full_disk_stops_pks_up_cleanly_and_it_goes_on_when_there_is_room(disk: Path, tmp_path: Path):
+    folder = disk / "data"
     batches = stages_worker.batches(13, 5_000)
     with running(folder, PKS_WAITING_CORRECTIONS_MAX="100000") as process:
         client = ControlClient(folder)
         client.ask(request_of(batches[0]))
         settle(client)
-        fill_up(ballast)
+        fill_up(disk)
         client.close()
         sent, refused = 1, False
         while sent < len(batches) and not refused:
@@ -153,7 +133,7 @@ def test_a_full_disk_stops_pks_up_cleanly_and_it_goes_on_when_there_is_room(smal
                 refused = True
             client.close()
         assert refused and process.poll() is None
-        ballast.unlink()
+        make_room(disk)
 
         def accepted() -> bool:
             again = ControlClient(folder, timeout_seconds=5)
