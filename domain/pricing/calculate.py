@@ -5,6 +5,7 @@ A request is an object `{"id", "model", ...}`; its answer is `{"id", "price", ..
 QuantLib is large, and an option needs none of it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any
@@ -15,6 +16,8 @@ from domain.pricing.fields import Fields, Unpriceable, shown
 ID_CHARACTERS_MAX = 256
 
 Model = Callable[[Fields], dict[str, Any]]
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 def _with_quantlib(load: Callable[[], Model]) -> Model:
@@ -93,13 +96,15 @@ def price_all(requests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]
 
 
 def _identity(value: Any) -> str | int:
+    """Text as it is; a whole number, or the digits of one in a JSON document (text of a class of its own), as a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    text = value if isinstance(value, str) else ""
-    if not 1 <= len(text) <= ID_CHARACTERS_MAX or not text.isprintable():
-        raise Unpriceable("id", f"1 to {ID_CHARACTERS_MAX} printable characters", shown(value))
-    # The digits of a JSON number are a number again; text stays text.
-    return int(text) if type(value) is not str and text.isdecimal() and len(text) < 19 else text + ""
+    if isinstance(value, str) and type(value) is not str and _WHOLE.fullmatch(value) is not None:
+        return int(value)
+    if type(value) is not str or not 1 <= len(value) <= ID_CHARACTERS_MAX or not value.isprintable():
+        expected = f"1 to {ID_CHARACTERS_MAX} printable characters, or a whole number of at most 18 digits"
+        raise Unpriceable("id", expected, shown(value))
+    return value
 
 
 def _model(request: Mapping[str, Any]) -> Model:

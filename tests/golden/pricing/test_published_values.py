@@ -104,6 +104,30 @@ def test_hull_futures():
     assert index["price"] == pytest.approx(1313.07, abs=5e-3)
 
 
+def test_hull_bonds():
+    """Sections 4.4 and 4.8: a price off zero rates, its yield; the duration of another bond. All continuous."""
+    halves = ["2024-01-15", "2024-07-15", "2025-01-15", "2025-07-15", "2026-01-15"]
+    zero = {
+        "type": "zero",
+        "dates": halves,
+        "rates": [0.05, 0.05, 0.058, 0.064, 0.068],
+        "day_count": "30/360",
+    }
+    terms = {
+        "evaluation_date": "2024-01-15",
+        "settlement_date": "2024-01-15",
+        "start_date": "2024-01-15",
+        "frequency": "semiannual",
+        "day_count": "30/360",
+    }
+    bond = priced("fixed_rate_bond", **terms, maturity_date="2026-01-15", coupon=0.06, curve=zero)
+    assert bond["price"] == pytest.approx(98.39, abs=5e-3)
+    assert bond["yield"] == pytest.approx(0.0676, abs=5e-5)
+    other = priced("fixed_rate_bond", **terms, maturity_date="2027-01-15", coupon=0.10, **{"yield": 0.12})
+    assert other["price"] == pytest.approx(94.213, abs=5e-4)
+    assert other["macaulay_duration"] == pytest.approx(2.653, abs=5e-4)
+
+
 CURVE = {"type": "flat", "rate": 0.03, "day_count": "Act/360", "reference_date": "2004-11-22"}
 STEPS = [0.02875, 0.03, 0.03125, 0.0325]
 

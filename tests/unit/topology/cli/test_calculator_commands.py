@@ -86,11 +86,13 @@ def test_numbers_are_taken_digit_by_digit(capsys: pytest.CaptureFixture[str], fi
         {"id": "a", "model": "future", "spot": "100.10", "rate": 0.0, "dividend_yield": 0, "time_to_expiry": 1},
         {"id": 7, "model": "future", "spot": 100.10, "rate": "-0", "time_to_expiry": 1.000},
         {"id": "b", "model": "future", "spot": 1e2, "rate": 0, "time_to_expiry": 1},
-        {"id": "c", "model": "future", "spot": NaN, "rate": 0, "time_to_expiry": 1}
+        {"id": -3, "model": "future", "spot": NaN, "rate": 0, "time_to_expiry": 1},
+        {"id": 1.5, "model": "future", "spot": 100, "rate": 0, "time_to_expiry": 1}
     ]"""
     answers = _answers(capsys, "price", file(content))
     assert answers[:2] == [{"id": "a", "price": 100.1}, {"id": 7, "price": 100.1}]
-    assert [answer["error"]["found"] for answer in answers[2:]] == ["1e2", "NaN"]
+    assert [answer["error"]["found"] for answer in answers[2:]] == ["1e2", "NaN", "1.5"]
+    assert [answer["id"] for answer in answers[2:]] == ["b", -3, None]
 
 
 def test_files_of_every_kind(
