@@ -10,14 +10,14 @@ KILLS ?= 100
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml setup.py $(wildcard native/*.pyx native/*.h)
+$(READY): requirements.lock pyproject.toml setup.py $(wildcard native/*.pyx native/*.pxi native/*.h)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 15) else f"expected Python 3.11 to 3.14, found {v.major}.{v.minor}: name another with make PYTHON=...")'
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV): a minute or two, the first time"
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	@echo "installing pks"
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c "import native; print('positions run', native.description())"
+	@$(BIN)/python -c "import native; print('the stages run', native.description())"
 	@touch $@
 
 demo: setup

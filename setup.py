@@ -12,14 +12,15 @@ else:
     # A square root and a choice between two values may be done for many options at once only where nobody asks for the
     # error number or the trap of one of them.
     columns = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-    twins = {"positions_twin": ["-O2"], "slot_twin": ["-O2"], "options_twin": columns}
+    plain = ["-O2"]
+    twins = {"capture_twin": plain, "positions_twin": plain, "slot_twin": plain, "options_twin": columns}
     extensions = cythonize(
         [
             Extension(
                 f"native.{name}",
                 [f"native/{name}.pyx"],
                 include_dirs=["native"],
-                depends=glob("native/*.h"),
+                depends=glob("native/*.h") + glob("native/*.pxi"),
                 extra_compile_args=arguments,
                 optional=True,
             )

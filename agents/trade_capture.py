@@ -8,6 +8,7 @@ to the dead letters with its bytes, and out as `TradeRejected`.
 from collections.abc import Iterable
 from typing import Any
 
+import native
 from agents.capture_state import CaptureState
 from agents.counters import Counts
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
@@ -45,19 +46,30 @@ _BOOKINGS = topics.BOOKINGS
 
 def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
     """Capture fills."""
+    compiled = native.capture()
     source: str | None = None
     counts: Counts | None = None
     for frame in frames:
-        for place, event in enumerate(frame.events):
+        events_of_frame = frame.events
+        place, end = 0, len(events_of_frame)
+        while place < end:
+            event = events_of_frame[place]
             kind = type(event)
             if kind is _FillEvent:
+                booked = place if compiled is None else compiled.capture(state, events_of_frame, place, step)
                 if counts is None or event.source != source:
                     source = event.source
                     counts = state.counters.of(source)
+                if booked > place:
+                    counts.read += booked - place
+                    counts.applied += booked - place
+                    place = booked
+                    continue
                 counts.read += 1
                 _capture(state, frame.offset, frame.indexes[place], event, counts, step)
             elif kind is _ClockTick:
                 _tick(state, event, step)
+            place += 1
 
 
 def _capture(state: CaptureState, offset: int, index: int, fill: Any, counts: Counts, step: Step) -> None:

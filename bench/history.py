@@ -53,7 +53,7 @@ def describe(rows: list[Row], command: str) -> Run:
     """A run as of now."""
     versions = {"commit": _commit(), "python": platform.python_version()}
     versions |= {name: version(name) for name in _PACKAGES}
-    versions["positions"] = native.description()
+    versions["stages"] = native.description()
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Run(at, command, machine(), versions, rows)
 

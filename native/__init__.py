@@ -8,44 +8,57 @@ takes the usual case only, and leaves all others to the plain code.
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 PLAIN = "PKS_PLAIN"
 """The environment variable that keeps the compiled code out, where it is set to anything but nothing."""
 
+_CAPTURE, _POSITIONS, _SLOTS = "native.capture_twin", "native.positions_twin", "native.slot_twin"
+
+
+@cache
+def capture() -> ModuleType | None:
+    """The twin of `agents.trade_capture`; None where the plain code runs alone."""
+    return _find(_CAPTURE)
+
 
 @cache
 def positions() -> ModuleType | None:
     """The twin of `agents.positions`; None where the plain code runs alone."""
-    if os.environ.get(PLAIN):
-        return None
-    try:
-        # When a step first asks: it imports the agents whose objects it changes, and those import this.
-        from native import positions_twin as twin
-    except ImportError:
-        return None
-    return twin
+    return _find(_POSITIONS)
 
 
 def slots(layout: ModuleType, encode_exacts: Callable[..., object]) -> ModuleType | None:
     """The twin of `connectors.shm.packing`, for this layout of slots; None where the plain code runs alone."""
-    if os.environ.get(PLAIN):
-        return None
+    twin = _find(_SLOTS)
     try:
-        from native import slot_twin as twin
-
-        twin.begin(layout, encode_exacts)
+        if twin is not None:
+            twin.begin(layout, encode_exacts)
     except ImportError:
         return None
     return twin
 
 
+def _find(name: str) -> ModuleType | None:
+    if os.environ.get(PLAIN):
+        return None
+    try:
+        # When a step first asks: a twin imports the agents whose objects it changes, and those import this.
+        return import_module(name)
+    except ImportError:
+        return None
+
+
 def description() -> str:
-    """Which code runs, and why, in a few words."""
+    """Which code runs for the stages, and why, in a few words."""
     if os.environ.get(PLAIN):
         return f"plain Python ({PLAIN} is set)"
-    try:
-        from native import positions_twin as twin
-    except ImportError as error:
-        return f"plain Python ({error})"
-    return f"compiled ({twin.__file__.rpartition('/')[2]})"
+    files, faults = [], []
+    for name in (_CAPTURE, _POSITIONS):
+        try:
+            files.append(str(import_module(name).__file__).rpartition("/")[2])
+        except ImportError as error:
+            faults.append(str(error))
+    found = [f"compiled ({', '.join(files)})"] if files else []
+    return ", ".join([*found, *(f"plain Python ({fault})" for fault in faults)])

@@ -9,6 +9,7 @@
 
 #include <Python.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -104,18 +105,44 @@ static inline Py_ssize_t pks_pointed(char *text, int negative, const char *digit
     return to - text;
 }
 
-/* Spell a number into `PKS_SPELLED_MAX` bytes as `str` does; returns the length, 0 where it is not simple. */
-static inline Py_ssize_t pks_spell(PyObject *object, char *text) {
-    const pks_decimal *number = (const pks_decimal *)object;
-    char digits[4 * PKS_WORD_DIGITS];
+/* Write all digits of a simple number; returns how many. */
+static inline Py_ssize_t pks_all_digits(const pks_decimal *number, char *digits) {
     Py_ssize_t place = number->digits;
-    if (!pks_simple(object)) return 0;
     for (Py_ssize_t word = 0; word < number->length; word++) {
         Py_ssize_t count = place < PKS_WORD_DIGITS ? place : PKS_WORD_DIGITS;
         pks_digits(digits + place, number->words[word], count);
         place -= count;
     }
-    return pks_pointed(text, number->flags & PKS_NEGATIVE, digits, number->digits, number->exponent);
+    return number->digits;
+}
+
+/* Spell a number into `PKS_SPELLED_MAX` bytes as `str` does; returns the length, 0 where it is not simple. */
+static inline Py_ssize_t pks_spell(PyObject *object, char *text) {
+    const pks_decimal *number = (const pks_decimal *)object;
+    char digits[4 * PKS_WORD_DIGITS];
+    if (!pks_simple(object)) return 0;
+    Py_ssize_t count = pks_all_digits(number, digits);
+    return pks_pointed(text, number->flags & PKS_NEGATIVE, digits, count, number->exponent);
+}
+
+/* Spell a number as `str` spells it once it is `normalize`d (100.0 as 1E+2); 0 where it is not simple, or is zero. */
+static inline Py_ssize_t pks_spell_normal(PyObject *object, char *text) {
+    const pks_decimal *number = (const pks_decimal *)object;
+    char digits[4 * PKS_WORD_DIGITS];
+    if (!pks_simple(object) || number->words[number->length - 1] == 0) return 0;
+    Py_ssize_t count = pks_all_digits(number, digits), exponent = number->exponent;
+    int negative = number->flags & PKS_NEGATIVE;
+    for (; count > 1 && digits[count - 1] == '0'; count--) exponent++;
+    if (exponent <= 0) return pks_pointed(text, negative, digits, count, exponent);
+    char *to = text;
+    if (negative) *to++ = '-';
+    *to++ = digits[0];
+    if (count > 1) {
+        *to++ = '.';
+        memcpy(to, digits + 1, (size_t)(count - 1));
+        to += count - 1;
+    }
+    return to - text + sprintf(to, "E+%d", (int)(exponent + count - 1));
 }
 
 static inline pks_wide pks_power_of_ten(Py_ssize_t exponent) {

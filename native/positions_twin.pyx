@@ -8,16 +8,12 @@ Guarantees: what is not the usual case is left untouched for the plain code, bef
 """
 
 from collections import deque
-from decimal import Decimal
 from itertools import islice
 
-from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.mem cimport PyMem_Free
-from cpython.object cimport PyObject, Py_EQ
-from cpython.unicode cimport PyUnicode_Compare, PyUnicode_RichCompare
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_Compare
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from agents import journal as journals, open_position, position_state
@@ -29,48 +25,10 @@ from schemas import events, topics
 from schemas.frames import wire
 from schemas.numbers import ONE, ZERO
 from schemas.units import FeePolicy, LotMethod
-from tables import known_keys
 
-cdef extern from "slots.h":
-    Py_ssize_t pks_offset(object) except -1
-    object get "pks_get" (object, Py_ssize_t)
-    void put "pks_put" (object, Py_ssize_t, object)
-cdef extern from "writing.h":
-    enum:
-        PKS_SPELLED_MAX
-    ctypedef struct pks_bytes:
-        char *data
-        Py_ssize_t size
-        Py_ssize_t room
-    int pks_sign(object)
-    bint pks_alike(object, object)
-    int pks_compare_amounts(object, object)
-    Py_ssize_t pks_spell_price(object, object, char *)
-    int pks_write(pks_bytes *, const char *, Py_ssize_t) except -1
-    int pks_write_text(pks_bytes *, object) except -1
-    int pks_write_word(pks_bytes *, uint64_t) except -1
-    int pks_json_text(pks_bytes *, object) except -1
-    int pks_json_integer(pks_bytes *, int64_t) except -1
-    int pks_json_spelled(pks_bytes *, const char *, Py_ssize_t) except -1
-    int pks_json_decimal(pks_bytes *, object) except -1
-    int pks_pack_nil(pks_bytes *) except -1
-    int pks_pack_bool(pks_bytes *, bint) except -1
-    int pks_pack_integer(pks_bytes *, int64_t) except -1
-    int pks_pack_array(pks_bytes *, Py_ssize_t) except -1
-    int pks_pack_text(pks_bytes *, object) except -1
-    int pks_pack_decimal(pks_bytes *, object) except -1
-    int pks_layout_fits(object, object)
-
-
-def offset_of(owner, name):
-    """Where an attribute stands in the instances of a class. Raises ImportError where it is no slot."""
-    return pks_offset(getattr(owner, name))
-
+include "common.pxi"
 
 TradeBooked = wire(events.TradeBooked)
-_SEVEN = Decimal(7)
-if not pks_layout_fits(Decimal, _SEVEN):
-    raise ImportError("expected the decimals of CPython 3.11 to 3.14, found them laid out otherwise")
 if topics.POSITIONS.merged:
     raise ImportError("expected updated positions to be written as they come, found their topic merged")
 
@@ -145,30 +103,8 @@ cdef Py_ssize_t JOURNAL_DROPPED = offset_of(Journal, "_dropped")
 cdef Py_ssize_t JOURNAL_TRADES = offset_of(Journal, "_trades")
 cdef Py_ssize_t JOURNAL_OUTCOMES = offset_of(Journal, "_outcomes")
 
-cdef Py_ssize_t KNOWN_BITS = offset_of(known_keys.KnownKeys, "_bits")
-cdef Py_ssize_t KNOWN_MASK = offset_of(known_keys.KnownKeys, "_mask")
-cdef Py_ssize_t KNOWN_OLDER = offset_of(known_keys.KnownKeys, "_older")
-cdef Py_ssize_t KNOWN_ROOM = offset_of(known_keys.KnownKeys, "_room")
-cdef Py_ssize_t KNOWN_UNREAD = offset_of(known_keys.KnownKeys, "_unread")
-cdef Py_ssize_t LEVEL_BITS = offset_of(known_keys._Level, "bits")
-cdef Py_ssize_t LEVEL_MASK = offset_of(known_keys._Level, "mask")
-
 cdef uint64_t SIGN = <uint64_t>1 << 63
 cdef int NOTHING = 0, REST = 1, OPENED_A_LOT = 2, FURTHER = 4
-
-
-cdef class _Writer:
-    """Bytes to be; each object that is written is taken out before the next is begun."""
-
-    cdef pks_bytes out
-
-    def __dealloc__(self):
-        PyMem_Free(self.out.data)
-
-    cdef bytes taken(self):
-        found = PyBytes_FromStringAndSize(self.out.data, self.out.size)
-        self.out.size = 0
-        return found
 
 
 cdef class _Done:
@@ -254,10 +190,6 @@ def book(state, events, Py_ssize_t place, step):
     return place
 
 
-cdef inline bint _same_text(object one, object other):
-    return one is other or PyUnicode_RichCompare(one, other, Py_EQ) is True
-
-
 cdef tuple _usual(object opened, object event):
     """The place in the order of matching of a trade that is the usual case for its position; None where it is not."""
     cdef int64_t executed_at, sequence, last_executed_at, last_sequence
@@ -293,35 +225,6 @@ cdef tuple _usual(object opened, object event):
     if sequence != last_sequence:
         return order if sequence > last_sequence else None
     return order if PyUnicode_Compare(order[2], last[2]) > 0 else None
-
-
-cdef bint _is_new(object known, bytes key) except -1:
-    """Whether a key was surely never seen (`tables.known_keys.KnownKeys`)."""
-    cdef uint64_t hashed
-    if get(known, KNOWN_UNREAD) is not None:
-        return False
-    hashed = <uint64_t><Py_hash_t>hash(key)
-    if _bit(get(known, KNOWN_BITS), hashed & <uint64_t>get(known, KNOWN_MASK)):
-        return False
-    for level in get(known, KNOWN_OLDER):
-        if _bit(get(level, LEVEL_BITS), hashed & <uint64_t>get(level, LEVEL_MASK)):
-            return False
-    return True
-
-
-cdef int _note(object known, bytes key) except -1:
-    """A new key is seen from now on (`KnownKeys.seen`)."""
-    cdef uint64_t place = <uint64_t><Py_hash_t>hash(key) & <uint64_t>get(known, KNOWN_MASK)
-    PyByteArray_AS_STRING(get(known, KNOWN_BITS))[place >> 3] |= 1 << (place & 7)
-    cdef Py_ssize_t room = <Py_ssize_t>get(known, KNOWN_ROOM) - 1
-    put(known, KNOWN_ROOM, room)
-    if not room:
-        known._grow()
-    return 0
-
-
-cdef inline bint _bit(object bits, uint64_t place):
-    return (PyByteArray_AS_STRING(bits)[place >> 3] >> (place & 7)) & 1
 
 
 cdef object _fee(object event):
@@ -496,14 +399,6 @@ cdef int _write_updated(
     _figure(out, b',"net_realised_pnl_delta":', 26, done.realised_pnl)
     _figure(out, b',"fees_delta":', 14, get(trade, TRADE_FEE))
     pks_write(out, b"}", 1)
-    return 0
-
-
-cdef inline int _text(pks_bytes *out, const char *name, Py_ssize_t size, object text) except -1:
-    """A field that is left out where it is empty."""
-    if text:
-        pks_write(out, name, size)
-        pks_json_text(out, text)
     return 0
 
 

@@ -104,6 +104,23 @@ class StageInMemory:
         return total.read, total.applied, total.duplicates, total.refused, total.waiting
 
 
+class RecordedStage(StageInMemory):
+    """A stage that shows what its last step committed: `changes`, in their order."""
+
+    def _commit(self) -> None:
+        self.changes = list(self.state.table.changes.items())
+        super()._commit()
+
+
+def written(step: Step) -> Any:
+    """All that a step has beside changes of the table: outputs in their order, refusals, what it touched."""
+    return (
+        {place: (output.encoded, output.orders) for place, output in step.outputs.items()},
+        [(offset, index, refusal) for offset, index, _, refusal in step.refusals],
+        sorted(step.touched),
+    )
+
+
 def emitted(step: Step, name: str) -> list[Any]:
     """What a step has for a topic, as plain mappings."""
     return [

@@ -54,7 +54,7 @@ SECOND = 1_000_000_000
 
 def plain_code() -> Any:
     """Only plain Python runs while this is entered: what is patched into the plain code then takes effect."""
-    return patch.object(native, "positions", lambda: None)
+    return patch.multiple(native, capture=lambda: None, positions=lambda: None)
 
 
 def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:

@@ -24,15 +24,20 @@ class Booker:
         self._days: dict[str, BusinessDays] = {}
         self._version = reference.version
 
-    def business_date(self, book: str, executed_at: int) -> str:
-        """The business date of an execution in a book."""
+    def days(self) -> dict[str, BusinessDays]:
+        """The business dates of the books that were asked for since the last definition, by book."""
         if self._version != self.reference.version:
             self._days.clear()
             self._version = self.reference.version
-        days = self._days.get(book)
+        return self._days
+
+    def business_date(self, book: str, executed_at: int) -> str:
+        """The business date of an execution in a book."""
+        known_days = self.days()
+        days = known_days.get(book)
         if days is None:
             known = self.reference.books.get(book)
-            days = self._days[book] = (
+            days = known_days[book] = (
                 BusinessDays()
                 if known is None
                 else BusinessDays(known.time_zone, known.cut_off, known.calendar)

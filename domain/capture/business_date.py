@@ -40,6 +40,8 @@ def add_business_days(day: date, days: int, calendar: str) -> date:
 class BusinessDays:
     """The business dates of one book."""
 
+    __slots__ = ("_calendar", "_cut_off", "_date", "_end", "_start", "_whole_day", "_zone")
+
     def __init__(self, time_zone: str = "UTC", cut_off: str = "24:00", calendar: str = "every_day") -> None:
         hours, minutes = (int(part) for part in cut_off.split(":"))
         self._zone = ZoneInfo(time_zone)

@@ -58,7 +58,8 @@ def _program(part: str, names: tuple[str, ...], remedy: str) -> Finding:
 
 def _compiled() -> Finding:
     remedy = "install a C compiler, then make setup"
-    return Finding("optional: compiled code", native.positions() is not None, native.description(), remedy)
+    built = native.capture() is not None and native.positions() is not None
+    return Finding("optional: compiled code", built, native.description(), remedy)
 
 
 def _options() -> Finding:

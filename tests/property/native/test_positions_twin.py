@@ -16,7 +16,7 @@ from agents import positions
 from agents.stage import InvariantBroken, Step
 from schemas.numbers import exact_arithmetic
 from schemas.units import FeePolicy, LifecycleKind, LotMethod
-from tests.stage_support import StageInMemory
+from tests.stage_support import RecordedStage, written
 from tests.support import MONDAY, Fee, LifecycleEventApplied, TradeBooked, plain_code
 
 pytestmark = pytest.mark.skipif(native.positions() is None, reason=native.description())
@@ -44,14 +44,6 @@ TRADES = st.tuples(
 )
 EVENTS = st.one_of(TRADES, TRADES, TRADES, TRADES, st.integers(0, 60), st.tuples(st.integers(0, 60)))
 """A trade; the number of an earlier event, which comes again; or that of one whose trade is cancelled."""
-
-
-class Recorded(StageInMemory):
-    """A stage that shows what each step would commit."""
-
-    def _commit(self) -> None:
-        self.changes = list(self.state.table.changes.items())
-        super()._commit()
 
 
 def trade(number: int, content: tuple[Any, ...]) -> Any:
@@ -104,16 +96,8 @@ def events_of(steps: list[list[Any]]) -> list[list[Any]]:
     return made
 
 
-def written(step: Step) -> Any:
-    return (
-        {place: output.encoded for place, output in step.outputs.items()},
-        [(offset, index, refusal) for offset, index, _, refusal in step.refusals],
-        sorted(step.touched),
-    )
-
-
 def compare(steps: list[list[Any]], restarts: set[int]) -> None:
-    twin, plain = Recorded(positions.stage()), Recorded(positions.stage())
+    twin, plain = RecordedStage(positions.stage()), RecordedStage(positions.stage())
     for number, events in enumerate(events_of(steps)):
         if number in restarts:
             twin.restart()
@@ -168,7 +152,7 @@ def test_the_same_bytes_in_the_usual_case(trades: list[tuple[str, int, int, int]
 def test_the_twin_takes_the_usual_case() -> None:
     compiled = native.positions()
     assert compiled is not None
-    stage = Recorded(positions.stage())
+    stage = RecordedStage(positions.stage())
     events = events_of([[FIFO, CLOSE, FIFO]])[0]
     with exact_arithmetic():
         assert compiled.book(stage.state, events, 0, Step(lambda key: 0)) == 3
