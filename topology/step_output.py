@@ -60,5 +60,11 @@ def packed(changes: list[bytes | None]) -> list[bytes]:
     value = pack_changes(changes)
     if len(value) <= CHANGELOG_BYTES_MAX or len(changes) == 2:
         return [value]
-    middle = len(changes) // 4 * 2
-    return packed(changes[:middle]) + packed(changes[middle:])
+    # In as many parts as will fit, at once: to halve it until they do packs the whole again for each halving.
+    pairs, parts = len(changes) // 2, 8 * len(value) // (7 * CHANGELOG_BYTES_MAX) + 1
+    length = 2 * -(-pairs // parts)
+    return [
+        record
+        for start in range(0, len(changes), length)
+        for record in packed(changes[start : start + length])
+    ]
