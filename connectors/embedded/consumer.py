@@ -48,6 +48,7 @@ class Consumer(Places):
         self._subscription: frozenset[str] = frozenset()
         self._largest: dict[Any, int] = defaultdict(int)
         self._wakeup = asyncio.Event()
+        self._looking = False
         self._rebalance_turn = asyncio.Lock()
         self._thread = threading.get_ident()
         self._leaving: list[Callable[[], object]] = []
@@ -74,8 +75,21 @@ class Consumer(Places):
         self._leaving = []
 
     def _on_appended(self, grown: list[TopicPartition]) -> None:
-        if any(topic in self._subscription for topic, _ in grown):
-            self.wake()
+        """Look for records once whoever appends is done: what it has applied itself, it passes over until then."""
+        if not self._looking and any(topic in self._subscription for topic, _ in grown):
+            self._looking = True
+            if threading.get_ident() == self._thread:
+                self.loop.call_soon(self._look)
+            else:
+                self.loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        active = self._active_partitions
+        for tp in self._assigned if active is None else active:
+            if self._positions.get(tp, 0) < self._embedded.end_offset(*tp):
+                self._wakeup.set()
+                return
 
     def wake(self) -> None:
         """Look for records now; from any thread."""

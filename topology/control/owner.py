@@ -44,10 +44,17 @@ class OwnerAnswers:
         self._settings = settings
         self._runners = runners
         self._status = status
+        self._in_bound_until = -1
 
     def lagging(self) -> bool:
         """Whether a stage is behind by more records than the settings allow."""
-        return self._lag(self._settings.queue_records_max)
+        bound = self._settings.queue_records_max
+        if self._log.sequence <= self._in_bound_until:
+            return False
+        lag = self._lag()
+        # No stage falls behind by more than all that is appended meanwhile.
+        self._in_bound_until = self._log.sequence + bound - lag
+        return lag > bound
 
     def append(self, requests: Sequence[Request]) -> list[Reply]:
         """Append all of them in one commit, or else each in one of its own, so that a bad one fails alone."""
@@ -85,18 +92,21 @@ class OwnerAnswers:
     async def _settle(self) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _SETTLE_SECONDS
-        while self._lag(0) or any(runner.has_idle_work for runner in self._runners()):
+        while self._lag() or any(runner.has_idle_work for runner in self._runners()):
             if loop.time() > deadline:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True
 
-    def _lag(self, bound: int) -> bool:
-        """Whether a stage that still runs is behind by more than `bound` records."""
-        return any(
-            self._log.end_offset(runner.stage.input.name, runner.partition) - runner.next_offset > bound
-            for runner in self._runners()
-            if runner.stopped is None
+    def _lag(self) -> int:
+        """By how many records the stages that still run are behind, in the partition where that is most."""
+        return max(
+            (
+                self._log.end_offset(runner.stage.input.name, runner.partition) - runner.next_offset
+                for runner in self._runners()
+                if runner.stopped is None
+            ),
+            default=0,
         )
 
 
