@@ -53,6 +53,22 @@ def test_a_fill_is_in_its_position_when_append_returns(books: Books, tmp_path: P
     assert sorted(books.event_bytes(POSITIONS)) == sorted(set(books.event_bytes(POSITIONS)))
 
 
+def test_what_an_append_has_stepped_wakes_nobody(books: Books, tmp_path: Path):
+    async def work(running: Any, intake: Intake) -> None:
+        consumers = [app.consumer for app in running.worker.apps]
+        intake.append(outgoing(fill("t1"), fill("u1", book="B2")))
+        for _ in range(5):
+            await asyncio.sleep(0)
+            assert not any(consumer._wakeup.is_set() for consumer in consumers)
+        Intake(books.log, running.worker.apps, 10).append(outgoing(fill("t2", at=2)))
+        await asyncio.sleep(0)
+        assert consumers[0]._wakeup.is_set()
+        await running.idle()
+
+    with_intake(books, tmp_path, work)
+    assert positions(books) == 3
+
+
 def test_what_is_too_much_or_comes_to_a_stage_that_is_behind_is_read_from_the_log(
     books: Books, tmp_path: Path
 ):
