@@ -25,7 +25,7 @@ ROUND_SECONDS = 60.0
 """Between two runs, at least."""
 
 LOOK_SECONDS = 5.0
-_NICE = 19
+_BACKGROUND = "topology.history.background"
 _logger = structlog.get_logger(__name__)
 
 
@@ -61,7 +61,7 @@ async def _run(settings: Settings) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        __name__,
+        _BACKGROUND,
         *map(str, arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -81,7 +81,6 @@ async def _run(settings: Settings) -> None:
 def main(arguments: list[str]) -> int:
     """Take checkpoints for the worker whose process is this one's parent."""
     data, parent, spacing_bytes, checkpoints_max, bytes_max = arguments
-    os.nice(_NICE)
 
     def stop_without_worker(records: int) -> None:
         if os.getppid() != int(parent):
@@ -101,7 +100,3 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,10 @@
 """Checkpoints: when they are taken, how far apart, and that none is used that is damaged or of another log."""
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -224,13 +227,26 @@ def test_one_process_takes_them(books: Books):
 
 
 def test_the_process_of_a_worker_ends_with_it(books: Books, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("os.nice", lambda by: by)
     arguments = [str(books.folder), "-1", "500", "1000", str(GIBIBYTE)]
     assert checkpoint_upkeep.main(arguments) == 0
     assert _offsets(books) == []
     monkeypatch.setattr("os.getppid", lambda: -1)
     assert checkpoint_upkeep.main(arguments) == 0
     assert _offsets(books)[0] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no such priority elsewhere")
+def test_the_process_stands_back_before_it_loads_anything():
+    code = (
+        "import os, runpy, sys, types; found = []; upkeep = types.ModuleType('topology.history.upkeep'); "
+        "upkeep.main = lambda arguments: found.append((os.sched_getscheduler(0), os.nice(0), arguments)) or 0; "
+        "sys.modules['topology.history.upkeep'] = upkeep; sys.argv = ['', 'a'];\n"
+        "try: runpy.run_module('topology.history.background', run_name='__main__')\n"
+        "except SystemExit as end: print(found, end.code, 'rocksdict' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[4]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"[({os.SCHED_IDLE}, 19, ['a'])] 0 False"
 
 
 def test_a_worker_without_processes_left_goes_on(
