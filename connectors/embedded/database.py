@@ -23,6 +23,7 @@ from rocksdict import (
     Rdict,
 )
 
+from connectors.embedded.background import let_stages_first
 from connectors.embedded.errors import (
     CommitError,
     OwnedElsewhereError,
@@ -179,7 +180,9 @@ def open_owned(folder: Path) -> Rdict:
     """The database for its one owner; made where there is none."""
     try:
         with _opening(folder, fcntl.LOCK_EX, _OPENING_SECONDS):
-            return Rdict(str(folder / _DATABASE), _options(create=True))
+            database = Rdict(str(folder / _DATABASE), _options(create=True))
+        let_stages_first()
+        return database
     except Exception as error:
         raise translate(error, str(folder)) from error
 
