@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from connectors.redis.keys import MARK, Mark, read_back
 from connectors.servers.redis import LocalRedis, available
@@ -31,8 +32,6 @@ def running_redis(folder: Path, **settings: str) -> Iterator[LocalRedis]:
 @contextmanager
 def plain_client(server: LocalRedis, **options: Any) -> Iterator[Any]:
     """A plain client of a server."""
-    import redis
-
     client = redis.Redis(port=server.port, decode_responses=True, socket_timeout=10, **options)
     try:
         yield client

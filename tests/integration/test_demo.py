@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.servers import nats, postgres, questdb
+from connectors.servers import nats, postgres, questdb, redis
 from connectors.shm.mapping import path_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,9 +105,10 @@ def test_each_server_that_was_started_says_what_the_books_say(demo: Demo):
         output, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     wanted = {"postgres": postgres.available(), "nats": nats.available(), "questdb": questdb.available()}
+    wanted["redis"] = redis.available()
     for server, available in wanted.items():
         if available:
-            # Beside it stand what was asked, the answer and what `pks positions` says.
+            # Beside it stand what was asked, the answer and what the log says.
             assert re.search(rf"│ {server} .*", output), output
         else:
             assert f"without {server}: expected" in output

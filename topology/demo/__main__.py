@@ -1,6 +1,6 @@
 """`make demo`: starts the stack, plays the simulated tape, kills the worker, and compares the books.
 
-Beside the worker run the servers that this machine has, fed by sinks; at the end each is asked for the positions.
+Beside the worker run the servers that this machine has, fed by sinks; at the end each is asked for the positions, Redis for the marks.
 
 `DEMO_HOLD=1` keeps the stack running at the end; `DEMO_FILLS` sets the length of the tape; `DEMO_SERVERS=0` starts no server.
 """
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.live import Live
 from rich.table import Table
@@ -23,6 +24,7 @@ from topology.cli.output import CommandError, console, print_facts
 from topology.control.entry import Entry, open_entry
 from topology.control.protocol import ControlError
 from topology.demo import elsewhere, tape
+from topology.demo import marks as prices
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
 from topology.local_servers import SERVERS, local_servers
@@ -96,6 +98,8 @@ def _play(stack: Stack, fills: list[object], named: Settings) -> int:
     with open_entry(Settings(data=stack.data)) as entry:
         entry.gate.settle()
         counts = entry.gate.counts([tape.SOURCE])[tape.SOURCE]
+        marks = list(prices.marks_of(fills))
+        entry.publish(topics.MARKS, marks, topics.MARKS.key_of)
     live = stack.ask("book-hash")["book_hash"]
     clean = _clean_run(stack, fills)
     equal = live == clean
@@ -111,7 +115,7 @@ def _play(stack: Stack, fills: list[object], named: Settings) -> int:
             "clean run": f"{clean}  {'EQUAL' if equal else 'DIFFERENT'}",
         }
     )
-    equal = _ask_elsewhere(stack, named) and equal
+    equal = _ask_elsewhere(stack, named, marks) and equal
     _say_how_to_look(stack)
     if os.environ.get("DEMO_HOLD") == "1":
         console().print("\nDEMO_HOLD=1: the stack keeps running; Ctrl-C ends it.")
@@ -120,13 +124,17 @@ def _play(stack: Stack, fills: list[object], named: Settings) -> int:
     return 0 if equal else 1
 
 
-def _ask_elsewhere(stack: Stack, named: Settings) -> bool:
-    """Show what each server says of the positions; whether all say what `pks positions` says."""
+def _ask_elsewhere(stack: Stack, named: Settings, marks: list[Any]) -> bool:
+    """Show what each server says of the positions, and Redis of the marks; whether all say what the log says."""
     answers = elsewhere.ask_all(named, stack.ask("positions")["positions"])
+    if named.redis:
+        answers.append(prices.ask_redis(named.redis, marks))
     if not answers:
         return True
-    table = Table(title="The same positions elsewhere", title_justify="left", header_style="bold")
-    for name in ("where", "asked", "answer", "pks positions", ""):
+    table = Table(
+        title="The same positions, and the newest marks, elsewhere", title_justify="left", header_style="bold"
+    )
+    for name in ("where", "asked", "answer", "the log", ""):
         table.add_column(name)
     for found in answers:
         table.add_row(

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from nats.js.errors import NotFoundError
+from redis.exceptions import RedisError
 
 from connectors.nats.link import NatsSettings
 from connectors.nats.sink import NatsSink
 from connectors.postgres.trades import TradesSink
 from connectors.questdb.bookings import CURRENT, BookingsSink
 from connectors.questdb.server import QuestdbSettings
+from connectors.redis.sink import RedisSink
 from connectors.servers.nats import LocalNats
 from connectors.servers.postgres import LocalPostgres
 from connectors.servers.questdb import LocalQuestdb
@@ -165,17 +167,13 @@ class RedisSide:
         self.books = quoter.books
         self.server = server
 
-    def sink(self, port: int | None = None, user: str = "") -> Sink:
-        from connectors.redis.sink import RedisSink
-
+    def sink(self, port: int | None = None, user: str = "") -> RedisSink:
         return RedisSink(f"redis://{user}127.0.0.1:{port or self.server.port}/0", WEEK)
 
     def step(self) -> None:
         self.quoter.step()
 
     def ties(self) -> None:
-        from redis.exceptions import RedisError
-
         newest = self.quoter.newest()
 
         def tied() -> bool:

@@ -12,10 +12,17 @@ from typing import Any
 import nats
 from nats.js.errors import NotFoundError
 
+from connectors.redis.cache import MarketDataCache
+from connectors.servers import redis
 from connectors.servers.postgres import LocalPostgres
+from schemas import topics
+from tests.faults.stages_worker import PARTITIONS
 from tests.faults.up_support import Watch, connect, pks, request_of, running, settle, started
 from tests.postgres_support import as_user, execute, fetch, value
+from tests.redis_support import mark
 from tests.support import eventually, fill
+from topology.control.entry import records_of
+from topology.control.protocol import Request
 
 COUNT = "select count(*) from trade.trade"
 
@@ -114,6 +121,9 @@ def test_the_profile_demo_brings_its_own_server(postgres_server: LocalPostgres):
                 url = addresses["postgres"]
                 soon(lambda url=url, wanted=quantity, query=quantities: value(url, query) == wanted)
                 soon(lambda url=addresses["nats"], wanted=quantity: _published(url) == wanted)
+                if redis.available():
+                    _quote(folder, quantity)
+                    soon(lambda url=addresses["redis"], wanted=quantity: _price(url) == wanted)
                 doctor = json.loads(pks(folder, "doctor", "--json").stdout)
                 worker.terminate()
                 assert worker.wait(30) == 0
@@ -121,6 +131,26 @@ def test_the_profile_demo_brings_its_own_server(postgres_server: LocalPostgres):
                 finding["part"] for finding in doctor["findings"] if finding["ok"]
             ]
             assert not _answers(addresses["postgres"])
+
+
+def _quote(folder: Path, price: int) -> None:
+    """Put a mark into the log, as whoever quotes does."""
+    quoted = mark("X", str(price), at=price)
+    client = connect(folder)
+    client.ask(Request("append", records=records_of(topics.MARKS, [quoted], topics.MARKS.key_of, PARTITIONS)))
+    client.close()
+
+
+def _price(url: str) -> int:
+    """What Redis has X at; 0 for nothing."""
+
+    async def ask() -> int:
+        cache = MarketDataCache(url)
+        found = (await cache.mark("X")).value
+        await cache.close()
+        return 0 if found is None else int(found.price)
+
+    return asyncio.run(ask())
 
 
 def _published(url: str) -> int:
