@@ -69,8 +69,9 @@ def _mark(
     link: Link, ends: "_Ends", writer: str, place: tuple[str, int], group: str, input_topic: str
 ) -> None:
     """Write what the last transaction of a fenced writer over a changelog partition lacks, there and elsewhere."""
-    log_partitions = partition_counts(link)[TRANSACTIONS_TOPIC]
-    decision = last_decision(link, writer, *place, log_partitions)
+    # Brokers do not name a topic that this client may not read.
+    log_partitions = partition_counts(link).get(TRANSACTIONS_TOPIC)
+    decision = None if log_partitions is None else last_decision(link, writer, *place, log_partitions)
     if decision is None:
         return
     places = [
