@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.kafka.errors import LinkError
+from schemas.topics import TOPIC_BY_NAME
 
 SCHEME = "kafka://"
 
@@ -17,7 +18,8 @@ class Link:
     """Where the brokers are and how to speak to them.
 
     `ca` is a file with the certificates that may have signed a broker's (where none is named, those of the system);
-    `certificate` and `key` are files by which this client shows who it is; `password` is that of `user`.
+    `certificate` and `key` are files by which this client shows who it is; `password` is that of `user`. `generation` is
+    that of the topics in force (`connectors.kafka.layout`).
     """
 
     brokers: str
@@ -28,6 +30,14 @@ class Link:
     mechanism: str = "SCRAM-SHA-512"
     user: str = ""
     password: str = field(default="", repr=False)
+    generation: int = 0
+
+    def topic(self, name: str) -> str:
+        """What a topic of the registry, or a changelog, is called on the cluster: keyed ones by their generation."""
+        known = TOPIC_BY_NAME.get(name)
+        if self.generation == 0 or (known is not None and not known.partitioned):
+            return name
+        return f"{name}.g{self.generation}"
 
     def common(self) -> dict[str, Any]:
         """What every client is told."""
@@ -93,7 +103,7 @@ class Link:
         }
 
 
-def parse_url(url: str, **security: str) -> Link:
+def parse_url(url: str, **security: Any) -> Link:
     """The link that `kafka://host:port,host:port` names; `security` as in `Link`. Raises LinkError."""
     brokers = url.removeprefix(SCHEME).rstrip("/")
     parts = brokers.split(",")

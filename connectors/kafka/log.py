@@ -15,6 +15,7 @@ from connectors.embedded.errors import CommitError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.errors import ChangelogError
+from connectors.kafka.link import Link
 from connectors.kafka.provenance import missing_notes
 from connectors.kafka.reference import ReferenceTopics
 from connectors.kafka.writer import OutgoingRecord, StepWriter
@@ -27,6 +28,11 @@ INPUTS_KEY = PACKED_KEY + b"/inputs"
 """The key of the last changelog record of a step that consumed something."""
 
 
+def consumed_changes(consumed: Mapping[str, int]) -> dict[bytes, bytes]:
+    """What a table partition notes of how far it has consumed each input topic."""
+    return {CONSUMED_KEY + topic.encode(): offset.to_bytes(8, "big") for topic, offset in consumed.items()}
+
+
 def consumed_until(state: EmbeddedLog, table: str, partition: int, topic: str) -> int | None:
     """How far a table partition has consumed an input, as it notes itself."""
     stored = state.get(table, partition, CONSUMED_KEY + topic.encode())
@@ -36,8 +42,9 @@ def consumed_until(state: EmbeddedLog, table: str, partition: int, topic: str) -
 class KafkaLog:
     """The log of one stage: the `Log` of the stage runtime, over a cluster; `state` holds the table partitions.
 
-    `restored` counts the changelog records that takeovers applied; `lacked` is what the table of each partition lacked
-    at the last one, without this owner's announcement. `unnoted` is what a partition's next step notes of its inputs.
+    `link` says what topics are called on the cluster. `restored` counts the changelog records that takeovers applied;
+    `lacked` is what the table of each partition lacked at the last one, without this owner's announcement. `unnoted` is what
+    a partition's next step notes of its inputs.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class KafkaLog:
         writer: StepWriter,
         reader: ChangelogReader,
         *,
+        link: Link,
         group: str,
         input_topic: str,
         table: str,
@@ -52,13 +60,14 @@ class KafkaLog:
         state: EmbeddedLog,
         reference: ReferenceTopics,
     ) -> None:
+        self.link = link
         self.group = group
         self.input_topic = input_topic
         self.table = table
         self.changelog = changelog
         self.state = state
         self.restored = 0
-        self.generation = 0
+        self.generation = link.generation
         self.lacked: dict[int, int] = {}
         self.unnoted: dict[int, dict[bytes, bytes]] = {}
         self._writer = writer
@@ -82,7 +91,7 @@ class KafkaLog:
         """
         with self._taking_over:
             self.lacked = {}
-            inputs = self._reader.identities([self.input_topic, *self._reference.topics])
+            inputs = self._reader.identities([self.link.topic(self.input_topic), *self._reference.topics])
             return {
                 partition: self._take_over_one(partition, positions[partition], announced, inputs, progress)
                 for partition, announced in self._writer.take_over(positions).items()
@@ -103,14 +112,14 @@ class KafkaLog:
         self.unnoted[partition] = missing_notes(
             partial(self.state.get, self.table, partition),
             inputs,
-            f"{self.changelog}/{partition}",
+            f"{self.link.topic(self.changelog)}/{partition}",
             "restore the cluster's backup, or begin anew with all topics",
         )
         consumed = self.committed(self.group, self.input_topic, partition) or 0
         # The group may be behind, or forgotten; the changelog is what the table is made of.
         if position > consumed:
             raise ChangelogError(
-                f"expected {self.changelog}/{partition} to hold what the group {self.group} has consumed up to "
+                f"expected {self.link.topic(self.changelog)}/{partition} to hold what the group {self.group} has consumed up to "
                 f"{position}, found it up to {consumed}: the changelog lost records; restore the cluster's backup"
             )
         return consumed
@@ -191,7 +200,7 @@ class KafkaTransaction:
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> int:
         """Add a record; its offset is known when the cluster has it."""
-        self.records.append((topic, partition, key, value))
+        self.records.append((self._log.link.topic(topic), partition, key, value))
         return 0
 
     def put(self, table: str, partition: int, key: bytes, value: bytes) -> None:
@@ -218,13 +227,11 @@ class KafkaTransaction:
         """What each table partition notes about its inputs."""
         found: dict[int, dict[bytes, bytes]] = {}
         for partition, consumed in self.consumed.items():
-            key = CONSUMED_KEY + self._log.input_topic.encode()
             # With the first step it says of which topics the offsets are.
             noted = found.setdefault(partition, dict(self._log.unnoted.get(partition, {})))
-            noted[key] = consumed.to_bytes(8, "big")
+            noted.update(consumed_changes({self._log.input_topic: consumed}))
         for partition, referred in self._referred.items():
-            for topic, offset in referred.items():
-                found.setdefault(partition, {})[CONSUMED_KEY + topic.encode()] = offset.to_bytes(8, "big")
+            found.setdefault(partition, {}).update(consumed_changes(referred))
         return found
 
     def commit(self) -> int:

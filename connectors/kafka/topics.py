@@ -41,13 +41,17 @@ _REFUSALS: dict[Callable[[KafkaError], bool], str] = {
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic as it shall be. `retention_seconds` None keeps records for ever; `bytes_max` is that of a batch."""
+    """A topic as it shall be. `retention_seconds` None keeps records for ever; `bytes_max` is that of a batch.
+
+    Where it is not `stamped` by the brokers' clock, records keep the time that they are sent with, as copies do.
+    """
 
     name: str
     partitions: int
     retention_seconds: int | None = None
     compact: bool = False
     bytes_max: int = RECORD_BYTES_MAX
+    stamped: bool = True
 
     def settings(self, in_sync_min: int) -> dict[str, str]:
         """The topic's own settings on the broker."""
@@ -57,7 +61,7 @@ class TopicPlan:
             "min.insync.replicas": str(in_sync_min),
             "max.message.bytes": str(self.bytes_max),
             # One clock for all that is written; a sender's may be wrong.
-            "message.timestamp.type": "LogAppendTime",
+            "message.timestamp.type": "LogAppendTime" if self.stamped else "CreateTime",
             # A replica that fell behind never becomes the leader: acknowledged records would be lost.
             "unclean.leader.election.enable": "false",
         }
@@ -161,3 +165,15 @@ def ensure_topics(link: Link, plans: Sequence[TopicPlan], *, replicas: int = 1, 
                     f"expected to make topic {name} with {replicas} replicas, found: {error.args[0].str()}"
                 ) from error
     check_topics(plans, partition_counts(link))
+
+
+def delete_topics(link: Link, names: Sequence[str]) -> None:
+    """Remove topics with all that is in them. Raises TopicError."""
+    administration = AdminClient(link.common())  # kept: what it was asked ends with it
+    removed = administration.delete_topics(list(names), operation_timeout=_SECONDS) if names else {}
+    for name, future in removed.items():
+        try:
+            future.result(_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicError(f"expected to remove topic {name}, found: {error.args[0].str()}") from error

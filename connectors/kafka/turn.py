@@ -8,7 +8,7 @@ Guarantees: a member of a name that it had before has its turn again at once; of
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -32,11 +32,12 @@ _LOST = {
 
 
 class Turn:
-    """A member; `mine` says whether it has its turn, as far as it has heard. One thread at a time."""
+    """A member, to whom topics have their names of the registry; `mine` says whether it has its turn, as far as it has heard. One thread at a time."""
 
     def __init__(self, link: Link, group: str, topic: str, membership: Mapping[str, Any]) -> None:
         self.mine = False
         self._group = group
+        self._link = link
         told = {"max_poll_interval_ms": _WRITE_SECONDS_MAX * 1_000, **membership}
         self._client = Consumer(link.consumer(group, **told))
         self._client.subscribe([topic], on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
@@ -58,19 +59,24 @@ class Turn:
             raise LinkError(f"expected to be a member of {self._group}, found: {error.str()}")
         return self.mine
 
-    def offsets(self, places: Iterable[Place]) -> dict[Place, int]:
+    def offsets(self, places: Collection[Place]) -> dict[Place, int]:
         """Where the group goes on, of those places where it has been. Raises LinkError."""
+        names = {self._link.topic(topic): topic for topic, _ in places}
+        asked = [TopicPartition(self._link.topic(topic), partition) for topic, partition in places]
         try:
-            found = self._client.committed([TopicPartition(*place) for place in places], _ANSWER_SECONDS)
+            found = self._client.committed(asked, _ANSWER_SECONDS)
         except KafkaException as error:
             raise LinkError(f"expected the offsets of {self._group}, found: {error.args[0].str()}") from error
-        return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
+        return {(names[place.topic], place.partition): place.offset for place in found if place.offset >= 0}
 
     def commit(self, offsets: Mapping[Place, int]) -> None:
         """Note where the group goes on. Raises FencedError where another member has the turn, LinkError."""
         if not offsets:
             return
-        wanted = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        wanted = [
+            TopicPartition(self._link.topic(topic), partition, offset)
+            for (topic, partition), offset in offsets.items()
+        ]
         try:
             noted = self._client.commit(offsets=wanted, asynchronous=False)
             failed = next((place.error for place in noted or () if place.error is not None), None)

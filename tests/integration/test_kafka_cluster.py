@@ -102,6 +102,7 @@ def open_log(link: Link, folder: Path, group: str, client: Consumer) -> tuple[Ka
     log = KafkaLog(
         writer,
         ChangelogReader(link, group=group, topic=changelog, table="positions", state=state),
+        link=link,
         group=group,
         input_topic=BOOKINGS.name,
         table="positions",

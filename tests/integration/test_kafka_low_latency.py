@@ -42,6 +42,7 @@ class Owner:
         self.log = KafkaLog(
             writer,
             self._reader,
+            link=link,
             group="positions",
             input_topic=BOOKINGS.name,
             table="positions",

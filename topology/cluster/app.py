@@ -45,6 +45,7 @@ from topology.app import (
     StepObserver,
 )
 from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
+from topology.cluster.places import writer_of
 from topology.cluster.standby import Standby
 from topology.runtime import IDLE, PartitionRunner, PendingStep, prepare_together
 from topology.settings import Settings
@@ -98,7 +99,8 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self.runners: dict[int, PartitionRunner] = {}
         self.trouble: str | None = None
         self.measures = Measures()
-        self._link = cluster.link
+        self.link = link = cluster.link
+        self._input, self._changelog_topic = link.topic(stage.input.name), link.topic(stage.changelog)
         self._step_lock = asyncio.Lock()
         self._committing: asyncio.Future[int] | None = None
         self._catching_up: asyncio.Future[Any] | None = None
@@ -108,18 +110,19 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self._on_step = on_step
         self.held = EmbeddedLog.owner(folder / stage.name, sync="os")
         self._changelog = ChangelogReader(
-            cluster.link,
+            link,
             group=f"{stage.name}-{worker}",
-            topic=stage.changelog,
+            topic=self._changelog_topic,
             table=stage.table.name,
             state=self.held,
         )
         self._reference = ReferenceTopics(
-            cluster.link, [topic.name for topic in stage.broadcasts], f"{stage.name}-{worker}-reference"
+            link, [topic.name for topic in stage.broadcasts], f"{stage.name}-{worker}-reference"
         )
         self.cluster_log = KafkaLog(
-            self._new_writer(cluster.link),
+            self._new_writer(link),
             self._changelog,
+            link=link,
             group=stage.name,
             input_topic=stage.input.name,
             table=stage.table.name,
@@ -132,7 +135,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             if owners is None
             else Standby(
                 stage,
-                cluster.link,
+                link,
                 owners,
                 worker=worker,
                 partitions=settings.partitions,
@@ -169,7 +172,7 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             worker_redirect_stdouts=False,
         )
         source = self.topic(
-            stage.input.name,
+            self._input,
             key_type=bytes,
             value_type=bytes,
             partitions=settings.partitions,
@@ -187,23 +190,20 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         if guarantee_of(stage, self.settings.guarantees) == LOW_LATENCY:
             return LowLatency(
                 link,
-                changelog=stage.changelog,
+                changelog=self._changelog_topic,
                 note_consumed=self._note_consumed,
                 read_on=self._changelog.read_on,
             )
         return ExactlyOnce(
             link,
-            input_topic=stage.input.name,
-            changelog=stage.changelog,
-            transactional_id=self._writer_of(self.worker),
+            input_topic=self._input,
+            changelog=self._changelog_topic,
+            transactional_id=writer_of(stage.name, self.worker),
             group_metadata=lambda: self.consumer.metadata,
         )
 
-    def _writer_of(self, worker: str) -> str:
-        return f"pks-{self.stage.name}-{worker}"
-
     def _note_consumed(self, consumed: Mapping[int, int]) -> None:
-        self.consumer.note_consumed(self.stage.input.name, consumed)
+        self.consumer.note_consumed(self._input, consumed)
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self, loop=self.loop)
@@ -228,13 +228,13 @@ class ClusterApp(faust.App):  # type: ignore[misc]
 
     def lag(self, partition: int) -> int:
         """Records of the input that a partition of this worker has not applied."""
-        place = TP(self.stage.input.name, partition)
+        place = TP(self._input, partition)
         return int(self.consumer.lag(place, self.runners[partition].next_offset))
 
     def caught_up(self, partition: int) -> bool:
         """Whether the end was met since the partition came here, and no more waits than senders may be ahead."""
         return (
-            self.consumer.met_end(TP(self.stage.input.name, partition))
+            self.consumer.met_end(TP(self._input, partition))
             and self.lag(partition) <= self.settings.queue_records_max
             and self.runners[partition].stopped is None
         )
@@ -280,11 +280,11 @@ class ClusterApp(faust.App):  # type: ignore[misc]
             self._took_over = True
         fenced = self._fence_lost(partitions)
         fenced += fence_writers(
-            self._link,
-            self.stage.changelog,
+            self.link,
+            self._changelog_topic,
             list(partitions),
             group=self.stage.name,
-            input_topic=self.stage.input.name,
+            input_topic=self._input,
         )
         if fenced:
             _logger.warning("fenced at takeover", stage=self.stage.name, writers=fenced)
@@ -312,9 +312,9 @@ class ClusterApp(faust.App):  # type: ignore[misc]
     def _fence_lost(self, partitions: Sequence[int]) -> list[str]:
         """A lost worker may have emitted of a step before any of it was in the changelog: it is known by its name."""
         lost = [] if self.standby is None else self.standby.lost_owners(partitions)
-        writers = [self._writer_of(worker) for worker in lost]
+        writers = [writer_of(self.stage.name, worker) for worker in lost]
         for writer in writers:
-            fence(self._link, writer)
+            fence(self.link, writer)
         return writers
 
     async def restore_partitions(self, positions: Mapping[Any, int]) -> dict[Any, int]:

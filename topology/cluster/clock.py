@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 async def tick_clock(worker: "ClusterWorker") -> None:
     """Send ticks every `clock_tick_seconds` until cancelled; those that the brokers do not take are left out."""
     seconds = worker.settings.clock_tick_seconds
-    producer = Producer(worker.link.producer(message_timeout_ms=int(seconds * 1e3)))
+    link = worker.apps[0].link
+    producer = Producer(link.producer(message_timeout_ms=int(seconds * 1e3)))
     while True:
         await asyncio.sleep(seconds)
         now = time.time_ns()
@@ -23,5 +24,5 @@ async def tick_clock(worker: "ClusterWorker") -> None:
             topic = app.stage.input
             for partition in sorted(app.runners) if topic.clocked else ():
                 for frame in tick_frames(topic.name, partition, now):
-                    producer.produce(topic.name, frame, partition=partition)
+                    producer.produce(link.topic(topic.name), frame, partition=partition)
         await asyncio.to_thread(producer.flush, seconds)

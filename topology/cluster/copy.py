@@ -19,7 +19,7 @@ from connectors.kafka.reader import KafkaRecord, TopicReader
 from connectors.kafka.topics import look_at
 from schemas import topics
 from schemas.topics import TOPIC_BY_NAME
-from topology.cluster.places import copy_folder, link_of
+from topology.cluster.places import copy_folder, identity_of, link_in_force
 from topology.settings import Settings
 from topology.stages import build_stages
 
@@ -43,12 +43,16 @@ class ClusterCopy:
     """A log to read: tables from the copy, records from the cluster. It has no count over all topics: no sequence."""
 
     sequence: None = None
-    generation = 0
 
     def __init__(self, settings: Settings) -> None:
-        link = link_of(settings)
+        self.link = link = link_in_force(settings)
+        self.generation = link.generation
         found = look_at(link)
-        self._topics = {name: CopiedTopic(count) for name, count in found.partitions.items()}
+        self._topics = {
+            name: CopiedTopic(found.partitions[link.topic(name)])
+            for name in TOPIC_BY_NAME
+            if link.topic(name) in found.partitions
+        }
         bookings = self._topics.get(topics.BOOKINGS.name)
         if bookings is None:
             raise TopicError(
@@ -58,9 +62,11 @@ class ClusterCopy:
         self._stages = {stage.table.name: stage for stage in build_stages(settings)}
         self._ends: dict[tuple[str, int], int] = {}
         self._reader = TopicReader(link, _GROUP)
-        self._state = _owned(copy_folder(settings.data, found.cluster))
+        self._state = _owned(copy_folder(settings.data, identity_of(found.cluster, link)))
         self._changelogs = {
-            table: ChangelogReader(link, group=_GROUP, topic=stage.changelog, table=table, state=self._state)
+            table: ChangelogReader(
+                link, group=_GROUP, topic=link.topic(stage.changelog), table=table, state=self._state
+            )
             for table, stage in self._stages.items()
         }
 
@@ -90,8 +96,8 @@ class ClusterCopy:
         self.catch_up(progress)
         for _ in range(_LOOKS_MAX):
             ends = {
-                (name, partition): self._reader.bounds(name, partition)[1]
-                for name in TOPIC_BY_NAME.keys() & self._topics.keys()
+                (name, partition): self._bounds(name, partition)[1]
+                for name in self._topics
                 for partition in range(self._topics[name].partitions)
             }
             if not self.catch_up(progress):
@@ -103,31 +109,39 @@ class ClusterCopy:
         )
 
     def topics(self) -> Mapping[str, CopiedTopic]:
-        """The topics of the cluster."""
+        """The topics of the registry that the cluster has."""
         return self._topics
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
     ) -> Sequence[KafkaRecord]:
         """Records from `offset` on."""
-        found = self._reader.read(topic, partition, offset, max_records, max_bytes)
+        found = self._read(topic, partition, offset, max_records, max_bytes)
         end = self._ends.get((topic, partition))
         return found if end is None else [record for record in found if record.offset < end]
 
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        return self._reader.bounds(self.link.topic(topic), partition)
+
+    def _read(
+        self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
+    ) -> Sequence[KafkaRecord]:
+        return self._reader.read(self.link.topic(topic), partition, offset, max_records, max_bytes)
+
     def start_offset(self, topic: str, partition: int) -> int:
         """The offset of the first record that is still there."""
-        return self._reader.bounds(topic, partition)[0]
+        return self._bounds(topic, partition)[0]
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset after the last record, marks of commits left out."""
-        low, high = self._reader.bounds(topic, partition)
+        low, high = self._bounds(topic, partition)
         back = 1
         while high - back >= low:
-            found = self._reader.read(topic, partition, high - back, back, 1 << 62)
+            found = self._read(topic, partition, high - back, back, 1 << 62)
             if found:
                 return found[-1].offset + 1
             back *= 2
-        start = self._reader.read(topic, partition, low, high - low, 1 << 62) if high > low else []
+        start = self._read(topic, partition, low, high - low, 1 << 62) if high > low else []
         return start[-1].offset + 1 if start else low
 
     def committed(self, group: str, topic: str, partition: int) -> int | None:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from agents.counters import read_counts
 from agents.stage import Stage
 from connectors.kafka.errors import LinkError
+from connectors.kafka.groups import group_members
 from connectors.kafka.link import Link
 from connectors.kafka.reader import TopicReader
 from topology.cluster.copy import ClusterCopy, Progress
-from topology.cluster.places import link_of, make_topics
+from topology.cluster.places import link_in_force, make_topics
 from topology.control.entry import note_counts
 from topology.control.protocol import ControlError, Outgoing
 from topology.log_reading import table_partition
@@ -36,7 +36,7 @@ class ClusterGate:
 
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self._settings = settings
-        self._link = link_of(settings)
+        self._link = link_in_force(settings)
         make_topics(settings, self._link)
         self.partitions = settings.partitions
         self._stages = build_stages(settings)
@@ -70,7 +70,11 @@ class ClusterGate:
         while True:
             try:
                 self._producer.produce(
-                    record.topic, record.value, record.key, record.partition, on_delivery=report
+                    self._link.topic(record.topic),
+                    record.value,
+                    record.key,
+                    record.partition,
+                    on_delivery=report,
                 )
                 return
             except BufferError:  # its queue is full: wait for the brokers
@@ -116,7 +120,7 @@ class _Applied:
     """How far the group of a stage has come in its input."""
 
     def __init__(self, link: Link, stage: Stage, partitions: int) -> None:
-        self.topic = stage.input.name
+        self.topic = link.topic(stage.input.name)
         self._link = link
         self._group = stage.name
         self._places = [TopicPartition(self.topic, partition) for partition in range(partitions)]
@@ -151,11 +155,9 @@ class _Applied:
 
     def members(self) -> int:
         """How many workers are at work."""
-        administration = AdminClient(self._link.common())  # kept: what it was asked ends with it
-        described = administration.describe_consumer_groups([self._group])[self._group]
         try:
-            return len(described.result(_ANSWER_SECONDS).members)
-        except (KafkaException, TimeoutError):
+            return len(group_members(self._link, self._group))
+        except (LinkError, TimeoutError):
             return 0
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ class Standby:
         self.tables = StandbyTables(
             link,
             group=f"{stage.name}-{worker}",
-            topic=stage.changelog,
+            topic=link.topic(stage.changelog),
             table=stage.table.name,
             state=state,
         )

@@ -27,7 +27,7 @@ from topology.cluster.app import ClusterApp
 from topology.cluster.clock import tick_clock
 from topology.cluster.health import ClusterHealth
 from topology.cluster.measures import ClusterCollector
-from topology.cluster.places import link_of, membership, worker_folder
+from topology.cluster.places import link_to, membership, worker_folder
 from topology.cluster.routing import Routing, advertised_address
 from topology.cluster.shared_memory import positions_shown
 from topology.cluster.status import (
@@ -67,7 +67,6 @@ class ClusterWorker:
         self.name = order.name
         self._owners = owners
         self.settings = settings
-        self.link = link_of(settings)
         self.apps = apps
         self.tables = WorkerTables(apps)
         host, port = listener.getsockname()[:2]
@@ -122,7 +121,7 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
     stages = build_stages(settings)
     folder = worker_folder(settings.data, order.cluster, order.name)
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(link_of(settings), membership(settings, order.name))
+    cluster = Cluster(link_to(settings, order.cluster), membership(settings, order.name))
     metrics = Metrics()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(settings.web_host, order.web_port))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaException, Producer
 
 from connectors.kafka.errors import KafkaLogError
+from connectors.kafka.layout import in_force
 from connectors.kafka.link import Link
 from connectors.kafka.topics import look_at
 from connectors.kafka.writer import WAIT_SECONDS_MAX, Sender
@@ -22,14 +23,14 @@ class ClusterAppender:
 
     def __init__(self, link: Link) -> None:
         try:
-            self.partitions = look_at(link).partitions[BOOKINGS.name]
+            self._link = link = in_force(link)
+            self.partitions = look_at(link).partitions[link.topic(BOOKINGS.name)]
         except KafkaLogError as error:
             raise Unavailable(f"Kafka: {error}") from error
         except KeyError:
             raise Unavailable(
                 f"Kafka: expected the topics of PKS at {link.brokers}, found none: start it there with `pks up`"
             ) from None
-        self._link = link
         self._sender: Sender | None = None
 
     def append(self, records: Sequence[Outgoing]) -> int:
@@ -38,7 +39,9 @@ class ClusterAppender:
             told = {"message_timeout_ms": int(WAIT_SECONDS_MAX * 1e3), "linger_ms": 1}
             self._sender = Sender(Producer(self._link.producer(**told)))
         try:
-            self._sender.send([(each.topic, each.partition, each.key, each.value) for each in records])
+            self._sender.send(
+                [(self._link.topic(each.topic), each.partition, each.key, each.value) for each in records]
+            )
         except KafkaException as error:
             # Whether they are there nobody knows: a producer that begins anew forgets what it had sent.
             self._sender = None

@@ -26,6 +26,7 @@ from connectors.kafka.turn import Turn
 from connectors.sink import Batch, Item, TopicPartition, Unavailable
 from schemas import topics
 from schemas.changelog import PACKED_KEY, pack_changes
+from topology.cluster.places import identity_of
 from topology.sinks.feed import BATCH_BYTES_MAX, FeedFault, in_generation, items_of, of_generation
 
 READ_RECORDS_MAX = 1_000
@@ -55,8 +56,10 @@ class ClusterFeed:
         self, link: Link, names: Sequence[str], *, sink: str, events_max: int, membership: Mapping[str, Any]
     ) -> None:
         found = look_at(link)
-        self.partitions = {name: found.partitions[name] for name in names if name in found.partitions}
-        self.generation = generation_of(found.cluster)
+        self.partitions = {
+            name: found.partitions[link.topic(name)] for name in names if link.topic(name) in found.partitions
+        }
+        self.generation = generation_of(identity_of(found.cluster, link))
         self._link = link
         self._group = f"pks-sink-{sink}"
         self._events_max = events_max
@@ -188,10 +191,11 @@ class ClusterFeed:
 
     def _owner_before(self, place: TopicPartition, offset: int) -> bytes | None:
         """The token in the last record before an offset of a changelog."""
-        low, back = self._reader.bounds(*place)[0], 1
+        name, at = self._link.topic(place[0]), place[1]
+        low, back = self._reader.bounds(name, at)[0], 1
         while offset - back >= low or back == 1:
             start = max(low, offset - back)
-            before = self._reader.read(*place, start, offset - start, 1 << 62) if start < offset else []
+            before = self._reader.read(name, at, start, offset - start, 1 << 62) if start < offset else []
             keys = [record.key or b"" for record in before if record.offset < offset]
             if keys:
                 return token_of(keys[-1])
@@ -302,7 +306,7 @@ class ClusterFeed:
         if generation != self.generation or name not in topics.TOPIC_BY_NAME:
             return None
         try:
-            found = self._reader.read(name, partition, offset, 1, 1)
+            found = self._reader.read(self._link.topic(name), partition, offset, 1, 1)
         except KafkaLogError as error:
             raise Unavailable(f"Kafka: {error}") from error
         for record in found:

@@ -53,12 +53,12 @@ def _embedded(settings: Settings, name: str, names: list[str]) -> tuple[Source, 
 
 
 def _on_kafka(settings: Settings, name: str, names: list[str]) -> tuple[Source, SetAside]:
-    from topology.cluster.places import link_of, membership
+    from topology.cluster.places import link_in_force, membership
     from topology.sinks.appending import ClusterAppender
     from topology.sinks.cluster_feed import ClusterFeed
     from topology.sinks.letters import ClusterLetters
 
-    link = link_of(settings)
+    link = link_in_force(settings)
     base = settings.worker_name or socket.gethostname()
     events_max = settings.sink_events_max
     feed = ClusterFeed(link, names, sink=name, events_max=events_max, membership=membership(settings, base))
