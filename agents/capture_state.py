@@ -125,7 +125,7 @@ class CaptureState:
         self._next_number += 1
         self.waiting_count += 1
         self.waiting.setdefault(fill.original_trade_id, []).append(waiting)
-        self.table.put(WAITING + waiting.number.to_bytes(8, "big"), encode_event(waiting))
+        self.table.put(*waiting_change(waiting))
 
     def take_waiting(self, trade_id: str) -> list[Waiting]:
         """The corrections that waited for a trade, in the order of their arrival."""
@@ -177,12 +177,11 @@ class CaptureState:
 
     def note_hash(self, idempotency_hash: str, recorded_at: int) -> None:
         """A fill of this hash is accepted; one that is refused may come again with it."""
-        name, when = idempotency_hash.encode(), recorded_at.to_bytes(8, "big")
+        name = idempotency_hash.encode()
         before = self.table.get(HASH + name)
         if before is not None:
             self.table.delete(HASH_BY_TIME + before + name)
-        self.table.put(HASH + name, when)
-        self.table.put(HASH_BY_TIME + when + name, b"")
+        self.table.changes.update(hash_changes(idempotency_hash, recorded_at))
 
     def forget_hash(self, idempotency_hash: str, recorded_at: int) -> None:
         """The fill that was accepted with this hash is refused after all."""
@@ -210,7 +209,24 @@ class CaptureState:
             self._stale = bool(self.table.changes)
 
 
-def waiting_fills(table: TablePartition) -> Iterator[Any]:
+def waiting_corrections(table: TablePartition) -> Iterator[Waiting]:
     """The corrections that wait for their trade, in the order of their coming."""
     for _, value in table.scan_prefix(WAITING):
-        yield _decode_waiting(value).fill
+        yield _decode_waiting(value)
+
+
+def waiting_change(waiting: Waiting) -> tuple[bytes, bytes]:
+    """The key and the value of a correction that waits."""
+    return WAITING + waiting.number.to_bytes(8, "big"), encode_event(waiting)
+
+
+def trade_records(table: TablePartition) -> Iterator[tuple[str, TradeRecord, bytes]]:
+    """Every id that is known, with its record and the bytes of it."""
+    for key, value in table.scan_prefix(TRADE):
+        yield key[len(TRADE) :].decode(), _decode_record(value), value
+
+
+def hash_changes(idempotency_hash: str, recorded_at: int) -> dict[bytes, bytes]:
+    """The keys and values of a hash of an accepted fill."""
+    name, when = idempotency_hash.encode(), recorded_at.to_bytes(8, "big")
+    return {HASH + name: when, HASH_BY_TIME + when + name: b""}

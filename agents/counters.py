@@ -69,7 +69,7 @@ class Counters:
                 raise InvariantBroken(
                     f"expected read = applied + duplicates + refused + waiting for source {source!r}, found {counts}"
                 )
-            self._table.put(FAMILY + source.encode(), _encode(counts.figures()))
+            self._table.put(FAMILY + source.encode(), encode_counts(counts))
 
     def committed(self) -> None:
         """The step is committed."""
@@ -85,6 +85,11 @@ class Counters:
                 self._dirty.intersection_update(self._counts)
             else:
                 self._dirty.clear()
+
+
+def encode_counts(counts: Counts) -> bytes:
+    """The value of a source's counts."""
+    return _encode(counts.figures())
 
 
 def read_counts(table: TablePartition) -> dict[str, Counts]:

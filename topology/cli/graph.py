@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings, refuse_kafka
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import (
     EXIT_STATE,
     CommandError,
+    bad_input,
     console,
     messages,
     print_facts,
@@ -16,8 +17,11 @@ from topology.cli.output import (
     print_table,
     progress,
 )
+from topology.settings import Settings, on_kafka
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from topology.rebuilding.repartition import Moved
 
 graph_commands = typer.Typer(invoke_without_command=True)
@@ -102,52 +106,89 @@ def _kept(topic: dict[str, object]) -> str:
 
 @graph_commands.command()
 def repartition(
-    partitions: Annotated[int, typer.Option("--partitions", min=1, max=1024, help="The new number.")],
+    partitions: Annotated[
+        int | None,
+        typer.Option("--partitions", min=1, max=1024, help="The new number.", show_default=False),
+    ] = None,
+    drop_old: Annotated[
+        bool,
+        typer.Option("--drop-old", help="On Kafka: remove the topics that moves have left, for good."),
+    ] = False,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Move the log to another number of partitions; print the book hash before and after, which must be equal.
 
-    Needs the folder for itself. Killed at any moment, the old state stands, and it is run again.
+    No worker may run. Killed at any moment, the old state stands, and it is run again.
     """
-    moved = _repartition(partitions, data, transport)
-    document: dict[str, Any] = {
-        "partitions_before": moved.partitions_before,
-        "partitions": moved.partitions,
-        "book_hash_before": moved.book_hash_before,
-        "book_hash": moved.book_hash,
-        "positions": moved.positions,
-        "records": moved.records,
-        "seconds": round(moved.seconds, 3),
-    }
+    settings = load_settings(data, transport)
+    if partitions is None and not drop_old:
+        bad_input(["--partitions: expected the new number, found none"])
+    if drop_old and not on_kafka(settings):
+        bad_input(["--drop-old: expected kafka://host:port: a data folder keeps no old topics"])
+    document: dict[str, Any] = {}
+    if partitions is not None:
+        moved = _repartition(settings, partitions)
+        document |= {
+            "partitions_before": moved.partitions_before,
+            "partitions": moved.partitions,
+            "book_hash_before": moved.book_hash_before,
+            "book_hash": moved.book_hash,
+            "positions": moved.positions,
+            "records": moved.records,
+            "seconds": round(moved.seconds, 3),
+        }
+    if drop_old:
+        document["dropped"] = _drop_old(settings)
     if as_json:
         print_json(document)
     else:
-        print_facts(document)
-    messages().print(
-        f"set PKS_PARTITIONS={moved.partitions}, or `partitions` of the settings", soft_wrap=True
-    )
+        print_facts({**document, **({"dropped": ", ".join(document["dropped"])} if drop_old else {})})
+    if partitions is not None:
+        messages().print(f"set PKS_PARTITIONS={partitions}, or `partitions` of the settings", soft_wrap=True)
 
 
-def _repartition(partitions: int, data: Any, transport: Any) -> "Moved":
-    from topology.rebuilding import rebuild, repartition
+def _repartition(settings: Settings, partitions: int) -> "Moved":
+    from topology.rebuilding.rebuild import RebuildRefused
     from topology.runtime import PartitionStopped
-    from topology.stages import build_stages
 
-    settings = load_settings(data, transport)
-    refuse_kafka(settings, "topology repartition", "see docs/operating/repartition.md")
-    log = rebuild.open_to_rebuild(settings.data, settings.sync)
+    where = settings.transport if on_kafka(settings) else str(settings.data)
     try:
         with progress() as bar:
-            task = bar.add_task("moving", total=repartition.records_to_move(log))
-            return repartition.repartition(
-                log, build_stages(settings), settings, partitions, lambda records: bar.advance(task, records)
-            )
-    except (rebuild.RebuildRefused, PartitionStopped) as refused:
-        raise CommandError(f"{settings.data}: {refused}", exit_code=EXIT_STATE) from refused
+            if on_kafka(settings):
+                return _move_cluster(settings, partitions, bar)
+            return _move_folder(settings, partitions, bar)
+    except (RebuildRefused, PartitionStopped) as refused:
+        raise CommandError(f"{where}: {refused}", exit_code=EXIT_STATE) from refused
+
+
+def _move_folder(settings: Settings, partitions: int, bar: "Progress") -> "Moved":
+    from topology.rebuilding.rebuild import open_to_rebuild
+    from topology.rebuilding.repartition import records_to_move, repartition
+    from topology.stages import build_stages
+
+    log = open_to_rebuild(settings.data, settings.sync)
+    try:
+        task = bar.add_task("moving", total=records_to_move(log))
+        return repartition(
+            log, build_stages(settings), settings, partitions, lambda records: bar.advance(task, records)
+        )
     finally:
         log.close()
+
+
+def _move_cluster(settings: Settings, partitions: int, bar: "Progress") -> "Moved":
+    from topology.rebuilding.cluster_repartition import repartition_cluster
+
+    task = bar.add_task("moving", total=None)
+    return repartition_cluster(settings, partitions, lambda records: bar.advance(task, records))
+
+
+def _drop_old(settings: Settings) -> list[str]:
+    from topology.rebuilding.cluster_repartition import drop_old
+
+    return drop_old(settings)
 
 
 def register(application: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agents.capture_state import waiting_fills
+from agents.capture_state import waiting_corrections
 from schemas import events
 from schemas.frames import wire
 from topology.control.entry import Receipt
@@ -35,10 +35,10 @@ def import_remarks(log: ReadLog, partitions: int, receipt: Receipt, data: Path) 
         )
     if receipt.waiting:
         waits = [
-            f"{fill.trade_id} for {fill.original_trade_id}"
+            f"{waiting.fill.trade_id} for {waiting.fill.original_trade_id}"
             for partition in range(partitions)
-            for fill in waiting_fills(table_partition(log, CAPTURE_TABLE, partition))
-            if fill.source in receipt.sources
+            for waiting in waiting_corrections(table_partition(log, CAPTURE_TABLE, partition))
+            if waiting.fill.source in receipt.sources
         ]
         yield (
             f"{receipt.waiting:,} waiting for a trade that has not come: {_first(waits, receipt.waiting)}; "
