@@ -239,15 +239,16 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     def _note_step(self, reports: Reports, seconds: float) -> None:
         own = [found for found in reports if found[0].stage is self.stage]
-        self._look_for_idle_work()
+        if any(runner.has_idle_work for runner, _ in own):
+            self._work_left.set()
         if self._on_step is not None and own:
             self._on_step(self.stage, own, seconds)
 
     def caught_up_runners(self) -> Sequence[PartitionRunner]:
         """The runners that may take what comes next in the commit that appends it.
 
-        Those of an App that runs and has no trouble; whether one of them has read all that stands before is to be
-        seen from its next offset. What this App does not take so, it reads from the log.
+        Those of an App that runs and has no trouble; whether one of them has read all that stands before, and has room,
+        is for whoever asks to look at. What this App does not take so, it reads from the log.
         """
         if (
             self.rebalancing
@@ -257,7 +258,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             or self._opened != self.embedded.reopened
         ):
             return ()
-        return [runner for runner in self.runners.values() if runner.stopped is None and not runner.is_full]
+        return [runner for runner in self.runners.values() if runner.stopped is None]
 
     def took(self, reports: Reports, seconds: float) -> None:
         """A commit of others had steps in it: pass over what this stage's runners among them took."""
