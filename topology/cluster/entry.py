@@ -29,10 +29,17 @@ _SILENCE_SECONDS = 60.0
 _ANSWER_SECONDS = 5.0
 _SEND_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_UNORDERED_MAX = 200
+"""Fills of one position under way: to match again as many late ones costs about what a step of capture does."""
 
 
 class ClusterGate:
-    """Where records enter a cluster."""
+    """Where records enter a cluster.
+
+    Its workers take the partitions of fills each at its own pace, so that bookings of one book come in any order.
+    """
+
+    unordered_max: int | None = _UNORDERED_MAX
 
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self._settings = settings
@@ -83,28 +90,64 @@ class ClusterGate:
     def settle(self) -> None:
         """Wait until the stages have applied all that stands in their inputs. Raises ControlError."""
         for applied in self._applied:
-            moved = time.monotonic()
-            while left := applied.waiting():
-                if applied.moved():
-                    moved = time.monotonic()
-                elif time.monotonic() - moved > _SILENCE_SECONDS:
-                    raise ControlError(
-                        f"expected the workers to apply {applied.topic} (partitions {', '.join(map(str, left))}), found "
-                        f"no progress for {_SILENCE_SECONDS:.0f} s and {applied.members()} workers at work{applied.trouble}; what was "
-                        f"sent is in the cluster and is applied once they run: pks up --transport "
-                        f"{self._settings.transport} (docs/operating/kafka-workers.md)"
-                    )
+            self._wait_for(applied)
+        self._finish_rematches()
+
+    def catch_up(self) -> None:
+        """Wait until the first stage has taken what was sent. Raises ControlError."""
+        self._wait_for(self._applied[0])
+
+    def _wait_for(self, applied: "_Applied") -> None:
+        moved = time.monotonic()
+        while left := applied.waiting():
+            if applied.moved():
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _SILENCE_SECONDS:
+                raise ControlError(
+                    f"expected the workers to apply {applied.topic} (partitions {', '.join(map(str, left))}), found no "
+                    f"progress for {_SILENCE_SECONDS:.0f} s and {applied.members()} workers at work{applied.trouble}; what "
+                    f"was sent is in the cluster and is applied once they run: pks up --transport "
+                    f"{self._settings.transport} (docs/operating/kafka-workers.md)"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _finish_rematches(self) -> None:
+        """Wait until no booking waits for a long re-match, as who owns a log does before it answers."""
+        copy, moved = self._caught_up(), time.monotonic()
+        while waiting := self._waiting_bookings(copy):
+            if copy.catch_up(self._progress):
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _SILENCE_SECONDS:
+                raise ControlError(
+                    f"expected the workers to finish the re-matches for which {waiting} bookings wait, found no progress for "
+                    f"{_SILENCE_SECONDS:.0f} s; what was sent is applied once they run: pks up --transport "
+                    f"{self._settings.transport} (docs/operating/kafka-workers.md)"
+                )
+            else:
                 time.sleep(_POLL_SECONDS)
 
-    def counts(self, sources: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        """From the stages' counters, as their changelogs have them."""
+    def _waiting_bookings(self, copy: ClusterCopy) -> int:
+        return sum(
+            counts.waiting
+            for stage in self._stages
+            if stage.idle_work is not None
+            for partition in range(self.partitions)
+            for counts in read_counts(table_partition(copy, stage.table.name, partition)).values()
+        )
+
+    def _caught_up(self) -> ClusterCopy:
         if self._copy is None:
             self._copy = ClusterCopy(self._settings)
         self._copy.catch_up(self._progress)
+        return self._copy
+
+    def counts(self, sources: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """From the stages' counters, as their changelogs have them."""
+        copy = self._caught_up()
         found = {source: [0, 0, 0, 0] for source in sources}
         for stage in self._stages:
             for partition in range(self.partitions):
-                counted = read_counts(table_partition(self._copy, stage.table.name, partition))
+                counted = read_counts(table_partition(copy, stage.table.name, partition))
                 note_counts(found, stage, counted)
         return found
 

@@ -8,6 +8,7 @@ say, so that `events = applied + duplicates + rejected + waiting`.
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -61,7 +62,16 @@ class Appending(Protocol):
 
 
 class Gate(Appending, Protocol):
-    """Where records enter a log whose stages can be asked."""
+    """Where records enter a log whose stages can be asked.
+
+    `unordered_max`, where it is set: the stages may take fills of several partitions in any order, so no more than that of one
+    position shall be under way at once.
+    """
+
+    unordered_max: int | None
+
+    def catch_up(self) -> None:
+        """Wait until what is appended is captured: its bookings stand before those of what is appended next."""
 
     def settle(self) -> None:
         """Wait until the stages have applied all that is appended."""
@@ -94,6 +104,8 @@ def note_counts(found: Mapping[str, list[int]], stage: Stage, counted: Mapping[s
 class OwnedGate:
     """Appends to a log of this process, and runs its stages whenever something was appended."""
 
+    unordered_max: int | None = None
+
     def __init__(self, log: EmbeddedLog, settings: Settings) -> None:
         stages = build_stages(settings)
         create_topics(log, stages, settings.partitions)
@@ -107,6 +119,9 @@ class OwnedGate:
         sequence = append_records(self.log, records)
         self.settle()
         return sequence
+
+    def catch_up(self) -> None:
+        """An append is applied when it returns."""
 
     def settle(self) -> None:
         """Let the stages run until nothing waits."""
@@ -127,6 +142,8 @@ class OwnedGate:
 class RemoteGate:
     """Appends through the socket of the worker that owns the log."""
 
+    unordered_max: int | None = None
+
     def __init__(self, client: ControlClient) -> None:
         self._client = client
         self.partitions = int(client.ask(Request("status")).document["partitions"])
@@ -134,6 +151,9 @@ class RemoteGate:
     def append(self, records: Sequence[Outgoing]) -> int:
         """Ask the owner to append."""
         return self._client.ask(Request("append", records=records)).sequence
+
+    def catch_up(self) -> None:
+        """The owner's stages take what is appended together in its order."""
 
     def settle(self) -> None:
         """Ask the owner to answer when nothing waits."""
@@ -236,6 +256,7 @@ class Entry(LogInput):
         super().__init__(gate, clock)
         self.gate = gate
         self.owned = owned
+        self._under_way: Counter[tuple[str | None, str]] = Counter()
 
     def submit(
         self,
@@ -255,7 +276,7 @@ class Entry(LogInput):
         remaining = iter(fills)
         while chunk := list(islice(remaining, CHUNK_EVENTS)):
             sources.note(self.gate, chunk)
-            self.append_fills(chunk)
+            self._append_in_order(chunk)
             if on_progress is not None:
                 on_progress(len(chunk))
         if self.owned:
@@ -263,6 +284,28 @@ class Entry(LogInput):
                 self.tick(topics.FILLS)
         self.gate.settle()
         return sources.receipt(self.gate)
+
+    def _append_in_order(self, chunk: list[Any]) -> None:
+        """Append fills so that what the stages put out of order is no more than the gate bears.
+
+        A fill that is late by many trades of its position costs as much as those together; were all of a large file under
+        way at once, most of its fills would be.
+        """
+        most = self.gate.unordered_max
+        if most is None:
+            self.append_fills(chunk)
+            return
+        chunk.sort(key=_order_of_matching)
+        start = 0
+        for place, fill in enumerate(chunk):
+            position = (fill.book, fill.instrument)
+            if self._under_way[position] >= most:
+                self.append_fills(chunk[start:place])
+                self.gate.catch_up()
+                self._under_way.clear()
+                start = place
+            self._under_way[position] += 1
+        self.append_fills(chunk[start:])
 
     def tick(self, topic: Topic) -> None:
         """Append a clock tick to every partition of a clocked topic."""

@@ -129,6 +129,7 @@ class WaitingGate:
     world: Resting
     model: Counting
     partitions: int
+    unordered_max: int | None = None
     differing: str = ""
     first: dict[str, Sequence[int]] = field(default_factory=dict)
     last: dict[str, Sequence[int]] = field(default_factory=dict)
@@ -140,6 +141,9 @@ class WaitingGate:
             raise ControlError(reply.error)
         self.world.log.sync()
         return reply.sequence
+
+    def catch_up(self) -> None:
+        """The owner's stages take what is appended together in its order."""
 
     def settle(self) -> None:
         """Let the stages apply what is appended."""
