@@ -54,7 +54,7 @@ class Installation:
             **settings,
         }
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, seconds: float = 120) -> "subprocess.CompletedProcess[str]":
         """A command, to its end."""
         return subprocess.run(
             [*self.within, *COMMAND, *arguments],
@@ -62,13 +62,13 @@ class Installation:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
 
-    def ask(self, *arguments: str) -> Any:
+    def ask(self, *arguments: str, seconds: float = 120) -> Any:
         """What a command prints with --json."""
-        done = self.run(*arguments, "--json")
+        done = self.run(*arguments, "--json", seconds=seconds)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
