@@ -43,6 +43,7 @@ bench-kafka: setup
 
 bench-connectors: setup
 	$(BIN)/python -m bench connectors nats questdb
+	$(BIN)/python -m bench stopped-sink
 
 bench-compare: setup
 	$(BIN)/python -m bench --compare

@@ -69,7 +69,7 @@ def _fills(number: int, first: int) -> list[Any]:
     return found
 
 
-class _Schedule:
+class Schedule:
     """Requests as they go over the socket, with the moment at which each is due, made before the clock runs."""
 
     def __init__(self, rate: int, seconds: float, first: int, partitions: int) -> None:
@@ -131,20 +131,20 @@ class _Sender:
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     """What a run gave, in milliseconds: of each watched fill, and how late each request was sent."""
 
     latencies: list[float]
     sent_late: list[float]
 
 
-def _run(folder: Path, reader: PositionReader, schedule: _Schedule) -> _Found:
+def send_and_watch(folder: Path, reader: PositionReader, schedule: Schedule) -> Found:
     """Send by schedule and watch."""
     handle = reader.slot(*_WATCHED)
     slot = handle.read()
     revision = seen = 0 if slot is None else slot.revision
     due_of_revision: deque[tuple[int, float]] = deque()
-    found = _Found([], [])
+    found = Found([], [])
     sender = _Sender(folder)
     remaining = schedule.requests
     gc.collect()
@@ -233,12 +233,12 @@ def run() -> list[Row]:
             client = ControlClient(stack.data)
             partitions = int(client.ask(Request("status")).document["partitions"])
             reader = PositionReader(stack.shared_memory)
-            _run(stack.data, reader, _Schedule(2_000, WARM_SECONDS, 0, partitions))
+            send_and_watch(stack.data, reader, Schedule(2_000, WARM_SECONDS, 0, partitions))
             first = 1_000_000
             for rate in RATES:
-                schedule = _Schedule(rate, SECONDS, first, partitions)
+                schedule = Schedule(rate, SECONDS, first, partitions)
                 began, used = time.perf_counter(), _processor_seconds(process)
-                found = _run(stack.data, reader, schedule)
+                found = send_and_watch(stack.data, reader, schedule)
                 used, took = _processor_seconds(process) - used, time.perf_counter() - began
                 work = (
                     f"worker {used / took:.0%} busy, {used / (rate * SECONDS) * 1e6:.0f} us of it a fill; "

@@ -18,6 +18,7 @@ from typing import Any
 
 from questdb import Sender, TimestampNanos
 
+from bench import questdb_delay
 from bench.row import Row
 from clients.python.pks_client.stream import PositionStream
 from connectors.nats.link import NatsSettings
@@ -36,6 +37,7 @@ OUTSTANDING = 1_000
 TURNS_MIN = 3
 RATE = 10_000
 LATENCY_SECONDS = 5
+QUESTDB_SECONDS = 8.0
 _TICK_SECONDS = 0.002
 _START = 1_767_571_200_000_000_000
 _PositionUpdated = wire(events.PositionUpdated)
@@ -208,9 +210,13 @@ def _subscribe(url: str, total: int, pipe: Any) -> None:
 
 
 def questdb(events_total: int) -> list[Row]:
-    """Writing bookings in bulk."""
+    """How long a booking takes until it is there, and writing in bulk."""
     with tempfile.TemporaryDirectory() as folder, LocalQuestdb(Path(folder) / "questdb") as server:
-        return [asyncio.run(_writing(QuestdbSettings(f"http://{server.address}"), events_total))]
+        # First, as the table is small: that of an operator is as small for each of its days.
+        return [
+            questdb_delay.measure(server, QUESTDB_SECONDS),
+            asyncio.run(_writing(QuestdbSettings(f"http://{server.address}"), events_total)),
+        ]
 
 
 async def _writing(settings: QuestdbSettings, events_total: int) -> Row:

@@ -17,6 +17,7 @@ from bench import (
     pricing,
     restart,
     stock_faust,
+    stopped_sink,
     throughput,
 )
 from bench.row import Row
@@ -45,6 +46,7 @@ ASKED_FOR: dict[str, Callable[[int], list[Row]]] = {
     "kafka": kafka.run,
     "nats": messaging.nats,
     "questdb": messaging.questdb,
+    "stopped-sink": stopped_sink.run,
     **{f"kafka-{name}": kafka.part(name) for name in kafka.PARTS},
 }
 """By name, what measures only where it is named: it starts servers; `kafka` takes minutes, and all of its parts."""

@@ -1,12 +1,12 @@
-"""The figures of NATS can be measured, and say beside what."""
+"""The figures of sinks can be measured, and say beside what."""
 
 import pytest
 
-from bench import messaging, runner
-from connectors.servers.nats import available
+from bench import messaging, runner, stopped_sink
+from connectors.servers import nats, postgres, questdb
 
 
-@pytest.mark.skipif(not available(), reason="expected the program nats-server, found none")
+@pytest.mark.skipif(not nats.available(), reason="expected the program nats-server, found none")
 def test_figures_of_nats(monkeypatch):
     monkeypatch.setattr(messaging, "BATCH_EVENTS", 200)
     monkeypatch.setattr(messaging, "LATENCY_SECONDS", 0.02)
@@ -15,3 +15,23 @@ def test_figures_of_nats(monkeypatch):
     assert published.ratio
     assert delay.value
     assert "200 positions" in delay.note
+
+
+@pytest.mark.skipif(not questdb.available(), reason="expected Java and the jar of QuestDB, found none")
+def test_figures_of_questdb(monkeypatch):
+    monkeypatch.setattr(messaging, "BATCH_EVENTS", 200)
+    monkeypatch.setattr(messaging, "QUESTDB_SECONDS", 0.05)
+    confirmed, written = runner.run(["questdb"], 400)
+    assert confirmed.value and confirmed.reference
+    assert "of 250 bookings" in confirmed.note
+    assert written.ratio
+
+
+@pytest.mark.skipif(not postgres.available(), reason="expected the programs of PostgreSQL, found none")
+def test_figures_of_a_stopped_sink(monkeypatch):
+    monkeypatch.setattr(stopped_sink, "WARM_SECONDS", 0.2)
+    monkeypatch.setattr(stopped_sink, "PART_SECONDS_MIN", 0.2)
+    stopped, sent, catching_up, sent_meanwhile = runner.run(["stopped-sink"], 400)
+    assert all(row.ratio for row in (stopped, sent, catching_up, sent_meanwhile))
+    # Four quarters and what warms up: it ties only where Postgres has them all.
+    assert "5,000 fills sent, as many in Postgres" in catching_up.note
