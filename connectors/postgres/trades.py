@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from connectors.postgres.copying import Target, Value, copy_line, needs_no_escape
+from connectors.postgres.copying import Target, Value, copy_line
 from connectors.postgres.session import PostgresSink
 from connectors.sink import Batch, Item
 from schemas import events, reference, topics
@@ -43,7 +43,10 @@ _CONTENT = (
     *_OPTIONAL,
     "fees",
 )
-_numbers_of, _texts_of = attrgetter(*_NUMBERS), attrgetter("trade_id", *_TEXTS)
+_numbers_of, _texts_of = attrgetter(*_NUMBERS), attrgetter(*_TEXTS)
+_plain_of = attrgetter("trade_id", *_NUMBERS, *_TEXTS)
+_TABS = len(_NUMBERS) + len(_TEXTS)
+_FORMAT = "\t".join(["%s"] * (_TABS + 1))
 _NO_TRADE: list[Value] = [None] * len(_CONTENT)
 
 _TRADES = Target("trade", "trade", ("trade_id", *_CONTENT, *PLACE), "on conflict (trade_id) do nothing")
@@ -86,7 +89,7 @@ def place_of(item: Item) -> tuple[Value, ...]:
 
 def _terms_of(booked: Any) -> list[Value]:
     optional = [getattr(booked, name) for name in _OPTIONAL]
-    return [*_numbers_of(booked), *_texts_of(booked)[1:], *optional, _fees_of(booked)]
+    return [*_numbers_of(booked), *_texts_of(booked), *optional, _fees_of(booked)]
 
 
 def _fees_of(booked: Any) -> str:
@@ -101,18 +104,20 @@ def trade_columns() -> tuple[str, ...]:
 def line_of_trade(item: Item) -> str:
     """A booked trade as a row of COPY."""
     booked = item.event
-    texts = _texts_of(booked)
+    # What nearly every trade is, in one go; where it is something else, a text of it has a character too many.
+    line = _FORMAT % _plain_of(booked)
     if (
         booked.fees
         or booked.settlement_date is not None
         or booked.group_id is not None
-        or not needs_no_escape("".join(texts))
+        or "\\" in line
+        or "\n" in line
+        or "\r" in line
+        or line.count("\t") != _TABS
     ):
         return copy_line([booked.trade_id, *_terms_of(booked), *place_of(item)])
-    # What nearly every trade is: its texts are looked at together, which is five times as fast.
-    numbers = "\t".join(map(str, _numbers_of(booked)))
     place = f"{item.appended_at}\t{item.partition}\t{item.offset}\t{item.place}\t{item.sequence}"
-    return "\t".join((texts[0], numbers, *texts[1:], "\\N\t\\N\t[]", place))
+    return f"{line}\t\\N\t\\N\t[]\t{place}"
 
 
 class TradesSink(PostgresSink):

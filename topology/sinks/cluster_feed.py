@@ -62,7 +62,7 @@ class ClusterFeed:
         self.generation = generation_of(identity_of(found.cluster, link))
         self._link = link
         self._group = f"pks-sink-{sink}"
-        self._events_max = events_max
+        self.events_max = events_max
         self._membership = membership
         self._turn: Turn | None = None
         self._follower = Follower(link, self._group)
@@ -256,7 +256,7 @@ class ClusterFeed:
         """Events of what waits here, up to a batch; places go with them."""
         items: list[Item] = []
         size = 0
-        while self._waiting and len(items) < self._events_max and size < BATCH_BYTES_MAX:
+        while self._waiting and len(items) < self.events_max and size < BATCH_BYTES_MAX:
             arrived = self._waiting.popleft()
             place = (arrived.topic, arrived.partition)
             steps = self._steps.get(place)
@@ -293,7 +293,8 @@ class ClusterFeed:
         ends = self._follower.ends(places)
         # Of a partition that was never fetched nobody knows whether it has anything.
         unread = sum(max(0, ends[place] - self._read_to[place]) if place in ends else 1 for place in places)
-        waiting = sum(1 for each in self._waiting if isinstance(each, Arrived))
+        # A copy: a read beside the loop adds to it.
+        waiting = sum(1 for each in list(self._waiting) if isinstance(each, Arrived))
         if self._begin_at is not None:
             # From here on it is read again.
             unread = max(1, sum(max(0, ends.get(place, 0) - at) for place, at in self._begin_at.items()))
@@ -324,7 +325,7 @@ class ClusterFeed:
 
 
 def _oldest_of(waiting: "deque[Arrived | End]") -> int:
-    return next((each.appended_at for each in waiting if isinstance(each, Arrived)), 0)
+    return next((each.appended_at for each in list(waiting) if isinstance(each, Arrived)), 0)
 
 
 def _arrived(topic: str, partition: int, record: KafkaRecord) -> Arrived:

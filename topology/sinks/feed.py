@@ -55,7 +55,7 @@ class Feed:
     ) -> None:
         self._data = data
         self._topics = topics
-        self._events_max = events_max
+        self.events_max = events_max
         self._durable_only = durable_only
         self._log = EmbeddedLog.reader(data)
         self._places: dict[TopicPartition, int] = {}
@@ -190,7 +190,7 @@ class Feed:
         # One order over all partitions; a commit is not cut; what is left is read again.
         for record in sorted(chain.from_iterable(whole.values()), key=attrgetter("sequence")):
             if (
-                len(items) >= self._events_max or size >= BATCH_BYTES_MAX
+                len(items) >= self.events_max or size >= BATCH_BYTES_MAX
             ) and record.appended_at != appended_at:
                 break
             items += items_of(record, generation)

@@ -6,6 +6,7 @@ what was confirmed is noted, what was not is written again by the next.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -27,6 +28,9 @@ from topology.sinks.runner import SetAside, SinkRunner, Source
 WATCH_STDIN = "PKS_SINK_WATCHED"
 """Set in the environment of a sink whose standard input is a pipe from the worker that started it."""
 
+GC_THRESHOLDS = (50_000, 20, 100)
+"""A batch is thousands of objects that live together and end together: looking at them meanwhile is for nothing."""
+
 NICENESS = 5
 """How much a sink that a worker has started stands back behind it: a third of its share, where both want the processor."""
 
@@ -36,6 +40,8 @@ def run_sink(settings: Settings, name: str) -> int:
     if WATCH_STDIN in os.environ:
         # Where processors are few, the worker beside it comes first.
         os.nice(NICENESS)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     stamina.instrumentation.set_on_retry_hooks([])  # the runner says it, with the sink's name
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, name))

@@ -4,7 +4,8 @@ Owns: the order of a sink's work.
 Assumes: an adapter as `connectors.sink` describes it, a feed, and somebody to take dead letters.
 Guarantees: an offset is noted only after the far side has confirmed everything before it; after any failure the
 place is asked for anew, so that a batch whose confirmation was lost is neither skipped nor (where the far side keeps
-offsets) written again; at most one batch is in memory beside the feed's.
+offsets) written again; at most two batches are in memory beside the feed's: where more waits, the next is read while the
+far side takes one in.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ _logger = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """What the loop needs of a feed; `mine` says whether this process has the sink."""
+    """What the loop needs of a feed; `mine` says whether this process has the sink, `events_max` what is a full batch."""
+
+    events_max: int
 
     @property
     def mine(self) -> bool:
@@ -82,6 +85,7 @@ class SinkRunner(Sessions):
         self._letters = letters
         self._wanted = frozenset(sink.topics)
         self._said_at = 0.0
+        self._ahead: asyncio.Future[Batch] | None = None
 
     async def _session(self) -> None:
         """One connection: from the place that the far side names. Raises FeedFault where the log is another one."""
@@ -97,10 +101,15 @@ class SinkRunner(Sessions):
         if self._feed.behind() == (0, 0):
             self._goes()
         while True:
-            batch = with_retries(await self._next(), self._sink.name, self._wanted, self._feed.item)
+            found = await self._next()
+            batch = with_retries(found, self._sink.name, self._wanted, self._feed.item)
+            if len(found.items) >= self._feed.events_max:
+                # It catches up: the far side takes this batch in while the next is made ready.
+                self._ahead = asyncio.ensure_future(self._feed.next())
             try:
                 await self._deliver(batch)
             except Unavailable:
+                await self._forget_ahead()
                 self._feed.rewind(confirmed)
                 raise
             await self._feed.keep(self._sink.name, batch.next_offsets, decides=decides)
@@ -112,14 +121,33 @@ class SinkRunner(Sessions):
         seconds: float | None = getattr(self._sink, "look_seconds", None)
         while True:
             _end_if_told()
-            try:
-                # A feed takes nothing before it returns, so that nothing is lost where it is interrupted.
-                async with asyncio.timeout(seconds):
-                    return await self._feed.next()
-            except TimeoutError:
-                await self._sink.look()  # type: ignore[attr-defined]
+            if self._ahead is None:
+                self._ahead = asyncio.ensure_future(self._feed.next())
+            done, _ = await asyncio.wait({self._ahead}, timeout=seconds)
+            if done:
+                ahead, self._ahead = self._ahead, None
+                return ahead.result()
+            await self._sink.look()  # type: ignore[attr-defined]
+
+    async def _forget_ahead(self) -> None:
+        """What was read ahead is read again."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    def _behind(self) -> tuple[int, int]:
+        """As the feed says, and with what was read ahead."""
+        lag, oldest = self._feed.behind()
+        ahead = self._ahead
+        if ahead is None or not ahead.done() or ahead.cancelled() or ahead.exception() is not None:
+            return lag, oldest
+        items = ahead.result().items
+        records = sum(1 for item in items if not item.place)
+        return lag + max(records, 1), items[0].appended_at if items else oldest
 
     async def _end_session(self) -> None:
+        await self._forget_ahead()
         await self._sink.close()
 
     async def _deliver(self, batch: Batch) -> None:
@@ -146,7 +174,7 @@ class SinkRunner(Sessions):
         self._succeeded = True
         status.written += len(batch.items)
         status.batches += 1
-        status.lag_records, status.waiting_since = self._feed.behind()
+        status.lag_records, status.waiting_since = self._behind()
         self._goes()
         self._say()
 
@@ -173,7 +201,7 @@ class SinkRunner(Sessions):
     def _before_showing(self) -> None:
         if self.status.failures:
             self._feed.look()
-            self.status.lag_records, self.status.waiting_since = self._feed.behind()
+            self.status.lag_records, self.status.waiting_since = self._behind()
 
 
 def _end_if_told() -> None:
