@@ -24,10 +24,13 @@ CREATE = f"""create table if not exists {TABLE} (
 ) timestamp(ts) partition by day wal dedup upsert keys(ts, trade_id, book)"""
 """`ts` keeps microseconds; `executed_ns` is exact. `place` orders what became known of a trade: the latest holds."""
 
+RECORD_EVENTS_MAX = 1 << 20
+"""More than a record has: places of its events stand between those of two records."""
+
 CURRENT = f"""select book, instrument, sum(quantity) quantity from (
     select *, row_number() over (partition by original_trade_id, book order by place desc) newest from {TABLE}
-) where newest = 1"""  # noqa: S608
-"""Positions from the rows: of each trade in each book what was known last."""
+) where newest = 1 and instrument is not null"""  # noqa: S608
+"""Positions from the rows: of each trade in each book what was known last. One that was taken out has no instrument."""
 
 _TradeBooked = wire(events.TradeBooked)
 _LifecycleEventApplied = wire(events.LifecycleEventApplied)
@@ -49,7 +52,8 @@ class BookingsSink(TableSink):
 def row_of(item: Item) -> Row | None:
     """The symbols, columns and time of an event's row; None for what is no booking."""
     event = item.event
-    place = item.sequence or item.offset
+    # A trade and its correction may stand in one record.
+    place = (item.sequence or item.offset) * RECORD_EVENTS_MAX + item.place
     if isinstance(event, _TradeBooked):
         return _row(event, event, "booked", event.trade_id, event.quantity, place)
     if isinstance(event, _LifecycleEventApplied):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from connectors.questdb.bookings import BookingsSink, row_of
+from connectors.questdb.bookings import CURRENT, BookingsSink, row_of
 from connectors.questdb.server import QuestdbSettings, query, resume_suspended
 from connectors.servers.questdb import LocalQuestdb
 from connectors.sink import Batch, Item
 from schemas import topics
+from schemas.units import Action
 from tests.faults.sinks.far_sides import QuestdbSide, until
 from tests.faults.sinks.feeding import Feeder
 from tests.proxy import Cut, proxied
@@ -32,6 +33,27 @@ def test_a_replay_leaves_the_count_unchanged(questdb_side: QuestdbSide):
     status = write_all(BookingsSink(questdb_side.settings), questdb_side.feeder.books.folder)
     assert status.written == before[0][0]
     assert questdb_side.rows(COUNT) == before
+
+
+def test_what_became_of_a_trade_in_its_own_record_holds(questdb_side: QuestdbSide):
+    """Corrections that came before their trades are applied with them, and stand beside them in one record."""
+    books = questdb_side.feeder.books
+    early = [
+        fill(f"c{number}", 5, at=number, action=Action.CANCEL, original_trade_id=f"t{number}", book="GONE")
+        for number in range(40)
+    ]
+    early += [
+        fill(f"a{number}", 7, at=number, action=Action.AMEND, original_trade_id=f"u{number}")
+        for number in range(40)
+    ]
+    trades = [fill(f"t{number}", 5, at=number, book="GONE") for number in range(40)]
+    trades += [fill(f"u{number}", 5, at=number) for number in range(40)]
+    books.book(*early)
+    books.book(*trades)
+    write_all(BookingsSink(questdb_side.settings), books.folder)
+    assert books.position("B1").quantity == 280
+    assert questdb_side.rows(COUNT) == [[160]]
+    assert [(row[0], Decimal(row[2])) for row in questdb_side.rows(CURRENT)] == [("B1", 280)]
 
 
 @pytest.mark.parametrize(
@@ -130,4 +152,4 @@ def test_a_row_says_when_and_what_exactly():
     symbols, columns, at = row
     assert (symbols["book"], symbols["instrument"], symbols["account"]) == ("B1", "X", "A")
     assert (columns["quantity"], columns["price"]) == (Decimal("-1E-18"), Decimal("37.63"))
-    assert (at, columns["place"], columns["executed_ns"]) == (event.executed_at, 42, event.executed_at)
+    assert (at, columns["place"], columns["executed_ns"]) == (event.executed_at, 42 << 20, event.executed_at)
