@@ -153,3 +153,17 @@ def test_a_row_says_when_and_what_exactly():
     assert (symbols["book"], symbols["instrument"], symbols["account"]) == ("B1", "X", "A")
     assert (columns["quantity"], columns["price"]) == (Decimal("-1E-18"), Decimal("37.63"))
     assert (at, columns["place"], columns["executed_ns"]) == (event.executed_at, 42 << 20, event.executed_at)
+
+
+def test_places_follow_the_order_of_the_log_within_a_record_and_beyond():
+    def place(offset: int, sequence: int, number: int) -> int:
+        row = row_of(Item(topics.BOOKINGS.name, 0, offset, number, sequence, 0, booked("t1")))
+        assert row is not None
+        return int(row[1]["place"])
+
+    # Over a data folder by the sequence, over a cluster, which has none, by the offset.
+    for sequences in ((42, 43), (0, 0)):
+        placed = [
+            place(7 + record, sequences[record], number) for record in (0, 1) for number in (0, 1, 1_999)
+        ]
+        assert placed == sorted(set(placed))
