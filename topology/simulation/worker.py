@@ -40,6 +40,7 @@ class Handlers:
 
     def __init__(self, plan: Plan) -> None:
         self._stumbles: dict[str, tuple[str, int]] = {}
+        self._slice_stumbled = False
         self._fails = any(fill.trader for fill in plan.fills)
         self.stages = tuple(
             replace(stage, handler=self._guarded(stage), idle_work=self._guarded_slices(stage))
@@ -77,8 +78,10 @@ class Handlers:
 
         def do_slice(state: Any, step: Any, failed: Refusal | None) -> None:
             real(state, step, failed)
-            kind, _ = self._stumbles.pop(name, ("", 0))
+            # Once a run: a booking whose slices fail a second time is refused, as one that always fails.
+            kind, _ = ("", 0) if self._slice_stumbled else self._stumbles.pop(name, ("", 0))
             if kind:
+                self._slice_stumbled = True
                 _stumble(kind)
 
         return replace(stage.idle_work, do_slice=do_slice)
