@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer.main
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import SecretStr
 
 from connectors.embedded.log import EmbeddedLog
 from connectors.shm import layout
@@ -62,19 +64,39 @@ def _code(text: object) -> str:
     return f"`{text}`" if text not in ("", None) else ""
 
 
+_WORDS = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    SecretStr: "text, never shown",
+    NoneType: "nothing",
+}
+
+
 def settings_table() -> str:
     """Every setting with its default and bounds."""
 
+    def kind_of(annotation: Any) -> str:
+        """A type in words."""
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Literal:
+            return ", ".join(_code(value) for value in arguments)
+        if origin is dict:
+            return f"{kind_of(arguments[0])} = one of {kind_of(arguments[1])}"
+        if origin is not None:
+            return " or ".join(kind_of(each) for each in arguments)
+        return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
     def values(annotation: Any, metadata: Sequence[Any]) -> str:
-        if get_args(annotation) and get_origin(annotation) is not None:
-            return ", ".join(_code(value) for value in get_args(annotation))
         bounds = [
             f"{sign} {getattr(bound, name)}"
             for bound in metadata
             for kind, (name, sign) in _SIGNS.items()
             if isinstance(bound, kind)
         ]
-        return ", ".join([getattr(annotation, "__name__", str(annotation)), *bounds])
+        return ", ".join([kind_of(annotation), *bounds])
 
     return table(
         ("setting", "environment", "default", "values", "what it is"),

@@ -9,6 +9,7 @@ of those as `identifiers`), `active`. A routing rule: `rule`, `book`, `priority`
 Guarantees: all faults of a file are raised together; a definition has the same event id at every import.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -95,17 +96,23 @@ _SHAPES: Mapping[type, tuple[str, Callable[..., dict[str, Any] | None]]] = {
 
 
 def read_definitions(
-    source: Source, kind: type, *, input_format: str | None = None, check: Check | None = None
+    source: Source,
+    kind: type,
+    *,
+    input_format: str | None = None,
+    check: Check | None = None,
+    unknown: Counter[str] | None = None,
 ) -> list[Any]:
     """The definitions of a file, as wire twins of `kind` (Book, Instrument or RoutingRule).
 
-    `check` looks at each beyond its types. Raises InputFaults with every fault of the file.
+    `check` looks at each beyond its types; `unknown` counts the fields that are none of a definition, and are left out.
+    Raises InputFaults with every fault of the file.
     """
     key, shape = _SHAPES[kind]
     faults = FaultCollector(source.name)
     found: dict[str, Any] = {}
     for row in _rows(source, faults, input_format, key):
-        definition = _definition(row, kind, shape, faults)
+        definition = _definition(row, kind, shape, faults, Counter() if unknown is None else unknown)
         if definition is None:
             continue
         fault = None if check is None else check(definition)
@@ -149,7 +156,11 @@ def _yaml_rows(source: Source, faults: FaultCollector) -> Iterator[Row]:
 
 
 def _definition(
-    row: Row, kind: type, shape: Callable[..., dict[str, Any] | None], faults: FaultCollector
+    row: Row,
+    kind: type,
+    shape: Callable[..., dict[str, Any] | None],
+    faults: FaultCollector,
+    unknown: Counter[str],
 ) -> Any | None:
     values: dict[str, Any] = {
         name: str(value) if isinstance(value, JsonNumber) else value for name, value in row.values.items()
@@ -158,6 +169,7 @@ def _definition(
     if shaped is None or row.absent:
         return None
     known = {name: value for name, value in shaped.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
+    unknown.update(name for name in shaped if name not in known)
     try:
         bare = to_wire(kind(event_id="", source=f"definition:{source_name(faults.file)}", **known))
     except (ValidationError, TypeError) as error:

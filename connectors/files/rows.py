@@ -27,6 +27,7 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "json
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _ROW = "a row: an object of fields"
+_JSON = "a row in JSON, well-formed"
 _XML = "XML: use pks import FILE --format ibkr-flex --out - | pks lots -"
 
 
@@ -302,7 +303,7 @@ def _json_line_rows(lines: _Lines, faults: FaultCollector) -> Iterator[Row]:
         try:
             value = _DECODER.decode(text)
         except (ValueError, RecursionError) as error:
-            faults.add(place, "", _ROW, _syntax(error, text))
+            faults.add(place, "", _JSON, _syntax(error, text))
             continue
         row = _json_row(value, number, "line", faults)
         if row is not None:
@@ -331,7 +332,7 @@ def _json_rows(stream: io.BufferedReader, faults: FaultCollector) -> Iterator[Ro
             try:
                 value, position = _DECODER.raw_decode(text, position)
             except (ValueError, RecursionError) as error:
-                faults.add(place, "", _ROW, _syntax(error, text))
+                faults.add(place, "", _JSON, _syntax(error, text))
                 return
             row = _json_row(value, index, "index", faults)
             if row is not None:

@@ -41,7 +41,8 @@ class LocalPostgres:
     """
 
     def __init__(self, folder: Path, *, port: int = 0, settings: dict[str, str] | None = None) -> None:
-        self.folder = folder
+        # The programs run in another folder, where a relative path would mean another place.
+        self.folder = folder.absolute()
         self.port = port or free_ports(1)[0]
         self._settings = {**_SETTINGS, **(settings or {})}
         self._server = ServerProcess(

@@ -51,10 +51,10 @@ def decode(format_name: str, paths: Sequence[str], options: DecodeOptions | None
     """Start decoding files of a format. Raises InputFaults at once for a format that this version does not read,
     and while the result is iterated for what is wrong with the files."""
     known = FORMATS.get(format_name)
+    readable = ", ".join(name for name, entry in FORMATS.items() if entry.available)
     if known is None:
-        refuse("--format", f"one of {', '.join(FORMATS)}", format_name)
+        refuse("--format", f"one of {readable}", format_name)
     if known.decoder is None:
-        readable = ", ".join(name for name, entry in FORMATS.items() if entry.available)
         refuse("--format", f"one of {readable} ({format_name} is {NOT_AVAILABLE})", format_name)
     options = DecodeOptions() if options is None else options
     for name, book in (("--book", options.book), *(("--books", book) for book in options.books.values())):

@@ -8,8 +8,8 @@ open, for every lot method. A fill costs the lots that it touches.
 
 Exactness: sums and products are exact (callers run inside `exact_arithmetic()`). Rounding happens only where a
 division does not end: values of inverse lots and shares of an average pool (60 decimals), realised P&L of
-those, and shares of capitalised fees (36 decimals). What is released and what is kept always add up to what
-was there, so nothing is left when flat.
+inverse contracts, and shares of capitalised fees (36 decimals). What is released and what is kept always add up
+to what was there, so nothing is left when flat, of the cost or (not inverse) of the P&L.
 """
 
 from collections.abc import Iterator
@@ -211,7 +211,7 @@ def _close_pool(position: Position, trade: Trade) -> Applied:
             pool.fee - fee,
         )
         position.lots.append(rest)
-    realised = round_money(_realised(closed, trade.price, relieved, terms.multiplier, terms.inverse))
+    realised = _realised(closed, trade.price, relieved, terms.multiplier, terms.inverse)
     return _closed(position, trade, wanted - closed, realised, relieved, fee, [pool], rest)
 
 
@@ -274,8 +274,6 @@ def matches(trade: Trade, applied: Applied, terms: Terms) -> Iterator[Match]:
         if applied.rest is not None and index == len(applied.consumed) - 1:
             closed, relieved = closed - applied.rest.quantity, relieved - applied.rest.value
         realised = _realised(closed, trade.price, relieved, terms.multiplier, terms.inverse)
-        if terms.lot_method is _AVERAGE:
-            realised = round_money(realised)
         yield Match(lot.trade_id, trade.trade_id, abs(closed), lot.price, trade.price, realised)
 
 

@@ -3,8 +3,8 @@
 Nothing here is incremental, shared with `domain.lots.matching`, or clever: trades are sorted, each one is cut
 into what closes and what opens, and every rule stands where it is used, in fractions, which are always exact.
 Rounding is applied, half-even, exactly where PKS says that it rounds: 60 decimals for the value of an inverse
-lot and for the share of an average pool's value, 36 for a realised P&L of those, for a share of a fee and for the
-price of a pool, 24 for an average price over several lots. With `rounded=False` nothing is rounded at all, which
+lot and for the share of an average pool's value, 36 for a realised P&L of an inverse contract, for a share of a fee
+and for the price of a pool, 24 for an average price over several lots. With `rounded=False` nothing is rounded at all, which
 shows how little the rounding matters.
 """
 
@@ -149,8 +149,6 @@ class _Recomputation:
             realised = self.round(multiplier * (relieved - self.value(closed, price)), 36)
         else:
             realised = multiplier * (closed * price - relieved)
-            if terms.lot_method == LotMethod.AVERAGE:
-                realised = self.round(realised, 36)
         self.figures.realised_pnl += realised
         self.figures.net_realised_pnl += realised
         if terms.fee_policy == FeePolicy.CAPITALISED:

@@ -42,7 +42,6 @@ from topology.control.protocol import ControlError
 from topology.setting_faults import unknown_variables
 
 # Typer ships its own copy of click from 0.26 on; its public errors lead to the ones that it does not name.
-_UsageError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
 _CommandLineError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
 
 _MODULES: tuple[Any, ...] = (
@@ -109,6 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def _show(error: Any) -> None:
+    """A wrong option or argument in one line; help, where nothing was asked for, as it is."""
+    text = error.format_message()
+    if "\n" in text:
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = "pks" if context is None else context.command_path
+    sys.stderr.write(f"{command}: {text} (see {command} --help)\n")
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     try:
@@ -130,11 +140,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ControlError, KafkaLogError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_STATE if isinstance(error, TopicError) else EXIT_FAILURE
-    except _UsageError as error:
-        error.show()
-        return EXIT_BAD_INPUT
     except _CommandLineError as error:
-        error.show()
+        _show(error)
         return EXIT_BAD_INPUT
     except (typer.Abort, KeyboardInterrupt):
         return 130

@@ -76,6 +76,7 @@ def list_letters(
             ]
             for letter in found
         ),
+        whole=("id",),
     )
 
 

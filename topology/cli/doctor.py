@@ -199,7 +199,7 @@ def examine(settings: Settings) -> list[Finding]:
 def masked(settings: Settings) -> dict[str, str]:
     """The settings in force, with whatever may be secret masked."""
     return {
-        name: "********"
+        name: ("********" if value else "")
         if any(word in name for word in _SECRET)
         else _USER_AND_PASSWORD.sub(r"\1:********@", str(value))
         for name, value in settings.model_dump().items()

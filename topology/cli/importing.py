@@ -1,7 +1,9 @@
 """`pks import`: files of venues, brokers and desks into the log, or into canonical lines."""
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,13 +47,15 @@ def import_files(
     if list_formats:
         _list(as_json)
         return
-    _check(files, format_name, book, books)
+    _check(files, format_name, book, books, out)
     assert files is not None and format_name is not None, "checked"
     document = _import(files, format_name, _options(book, books, input_format), out, data, transport)
     _report(document, as_json, quiet=out == "-")
 
 
-def _check(files: list[str] | None, format_name: str | None, book: str | None, books: str | None) -> None:
+def _check(
+    files: list[str] | None, format_name: str | None, book: str | None, books: str | None, out: str | None
+) -> None:
     from schemas.units import identifier_fault
 
     faults = []
@@ -64,6 +68,13 @@ def _check(files: list[str] | None, format_name: str | None, book: str | None, b
     expected = None if book is None else identifier_fault(book)
     if expected is not None:
         faults.append(f"--book: expected {expected}, found {book!r:.80}")
+    if out is not None and out != "-":
+        folder = Path(out).parent
+        if not (folder.is_dir() and os.access(folder, os.W_OK)) or Path(out).is_dir():
+            found = f"the folder {out}" if Path(out).is_dir() else f"{folder}, which is none"
+            faults.append(
+                f"--out: expected a file in a folder that is there and can be written, found {found}"
+            )
     if faults:
         bad_input(faults)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -61,9 +61,17 @@ def messages() -> Console:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, file_width: int = _FILE_WIDTH
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    file_width: int = _FILE_WIDTH,
+    whole: Collection[str] = (),
 ) -> None:
-    """A table for people: its first `ROWS_SHOWN_MAX` rows, and on stderr how many more there are."""
+    """A table for people: its first `ROWS_SHOWN_MAX` rows, and on stderr how many more there are.
+
+    Cells of the columns in `whole` are to be copied: they stand in one line.
+    """
     table = Table(title=title, title_justify="left", header_style="bold")
     remaining = iter(rows)
     first = islice(remaining, ROWS_SHOWN_MAX)
@@ -73,7 +81,12 @@ def print_table(
     for index, column in enumerate(columns):
         cells = [row[index] for row in filled]
         figures = bool(cells) and all(map(_is_figure, cells))
-        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
+        table.add_column(
+            column,
+            justify="right" if figures else "left",
+            overflow="fold",
+            no_wrap=figures or column in whole,
+        )
     for row in filled:
         # As text: an identifier may look like markup.
         table.add_row(*map(Text, row))

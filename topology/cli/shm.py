@@ -54,7 +54,12 @@ def _reader(name: str | None) -> "Iterator[PositionReader]":
 
     chosen = load_settings().shared_memory if name is None else name
     if not chosen.startswith("/") or "/" in chosen[1:] or len(chosen) < 2:
-        bad_input([f"--name: expected a name like /pks-positions-v1, found {chosen!r:.80}"])
+        where = "setting shared_memory" if name is None else "--name"
+        bad_input(
+            [
+                f"{where}: expected a name like /pks-positions-v1, with / before it and nowhere else, found {chosen!r:.80}"
+            ]
+        )
     try:
         yield PositionReader(chosen)
     except LayoutMismatch as error:

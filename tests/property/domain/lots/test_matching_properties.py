@@ -96,6 +96,9 @@ def test_nothing_is_left_when_flat(case: Case):
             entries.append(JournalEntry(last, apply(position, last)))
         assert (position.quantity, position.value, position.held_fees) == (0, 0, 0)
         assert not position.lots and position.average_price is None and position.cost_basis == 0
+        if not terms.inverse:
+            paid = sum((entry.trade.quantity * entry.trade.price for entry in entries), Decimal(0))
+            assert position.realised_pnl == -paid * terms.multiplier
         if terms.fee_policy is FeePolicy.EXCLUDED:
             assert position.net_realised_pnl == position.realised_pnl
         else:

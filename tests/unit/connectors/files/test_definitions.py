@@ -1,5 +1,6 @@
 """Faults of definition files: the column of the file, and what it may hold, in words."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,17 @@ def test_a_value_that_cannot_be(tmp_path: Path, kind: type, text: str, fault: st
     with pytest.raises(InputFaults) as refused:
         read_definitions(open_source(str(path)), kind)
     assert [str(found) for found in refused.value.faults] == [f"{path}: line 2: {fault}"]
+
+
+def test_fields_that_are_none_of_a_definition_are_counted(tmp_path: Path):
+    file = tmp_path / "d.yaml"
+    file.write_text(
+        "- {instrument: X, multiplyer: 50, class: future}\n- {instrument: Y, multiplyer: 5, isin: }\n"
+    )
+    unknown: Counter[str] = Counter()
+    found = read_definitions(open_source(str(file)), reference.Instrument, unknown=unknown)
+    assert [(each.instrument, each.multiplier, each.instrument_class) for each in found] == [
+        ("X", 1, "future"),
+        ("Y", 1, found[1].instrument_class),
+    ]
+    assert unknown == {"multiplyer": 2}
