@@ -25,11 +25,13 @@ def sinks(data: DataOption = None, transport: TransportOption = None, as_json: J
     kinds: list[SinkKind | SourceKind] = [*SINKS, *SOURCES]
     for kind in kinds:
         status = statuses.get(kind.name, SinkStatus(kind.name, state="never ran"))
+        up = is_up(status, now)
         rows.append(
             {
                 "sink": kind.name,
-                "configured": kind.configured(settings),
-                "up": is_up(status, now),
+                # What runs was asked for, if by the worker's settings: those of a profile stand nowhere else.
+                "configured": up or kind.configured(settings),
+                "up": up,
                 "state": status.state,
                 "lag_records": status.lag_records,
                 "age_seconds": round(status.age_seconds(now), 3),
