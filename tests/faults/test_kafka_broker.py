@@ -7,6 +7,7 @@ it then, and so the stand does.
 
 import threading
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,18 @@ def parts_of(expected: Expected) -> list[list[tuple[int, bytes]]]:
 
 
 @pytest.mark.parametrize(
-    "seconds", [5.0, pytest.param(60.0, marks=pytest.mark.soak), pytest.param(360.0, marks=pytest.mark.soak)]
+    ("guarantee", "seconds"),
+    [
+        ("exactly_once", 5.0),
+        *(
+            pytest.param(guarantee, seconds, marks=pytest.mark.soak)
+            for guarantee, seconds in [
+                ("low_latency", 5.0),
+                *product(("exactly_once", "low_latency"), (60.0, 360.0)),
+            ]
+        ),
+    ],
 )
-@pytest.mark.parametrize("guarantee", ["exactly_once", "low_latency"])
 def test_a_broker_that_dies_and_then_hangs(
     broker: LocalBroker, expected: Expected, tmp_path: Path, guarantee: str, seconds: float
 ) -> None:

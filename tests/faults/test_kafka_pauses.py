@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,18 @@ def link(tmp_path: Path) -> Iterator[Link]:
 
 
 @pytest.mark.parametrize(
-    "seconds", [5.0, pytest.param(60.0, marks=pytest.mark.soak), pytest.param(360.0, marks=pytest.mark.soak)]
+    ("guarantee", "seconds"),
+    [
+        ("exactly_once", 5.0),
+        *(
+            pytest.param(guarantee, seconds, marks=pytest.mark.soak)
+            for guarantee, seconds in [
+                ("low_latency", 5.0),
+                *product(("exactly_once", "low_latency"), (60.0, 360.0)),
+            ]
+        ),
+    ],
 )
-@pytest.mark.parametrize("guarantee", ["exactly_once", "low_latency"])
 def test_a_worker_that_stands_still_and_goes_on(
     link: Link, tmp_path: Path, guarantee: str, seconds: float
 ) -> None:

@@ -28,7 +28,7 @@ OLD, NEW = 4, 6
 COLUMNS = "trade_id,action,original_trade_id,book,instrument,side,quantity,price,executed_at"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
     with running_broker(tmp_path_factory.mktemp("kafka") / "broker") as running:
         yield running
@@ -88,7 +88,7 @@ class Cluster:
         return str(self.embedded.ask("book-hash")["book_hash"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def filled(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Cluster:
     """A cluster of four partitions, with no worker at work."""
     found = Cluster(tmp_path_factory.mktemp("filled"), broker)
@@ -117,14 +117,7 @@ def start_move(cluster: Installation, partitions: int, signalled: str) -> "subpr
     )
 
 
-@pytest.mark.parametrize(
-    "points",
-    [
-        pytest.param(("copying", "sealed", "in force"), id="some points"),
-        pytest.param(tuple(POINTS), id="every point", marks=pytest.mark.soak),
-    ],
-)
-def test_kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(
+def kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(
     filled: Cluster, points: tuple[str, ...]
 ) -> None:
     cluster, expected = filled.cluster, filled.expected()
@@ -161,7 +154,7 @@ def send_late(filled: Cluster, generation: int) -> int | None:
     return errors[0].code() if errors else None
 
 
-def test_workers_go_on_with_the_new_number_and_know_what_they_knew(filled: Cluster) -> None:
+def workers_go_on_with_the_new_number_and_know_what_they_knew(filled: Cluster) -> None:
     assert in_force(filled.link).generation > 0
     old = filled.cluster.run("up")
     assert old.returncode == 3
@@ -192,7 +185,7 @@ def times_of(link: Link, partitions: int) -> Counter[tuple[str, int]]:
     return found
 
 
-def test_a_second_move_and_its_old_topics(filled: Cluster) -> None:
+def a_second_move_and_its_old_topics(filled: Cluster) -> None:
     cluster = filled.installation("cluster", NEW)
     expected, times = filled.expected(), times_of(filled.link, NEW)
     before = set(partition_counts(filled.link))
@@ -210,7 +203,7 @@ def test_a_second_move_and_its_old_topics(filled: Cluster) -> None:
         assert three.ask("verify")["ok"]
 
 
-def test_what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None:
+def what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None:
     cluster = filled.installation("cluster", 3)
     before = in_force(filled.link)
     moving = start_move(cluster, 5, "written/SIGSTOP")
@@ -232,3 +225,16 @@ def test_what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) ->
     assert "records that are not: start the workers until they are" in refused.stderr
     with cluster.up():
         assert cluster.ask("dlq", "list")["dead_letters"]
+
+
+def test_a_log_that_moves(filled: Cluster) -> None:
+    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, ("copying", "sealed", "in force"))
+    workers_go_on_with_the_new_number_and_know_what_they_knew(filled)
+
+
+@pytest.mark.soak
+def test_a_log_that_moves_again_and_again(filled: Cluster) -> None:
+    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, tuple(POINTS))
+    workers_go_on_with_the_new_number_and_know_what_they_knew(filled)
+    a_second_move_and_its_old_topics(filled)
+    what_is_sent_while_the_log_moves_is_not_left_behind(filled)

@@ -83,6 +83,7 @@ def imported(cluster: Installation, files: list[str]) -> Any:
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+@pytest.mark.soak
 def test_same_rows_none_twice_after_kills_of_sinks_and_a_restart_of_the_broker(
     tmp_path: Path, broker: LocalBroker, postgres: str, nats_server: LocalNats
 ):
