@@ -73,6 +73,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                 await process.wait()
         except TimeoutError:
             process.kill()
+            # Until it is gone it may write into the data folder, which its worker is about to leave.
+            await process.wait()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
