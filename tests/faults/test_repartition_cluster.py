@@ -228,7 +228,7 @@ def what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None
 
 
 def test_a_log_that_moves(filled: Cluster) -> None:
-    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, ("copying", "sealed", "in force"))
+    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, ("sealed", "in force"))
     workers_go_on_with_the_new_number_and_know_what_they_knew(filled)
 
 

@@ -199,6 +199,7 @@ def test_one_worker_makes_the_books_of_the_embedded_log_and_stops_in_order(twins
     assert twins.installation("other").ask("book-hash")["book_hash"] == twins.expected()
 
 
+@pytest.mark.soak
 def test_workers_that_are_killed_while_it_is_imported_make_the_same_books(twins: Twins) -> None:
     cluster = twins.installation("killed")
     command = twins.fills(15_000)

@@ -77,7 +77,7 @@ def test_a_real_tape_is_in_every_server_once_and_imported_again_changes_nothing(
     with tempfile.TemporaryDirectory(prefix="pks-tape-") as above:
         Path(above).chmod(0o755)
         folder = Path(above) / "data"
-        with started(folder, "--profile", "demo") as (_, addresses):
+        with started(folder, "--profile", "demo") as (worker, addresses):
             if not {"postgres", "nats"} <= addresses.keys():
                 pytest.skip("expected the servers of the extra `servers`, found them missing")
             assert ("questdb" in addresses) == questdb.available()
@@ -97,6 +97,9 @@ def test_a_real_tape_is_in_every_server_once_and_imported_again_changes_nothing(
             assert marker["fills"] == 1
             eventually(lambda: set(stored(addresses).values()) == {trades + 1}, WAIT_SECONDS)
             assert logged(folder)[topics.BOOKINGS.name] == trades + 1
+            # In order, so that its servers write nothing more where they were.
+            worker.terminate()
+            assert worker.wait(120) == 0
 
 
 def _marker(above: str) -> Path:
