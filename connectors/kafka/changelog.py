@@ -5,10 +5,11 @@ the last one are one write of the local database, so that a crash in the middle 
 was cut, one that was made anew, and a local table that is ahead of it, are errors.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.asking import asked
@@ -33,12 +34,18 @@ def watermarks(
     consumer: Consumer, place: TopicPartition, seconds: float = _SILENCE_SECONDS_MAX
 ) -> tuple[int, int]:
     """The first offset of a partition and its end, as the consumer may see them. Raises LinkError after `seconds`."""
-    low, high = asked(
-        lambda wait: consumer.get_watermark_offsets(place, wait),
-        f"the bounds of {place.topic}/{place.partition}",
-        seconds,
-    )
-    return int(low), int(high)
+
+    def question(wait: float) -> tuple[int, int]:
+        try:
+            low, high = consumer.get_watermark_offsets(place, wait)
+        except KafkaException:
+            # The library goes on asking a leader that was lost until it is told who leads now.
+            with contextlib.suppress(KafkaException):
+                consumer.list_topics(place.topic, wait)
+            raise
+        return int(low), int(high)
+
+    return asked(question, f"the bounds of {place.topic}/{place.partition}", seconds)
 
 
 class ChangelogReader:
