@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.questdb.bookings import CURRENT, BookingsSink, row_of
-from connectors.questdb.server import QuestdbSettings, query, resume_suspended
+from connectors.questdb.server import QuestdbSettings, query
 from connectors.servers.questdb import LocalQuestdb
 from connectors.sink import Batch, Item
 from schemas import topics
@@ -21,6 +21,7 @@ from tests.sink_support import KeptLetters, following, write_all
 from tests.support import Books, booked, eventually, fill
 
 COUNT = "select count() from bo_positions"
+SUSPENDED = "select suspended from wal_tables() where name = 'bo_positions'"
 
 
 def test_a_replay_leaves_the_count_unchanged(questdb_side: QuestdbSide):
@@ -114,8 +115,9 @@ def test_a_suspended_table_is_found_and_goes_on(questdb_side: QuestdbSide):
 
             eventually(found, 60)
         questdb_side.ties()
+        # The last suspension of the loop may come after the look that ended it.
+        eventually(lambda: query(questdb_side.settings, SUSPENDED) == [[False]])
         assert status.refused == 0
-    assert not resume_suspended(questdb_side.settings, "bo_positions")
 
 
 def test_between_two_writes_is_the_time_of_the_setting(books: Books, questdb_side: QuestdbSide):
