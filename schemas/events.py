@@ -48,6 +48,7 @@ def number_fault(number: Decimal) -> str | None:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Number = Annotated[Decimal, AfterValidator(_exact)]
 PositiveNumber = Annotated[Decimal, AfterValidator(_exact), Field(gt=0)]
+PostingRules = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,10 @@ class FillEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeBooked(Event):
-    """A captured trade with every term that matching, ledger and cash need; event time `executed_at`."""
+    """A captured trade with every term that matching, ledger and cash need; event time `executed_at`.
+
+    `posting_rules` is the version of the ledger's rules in force when it was captured; 0 is the built-in ones.
+    """
 
     trade_id: Identifier
     book: Identifier
@@ -146,6 +150,7 @@ class TradeBooked(Event):
     instrument_class: str = ""
     group_id: str | None = None
     leg: int = 0
+    posting_rules: PostingRules = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +199,12 @@ class PositionUpdated(Event):
 
     `revision` counts the events applied to this position. The deltas are totals, exact, and include
     the effect on earlier trades; `rematched` names the first of those, `rematched_count` counts them all.
+
+    What the event was stands in the rest, so that whoever posts or values it reads nothing else. `kind` is None for a
+    trade, else what corrected one. `trade_quantity` is the trade's after the event, signed: None where it is
+    `quantity_delta`; 0 where the trade was taken out, and then nothing else of it is told. `trade_price`, `trade_fees`,
+    `accrued_interest`, the dates, `entity` to `instrument_class` and `posting_rules` are the trade's as it was booked;
+    `multiplier` and `inverse` are the position's terms.
     """
 
     book: str
@@ -216,6 +227,20 @@ class PositionUpdated(Event):
     fees_delta: Decimal = ZERO
     rematched: tuple[RematchedTrade, ...] = ()
     rematched_count: int = 0
+    kind: LifecycleKind | None = None
+    trade_quantity: Decimal | None = None
+    trade_price: Decimal | None = None
+    trade_fees: tuple[Fee, ...] = ()
+    accrued_interest: Decimal = ZERO
+    business_date: str = ""
+    settlement_date: str | None = None
+    entity: str = ""
+    account: str = ""
+    underlying: str = ""
+    instrument_class: str = ""
+    multiplier: Decimal = ONE
+    inverse: bool = False
+    posting_rules: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

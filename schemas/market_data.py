@@ -1,4 +1,4 @@
-"""Market data as events: marks, curves and bars, each the newest of its key wherever only the newest is kept.
+"""Market data as events: marks, curves, bars and rates of currencies, each the newest of its key wherever only the newest is kept.
 
 Owns: their fields and constraints. `source` of each names who quoted it.
 Guarantees: a mark without a price says so (`missing`), it is never zero; numbers are exact decimals.
@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from schemas.events import Event, Identifier, Number
+from schemas.events import Event, Identifier, Number, PositiveNumber
 from schemas.numbers import ZERO
 from schemas.times import Nanoseconds
 from schemas.units import BarInterval, MarkQuality
@@ -89,4 +89,27 @@ class Bar(Event):
         prices: tuple[Decimal, ...] = (self.open, self.close)
         if self.low > min(prices) or self.high < max(prices):
             raise ValueError("expected open and close between low and high")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FxRate(Event):
+    """What one unit of a currency costs in another; topic `md.fx.v1`, event time `event_time`. A later one of the same
+    pair replaces it.
+
+    `rate` units of `quote_currency` for one of `base_currency`. Without a price there is no rate: none is `missing`.
+    """
+
+    base_currency: Identifier
+    quote_currency: Identifier
+    event_time: Nanoseconds
+    rate: PositiveNumber
+    quality: MarkQuality = MarkQuality.LIVE
+
+    @model_validator(mode="after")
+    def _is_a_rate(self) -> "FxRate":
+        if self.quality is MarkQuality.MISSING:
+            raise ValueError("expected a rate whose quality is not missing")
+        if self.base_currency == self.quote_currency:
+            raise ValueError("expected two currencies")
         return self

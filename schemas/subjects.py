@@ -5,6 +5,7 @@ Guarantees: an event has one subject; a token made of a book or an instrument ne
 what comes in (`pd.canonical`, `backoffice.booking.in.v1.>`) goes out on other subjects, so that there is no echo.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +69,9 @@ STREAMS: tuple[Stream, ...] = (
     ),
     Stream(
         "MARKET_DATA",
-        ("md.mark.v1.*", "md.curve.v1.*", "md.ohlc.v1.*"),
+        ("md.mark.v1.*", "md.fx.v1.>", "md.curve.v1.*", "md.ohlc.v1.*"),
         DAY_SECONDS,
-        "marks and bars of instruments, curves",
+        "marks and bars of instruments, rates of currencies, curves",
         "md.dlq.market_data",
     ),
     Stream(
@@ -106,11 +107,11 @@ STREAMS: tuple[Stream, ...] = (
     Stream("UNDELIVERABLE", (ADVISORIES,), 7 * DAY_SECONDS, "which messages a consumer gave up"),
 )
 
-PUBLISHED: tuple[Topic, ...] = tuple(
-    topic for topic in topics.TOPICS if topic not in (topics.FILLS, topics.REPORTED_POSITIONS)
-)
-"""The topics whose events go out; fills come in by their subject and are told as bookings, and what others state of our
-positions is not ours to tell."""
+_NOT_PUBLISHED = (topics.FILLS, topics.REPORTED_POSITIONS, topics.LEDGER_INPUT, topics.VALUATION_INPUT)
+
+PUBLISHED: tuple[Topic, ...] = tuple(topic for topic in topics.TOPICS if topic not in _NOT_PUBLISHED)
+"""The topics whose events go out; fills come in by their subject and are told as bookings, what others state of our
+positions is not ours to tell, and what is only ordered anew for a stage is told already."""
 
 _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.BOOKINGS.name: "BOOKINGS",
@@ -120,10 +121,12 @@ _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.BOOKS.name: "REFERENCE",
     topics.ROUTING_RULES.name: "REFERENCE",
     topics.MARKS.name: "MARKET_DATA",
+    topics.FX_RATES.name: "MARKET_DATA",
     topics.CURVES.name: "MARKET_DATA",
     topics.BARS.name: "MARKET_DATA",
     topics.FILL_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.BOOKING_DEAD_LETTERS.name: "DEAD_LETTERS",
+    topics.STAGE_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.SINK_DEAD_LETTERS.name: "DEAD_LETTERS",
 }
 
@@ -132,6 +135,7 @@ STREAM_OF_TOPIC: Mapping[str, Stream] = {
 }
 """The stream that a published topic's events go to."""
 
+_FIELD = re.compile(r"\{(\w+)\}")
 _BY_CLASS: Mapping[str, str] = {
     subject.rpartition(".")[2]: subject
     for topic in (topics.BOOKINGS, topics.REJECTIONS)
@@ -140,16 +144,15 @@ _BY_CLASS: Mapping[str, str] = {
 
 
 def subject_of(topic: Topic, event: Any) -> str | None:
-    """The subject on which an event of a published topic goes out; None for a tick of the clock, which does not."""
+    """The subject on which an event of a published topic goes out; None for a tick of the clock, and for the end of a day
+    in another topic than that of bookings, which tells it."""
     name = type(event).__name__
     if name == events.ClockTick.__name__:
         return None
     by_class = _BY_CLASS.get(name)
     if by_class is not None:
-        return by_class
-    template = topic.subjects[0]
-    prefix, opening, rest = template.partition("{")
-    return template if not opening else prefix + escape_token(getattr(event, rest[:-1]))
+        return by_class if by_class in topic.subjects else None
+    return _FIELD.sub(lambda field: escape_token(getattr(event, field[1])), topic.subjects[0])
 
 
 def class_of_subject(subject: str) -> type[Any] | None:

@@ -53,6 +53,21 @@ def fill_key(fill: Any) -> str:
     return str(fill.original_trade_id or fill.trade_id)
 
 
+def entity_key(event: Any) -> str:
+    """The key of what the ledger reads; no entity is one too."""
+    return str(getattr(event, "entity", ""))
+
+
+def underlying_key(event: Any) -> str:
+    """The key of what is valued together."""
+    return str(getattr(event, "underlying", "") or getattr(event, "instrument", ""))
+
+
+def pair_key(rate: Any) -> str:
+    """The key of a rate: `EUR/USD` is what a euro costs in dollars."""
+    return f"{rate.base_currency}/{rate.quote_currency}"
+
+
 def dead_letter_key(event: Any) -> str:
     """The key of a dead letter and of what was done with it: the letter's id."""
     return str(getattr(event, "dead_letter_id", event.event_id))
@@ -94,12 +109,34 @@ REJECTIONS = Topic(
 )
 POSITIONS = Topic(
     name="bo.position.updated.v1",
-    event_classes=(events.PositionUpdated,),
+    event_classes=(events.PositionUpdated, events.DayClosed),
     key="book",
     key_of=attrgetter("book"),
     subjects=("bo.position.updated.v1.{book}",),
-    description="a position after each applied event",
+    description="a position after each applied event, and the ends of its book's days",
     retention_seconds=7 * DAY_SECONDS,
+    dead_letters="bo.dlq.stage",
+)
+LEDGER_INPUT = Topic(
+    name="bo.ledger.in.v1",
+    event_classes=(events.PositionUpdated, events.DayClosed),
+    key="entity",
+    key_of=entity_key,
+    subjects=(),
+    description="what the ledger posts: updates of positions, ends of days, movements of cash",
+    merged=True,
+    dead_letters="bo.dlq.stage",
+)
+VALUATION_INPUT = Topic(
+    name="bo.valuation.in.v1",
+    event_classes=(events.PositionUpdated, market_data.Mark, events.DayClosed),
+    key="underlying, or the instrument where it has none",
+    key_of=underlying_key,
+    subjects=(),
+    description="what is valued and by what: updates of positions, marks, ends of days",
+    retention_seconds=7 * DAY_SECONDS,
+    merged=True,
+    dead_letters="bo.dlq.stage",
 )
 INSTRUMENTS = Topic(
     name="ref.instrument.v1",
@@ -138,6 +175,17 @@ MARKS = Topic(
     key_of=attrgetter("instrument"),
     subjects=("md.mark.v1.{instrument}",),
     description="what instruments are quoted at",
+    compact=True,
+    dead_letters="bo.dlq.stage",
+)
+FX_RATES = Topic(
+    name="md.fx.v1",
+    event_classes=(market_data.FxRate,),
+    key="base and quote currency",
+    key_of=pair_key,
+    subjects=("md.fx.v1.{base_currency}.{quote_currency}",),
+    description="rates of currencies, from the marks of their pairs",
+    partitioned=False,
     compact=True,
 )
 CURVES = Topic(
@@ -183,6 +231,14 @@ BOOKING_DEAD_LETTERS = Topic(
     subjects=("backoffice.dlq.booking",),
     description="bookings that could not be read or were refused, with their bytes",
 )
+STAGE_DEAD_LETTERS = Topic(
+    name="bo.dlq.stage",
+    event_classes=(events.DeadLetter, events.DeadLetterResolved),
+    key="dead letter id",
+    key_of=dead_letter_key,
+    subjects=("bo.dlq.stage",),
+    description="what stages behind the positions could not read or refused, with its bytes",
+)
 SINK_DEAD_LETTERS = Topic(
     name="backoffice.dlq.sink",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
@@ -197,15 +253,19 @@ TOPICS: tuple[Topic, ...] = (
     BOOKINGS,
     REJECTIONS,
     POSITIONS,
+    LEDGER_INPUT,
+    VALUATION_INPUT,
     INSTRUMENTS,
     BOOKS,
     ROUTING_RULES,
     MARKS,
+    FX_RATES,
     CURVES,
     BARS,
     REPORTED_POSITIONS,
     FILL_DEAD_LETTERS,
     BOOKING_DEAD_LETTERS,
+    STAGE_DEAD_LETTERS,
     SINK_DEAD_LETTERS,
 )
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -8,6 +8,10 @@ from topology.cli import lots
 
 events.Event.schema_version
 events.PositionUpdated.lots_open
+events.PositionUpdated.trade_quantity
+events.PositionUpdated.trade_price
+events.PositionUpdated.trade_fees
+events.PositionUpdated.posting_rules
 topics.Topic.clocked
 units.TradeId
 units.BookId
@@ -27,6 +31,7 @@ market_data.Bar.volume
 # What pydantic calls of a class.
 market_data.Mark._has_a_price_or_says_so
 market_data.Bar._holds_its_prices
+market_data.FxRate._is_a_rate
 
 # What Faust and its services call or look up in the classes that we give it.
 _.partitions_for_topic

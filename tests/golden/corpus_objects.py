@@ -283,7 +283,54 @@ VERSION_2: tuple[Any, ...] = (
     ),
 )
 
-FILES: dict[str, tuple[Any, ...]] = {"version-1.jsonl": VERSION_1, "version-2.jsonl": VERSION_2}
+VERSION_3: tuple[Any, ...] = (
+    _of(events.TradeBooked, **_BOOKED, posting_rules=4),
+    *(
+        _of(
+            events.PositionUpdated,
+            book="B1",
+            instrument="X",
+            trade_id="t1",
+            revision=4,
+            executed_at=_EXECUTED,
+            quantity=Decimal("-5"),
+            quantity_delta=Decimal("0.5"),
+            kind=kind,
+            trade_quantity=Decimal("-4.5"),
+            trade_price=Decimal("-37.63"),
+            trade_fees=_FEES,
+            accrued_interest=Decimal("12.5"),
+            business_date="2026-01-06",
+            settlement_date="2026-01-08",
+            entity="entity",
+            account="account",
+            underlying="BTC",
+            instrument_class="perpetual",
+            multiplier=Decimal("0.01"),
+            inverse=True,
+            posting_rules=4,
+        )
+        for kind in (None, *LifecycleKind)
+    ),
+    *(
+        _of(
+            market_data.FxRate,
+            base_currency="EUR",
+            quote_currency="USD",
+            event_time=_EXECUTED,
+            rate=Decimal("1.0850"),
+            quality=quality,
+        )
+        for quality in MarkQuality
+        if quality is not MarkQuality.MISSING
+    ),
+)
+
+FILES: dict[str, tuple[Any, ...]] = {
+    "version-1.jsonl": VERSION_1,
+    "version-2.jsonl": VERSION_2,
+    "version-3.jsonl": VERSION_3,
+}
 
 
 def main() -> int:

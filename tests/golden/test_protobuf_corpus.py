@@ -31,9 +31,13 @@ def test_recorded_messages_are_read_as_what_they_were(name: str):
         assert to_wire(decode_message(EVENT_CLASSES[event_class], payload)) == expected
 
 
-def test_what_this_version_writes_is_what_is_recorded():
+def test_what_this_version_writes_is_what_was_recorded_last():
+    """Of each class: a field that came later stands in the messages of earlier objects too, with its default."""
+    newest = {event_class: name for name in FILES for event_class, _ in lines(name)}
     for name in FILES:
-        assert [(type(item).__name__, encode_message(item)) for item in published(name)] == lines(name)
+        for item, recorded in zip(published(name), lines(name), strict=True):
+            if newest[recorded[0]] == name:
+                assert (type(item).__name__, encode_message(item)) == recorded
 
 
 def main() -> int:

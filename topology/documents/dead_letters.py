@@ -19,7 +19,12 @@ from schemas.topics import Topic
 from topology.control.protocol import Outgoing
 from topology.log_reading import ReadLog, StoredRecord, read_events
 
-DEAD_LETTER_TOPICS = (topics.FILL_DEAD_LETTERS, topics.BOOKING_DEAD_LETTERS, topics.SINK_DEAD_LETTERS)
+DEAD_LETTER_TOPICS = (
+    topics.FILL_DEAD_LETTERS,
+    topics.BOOKING_DEAD_LETTERS,
+    topics.STAGE_DEAD_LETTERS,
+    topics.SINK_DEAD_LETTERS,
+)
 LISTED_BYTES_MAX = 4_096
 """Most bytes of an original that a list shows; one letter alone is shown whole."""
 

@@ -1,11 +1,12 @@
 """Subjects and streams: each event has one, each subject has one stream, and nothing that goes out comes in."""
 
 import re
+from decimal import Decimal
 from itertools import chain
 
 import pytest
 
-from schemas import events, subjects, topics
+from schemas import events, market_data, subjects, topics
 from schemas.frames import wire
 from schemas.subjects import FILLS_IN, PUBLISHED, STREAM_OF_TOPIC, STREAMS, class_of_subject, subject_of
 from tests.golden.corpus_objects import FILES
@@ -19,6 +20,7 @@ TAXONOMY = [
     "bo.position.valuated.v1.BOOK",
     "bo.pnl.attributed.v1",
     "md.mark.v1.BTCUSDT",
+    "md.fx.v1.EUR.USD",
     "md.curve.v1.EUR-ESTR",
     "md.ohlc.v1.BTCUSDT",
     "bo.cash.ledger.v1",
@@ -73,7 +75,10 @@ def test_every_stream_has_dead_letters_of_its_own():
 
 
 def test_every_published_event_has_a_subject_of_a_stream():
-    topic_of = {wire(kind): topic for topic in PUBLISHED for kind in topic.event_classes}
+    topic_of: dict = {}
+    for topic in PUBLISHED:
+        for kind in topic.event_classes:
+            topic_of.setdefault(wire(kind), topic)
     told = 0
     for event in chain.from_iterable(FILES.values()):
         topic = topic_of.get(type(event))
@@ -89,6 +94,19 @@ def test_every_published_event_has_a_subject_of_a_stream():
 
 def test_a_tick_of_the_clock_is_told_to_nobody():
     assert subject_of(topics.BOOKINGS, ClockTick(event_id="c", event_time=1)) is None
+
+
+def test_the_end_of_a_day_is_told_once():
+    closed = wire(events.DayClosed)(event_id="d", book="B1", business_date="2026-01-05", event_time=1)
+    assert subject_of(topics.BOOKINGS, closed) == "backoffice.booking.v1.DayClosed"
+    assert subject_of(topics.POSITIONS, closed) is None
+
+
+def test_a_rate_is_told_by_its_two_currencies():
+    rate = wire(market_data.FxRate)(
+        event_id="r", base_currency="EUR", quote_currency="U.D", event_time=1, rate=Decimal(1)
+    )
+    assert subject_of(topics.FX_RATES, rate) == "md.fx.v1.EUR.U%2ED"
 
 
 def test_a_book_is_one_token_whatever_its_name():
@@ -117,4 +135,5 @@ def test_what_comes_in_is_known_by_its_subject(subject: str, kind: type | None):
 def test_fills_are_not_published():
     assert topics.FILLS not in PUBLISHED
     assert topics.REPORTED_POSITIONS not in PUBLISHED
+    assert not {topics.LEDGER_INPUT, topics.VALUATION_INPUT} & set(PUBLISHED)
     assert subjects.subject_of(topics.BOOKINGS, booked()) == "backoffice.booking.v1.TradeBooked"

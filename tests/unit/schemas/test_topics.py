@@ -13,7 +13,7 @@ def test_names_are_unique():
 
 def test_every_dead_letter_topic_is_a_topic_of_dead_letters():
     named = {topic.dead_letters for topic in TOPICS if topic.dead_letters is not None}
-    assert named == {"pd.dlq.canonical", "backoffice.dlq.booking"}
+    assert named == {"pd.dlq.canonical", "backoffice.dlq.booking", "bo.dlq.stage"}
     for name in named:
         assert events.DeadLetter in topics.TOPIC_BY_NAME[name].event_classes
         domain, marker, entity = name.split(".")
@@ -56,6 +56,7 @@ def test_only_topics_that_may_compact_do():
         "ref.book.v1",
         "ref.routing_rule.v1",
         "md.mark.v1",
+        "md.fx.v1",
         "md.curve.v1",
     }
 

@@ -194,7 +194,7 @@ class FillEvent(_message.Message):
     def __init__(self, trade_id: _Optional[str] = ..., instrument: _Optional[str] = ..., side: _Optional[_Union[Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., executed_at: _Optional[int] = ..., action: _Optional[_Union[Action, str]] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., original_trade_id: _Optional[str] = ..., book: _Optional[str] = ..., fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., recorded_at: _Optional[int] = ..., source_sequence: _Optional[int] = ..., regime: _Optional[_Union[Regime, str]] = ..., instrument_scheme: _Optional[str] = ..., venue: _Optional[str] = ..., account: _Optional[str] = ..., entity: _Optional[str] = ..., strategy: _Optional[str] = ..., trader: _Optional[str] = ..., counterparty: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., currency: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., settlement_date: _Optional[str] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., idempotency_hash: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TradeBooked(_message.Message):
-    __slots__ = ("trade_id", "book", "instrument", "quantity", "price", "executed_at", "recorded_at", "source_sequence", "fees", "multiplier", "inverse", "settlement_currency", "lot_method", "fee_policy", "business_date", "settlement_date", "accrued_interest", "entity", "account", "strategy", "trader", "counterparty", "venue", "underlying", "instrument_class", "group_id", "leg", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    __slots__ = ("trade_id", "book", "instrument", "quantity", "price", "executed_at", "recorded_at", "source_sequence", "fees", "multiplier", "inverse", "settlement_currency", "lot_method", "fee_policy", "business_date", "settlement_date", "accrued_interest", "entity", "account", "strategy", "trader", "counterparty", "venue", "underlying", "instrument_class", "group_id", "leg", "posting_rules", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     TRADE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOK_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +222,7 @@ class TradeBooked(_message.Message):
     INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     LEG_FIELD_NUMBER: _ClassVar[int]
+    POSTING_RULES_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -254,12 +255,13 @@ class TradeBooked(_message.Message):
     instrument_class: str
     group_id: str
     leg: int
+    posting_rules: int
     event_id: str
     correlation_id: str
     causation_id: str
     schema_version: int
     source: str
-    def __init__(self, trade_id: _Optional[str] = ..., book: _Optional[str] = ..., instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., executed_at: _Optional[int] = ..., recorded_at: _Optional[int] = ..., source_sequence: _Optional[int] = ..., fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., settlement_currency: _Optional[str] = ..., lot_method: _Optional[_Union[LotMethod, str]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., strategy: _Optional[str] = ..., trader: _Optional[str] = ..., counterparty: _Optional[str] = ..., venue: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    def __init__(self, trade_id: _Optional[str] = ..., book: _Optional[str] = ..., instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., executed_at: _Optional[int] = ..., recorded_at: _Optional[int] = ..., source_sequence: _Optional[int] = ..., fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., settlement_currency: _Optional[str] = ..., lot_method: _Optional[_Union[LotMethod, str]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., strategy: _Optional[str] = ..., trader: _Optional[str] = ..., counterparty: _Optional[str] = ..., venue: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., group_id: _Optional[str] = ..., leg: _Optional[int] = ..., posting_rules: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class LifecycleEventApplied(_message.Message):
     __slots__ = ("kind", "trade_id", "original_trade_id", "book", "executed_at", "recorded_at", "trade", "group_id", "leg", "event_id", "correlation_id", "causation_id", "schema_version", "source")
@@ -322,7 +324,7 @@ class TradeRejected(_message.Message):
     def __init__(self, trade_id: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., book: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class PositionUpdated(_message.Message):
-    __slots__ = ("book", "instrument", "currency", "quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "lots_open", "revision", "executed_at", "event_id", "correlation_id", "causation_id", "schema_version", "source", "trade_id", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "net_realised_pnl_delta", "fees_delta", "rematched", "rematched_count")
+    __slots__ = ("book", "instrument", "currency", "quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "lots_open", "revision", "executed_at", "event_id", "correlation_id", "causation_id", "schema_version", "source", "trade_id", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "net_realised_pnl_delta", "fees_delta", "rematched", "rematched_count", "kind", "trade_quantity", "trade_price", "trade_fees", "accrued_interest", "business_date", "settlement_date", "entity", "account", "underlying", "instrument_class", "multiplier", "inverse", "posting_rules")
     BOOK_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -348,6 +350,20 @@ class PositionUpdated(_message.Message):
     FEES_DELTA_FIELD_NUMBER: _ClassVar[int]
     REMATCHED_FIELD_NUMBER: _ClassVar[int]
     REMATCHED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TRADE_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    TRADE_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TRADE_FEES_FIELD_NUMBER: _ClassVar[int]
+    ACCRUED_INTEREST_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    INVERSE_FIELD_NUMBER: _ClassVar[int]
+    POSTING_RULES_FIELD_NUMBER: _ClassVar[int]
     book: str
     instrument: str
     currency: str
@@ -373,7 +389,21 @@ class PositionUpdated(_message.Message):
     fees_delta: str
     rematched: _containers.RepeatedCompositeFieldContainer[RematchedTrade]
     rematched_count: int
-    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., lots_open: _Optional[int] = ..., revision: _Optional[int] = ..., executed_at: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ..., trade_id: _Optional[str] = ..., quantity_delta: _Optional[str] = ..., cost_basis_delta: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ..., net_realised_pnl_delta: _Optional[str] = ..., fees_delta: _Optional[str] = ..., rematched: _Optional[_Iterable[_Union[RematchedTrade, _Mapping]]] = ..., rematched_count: _Optional[int] = ...) -> None: ...
+    kind: LifecycleKind
+    trade_quantity: str
+    trade_price: str
+    trade_fees: _containers.RepeatedCompositeFieldContainer[Fee]
+    accrued_interest: str
+    business_date: str
+    settlement_date: str
+    entity: str
+    account: str
+    underlying: str
+    instrument_class: str
+    multiplier: str
+    inverse: bool
+    posting_rules: int
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., lots_open: _Optional[int] = ..., revision: _Optional[int] = ..., executed_at: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ..., trade_id: _Optional[str] = ..., quantity_delta: _Optional[str] = ..., cost_basis_delta: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ..., net_realised_pnl_delta: _Optional[str] = ..., fees_delta: _Optional[str] = ..., rematched: _Optional[_Iterable[_Union[RematchedTrade, _Mapping]]] = ..., rematched_count: _Optional[int] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., trade_quantity: _Optional[str] = ..., trade_price: _Optional[str] = ..., trade_fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., accrued_interest: _Optional[str] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., posting_rules: _Optional[int] = ...) -> None: ...
 
 class DayClosed(_message.Message):
     __slots__ = ("book", "business_date", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
@@ -588,6 +618,30 @@ class Mark(_message.Message):
     schema_version: int
     source: str
     def __init__(self, instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., price: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class FxRate(_message.Message):
+    __slots__ = ("base_currency", "quote_currency", "event_time", "rate", "quality", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    BASE_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    base_currency: str
+    quote_currency: str
+    event_time: int
+    rate: str
+    quality: MarkQuality
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, base_currency: _Optional[str] = ..., quote_currency: _Optional[str] = ..., event_time: _Optional[int] = ..., rate: _Optional[str] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Curve(_message.Message):
     __slots__ = ("curve", "version", "event_time", "definition", "event_id", "correlation_id", "causation_id", "schema_version", "source")
