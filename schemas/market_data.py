@@ -36,7 +36,11 @@ def _curve_definition(text: str) -> str:
 class Mark(Event):
     """What one unit of an instrument is quoted at; topic `md.mark.v1`, event time `event_time`.
 
-    `price` is None where, and only where, `quality` is `missing`.
+    `price` is None where, and only where, `quality` is `missing`. Of one instrument the mark with the greatest
+    (`event_time`, `source_sequence`) is the newest; of equal ones, the one that came later. `source_sequence` is the
+    source's own order (an update number, the line of a file). What the source knows of the instrument travels along:
+    its class, what its value depends on (`underlying`), the currency of the price; of a currency pair, `underlying` is
+    the base and `currency` the quote. `accrued_interest` is that of one bond, in `currency`, beside a clean price.
     """
 
     instrument: Identifier
@@ -45,6 +49,11 @@ class Mark(Event):
     price: Number | None = None
     bid: Number | None = None
     ask: Number | None = None
+    source_sequence: int = 0
+    instrument_class: str = ""
+    underlying: str = ""
+    currency: str = ""
+    accrued_interest: Number | None = None
 
     @model_validator(mode="after")
     def _has_a_price_or_says_so(self) -> "Mark":
@@ -70,7 +79,8 @@ class Curve(Event):
 class Bar(Event):
     """The prices of an instrument in one interval; topic `md.ohlc.v1`, event time `opened_at`, where it begins.
 
-    A late tick makes the bar again with a higher `revision`, which replaces it.
+    A late tick makes the bar again with a higher `revision`, which replaces it. Bars of quotes have no `volume` and
+    no `trades`.
     """
 
     instrument: Identifier

@@ -175,7 +175,7 @@ MARKS = Topic(
     key_of=attrgetter("instrument"),
     subjects=("md.mark.v1.{instrument}",),
     description="what instruments are quoted at",
-    compact=True,
+    retention_seconds=7 * DAY_SECONDS,
     dead_letters="bo.dlq.stage",
 )
 FX_RATES = Topic(

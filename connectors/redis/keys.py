@@ -29,7 +29,21 @@ Mark: Any = wire(market_data.Mark)
 Curve: Any = wire(market_data.Curve)
 
 _FIELDS = {
-    Mark: ("event_id", "source", "instrument", "event_time", "quality", "price", "bid", "ask"),
+    Mark: (
+        "event_id",
+        "source",
+        "instrument",
+        "event_time",
+        "quality",
+        "price",
+        "bid",
+        "ask",
+        "source_sequence",
+        "instrument_class",
+        "underlying",
+        "currency",
+        "accrued_interest",
+    ),
     Curve: ("event_id", "source", "curve", "version", "event_time", "definition"),
 }
 _TIME_ORIGIN = 2**63
@@ -59,10 +73,14 @@ def key_of(event: Any) -> str:
 
 
 def order_of(item: Item) -> str:
-    """How new an event is: by its time (a curve by its version first), then by its place in the log."""
+    """How new an event is: by its time (a curve by its version first), a mark then by the order of its source, then by
+    its place in the log."""
     event = item.event
-    version = "" if isinstance(event, Mark) else f"{event.version:020d}."
     moment = f"{event.event_time + _TIME_ORIGIN:020d}"
+    if isinstance(event, Mark):
+        version, moment = "", f"{moment}.{event.source_sequence + _TIME_ORIGIN:020d}"
+    else:
+        version = f"{event.version:020d}."
     return f"{version}{moment}.{item.generation:06d}.{item.offset:020d}.{item.place:06d}"
 
 
@@ -72,7 +90,7 @@ def fields_of(event: Any) -> dict[str, str]:
     return {
         name: plain(value) if isinstance(value, Decimal) else str(value)
         for name, value in values.items()
-        if value is not None
+        if value is not None and (value != "" or name == "event_id")
     }
 
 

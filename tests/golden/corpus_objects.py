@@ -326,10 +326,26 @@ VERSION_3: tuple[Any, ...] = (
     ),
 )
 
+VERSION_3_MARKS: tuple[Any, ...] = (
+    _of(
+        market_data.Mark,
+        instrument="RU000A0JWM07.MOEX",
+        event_time=_EXECUTED,
+        quality=MarkQuality.LIVE,
+        price=Decimal("91.1687"),
+        source_sequence=20_240_215_180_740,
+        instrument_class="bond",
+        underlying="RU000A0JWM07.MOEX",
+        currency="RUB",
+        accrued_interest=Decimal("31.63"),
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
     "version-3.jsonl": VERSION_3,
+    "version-3-marks.jsonl": VERSION_3_MARKS,
 }
 
 

@@ -55,7 +55,6 @@ def test_only_topics_that_may_compact_do():
         "ref.instrument.v1",
         "ref.book.v1",
         "ref.routing_rule.v1",
-        "md.mark.v1",
         "md.fx.v1",
         "md.curve.v1",
     }

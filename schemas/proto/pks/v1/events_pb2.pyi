@@ -594,13 +594,18 @@ class RoutingRule(_message.Message):
     def __init__(self, rule: _Optional[str] = ..., book: _Optional[str] = ..., priority: _Optional[int] = ..., venue: _Optional[str] = ..., account: _Optional[str] = ..., instrument_class: _Optional[str] = ..., strategy: _Optional[str] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Mark(_message.Message):
-    __slots__ = ("instrument", "event_time", "quality", "price", "bid", "ask", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    __slots__ = ("instrument", "event_time", "quality", "price", "bid", "ask", "source_sequence", "instrument_class", "underlying", "currency", "accrued_interest", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
     BID_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    ACCRUED_INTEREST_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -612,12 +617,17 @@ class Mark(_message.Message):
     price: str
     bid: str
     ask: str
+    source_sequence: int
+    instrument_class: str
+    underlying: str
+    currency: str
+    accrued_interest: str
     event_id: str
     correlation_id: str
     causation_id: str
     schema_version: int
     source: str
-    def __init__(self, instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., price: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    def __init__(self, instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., price: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., source_sequence: _Optional[int] = ..., instrument_class: _Optional[str] = ..., underlying: _Optional[str] = ..., currency: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class FxRate(_message.Message):
     __slots__ = ("base_currency", "quote_currency", "event_time", "rate", "quality", "event_id", "correlation_id", "causation_id", "schema_version", "source")
