@@ -117,6 +117,7 @@ _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.BOOKINGS.name: "BOOKINGS",
     topics.REJECTIONS.name: "BOOKINGS",
     topics.POSITIONS.name: "POSITIONS",
+    topics.PNL.name: "POSITIONS",
     topics.INSTRUMENTS.name: "REFERENCE",
     topics.BOOKS.name: "REFERENCE",
     topics.ROUTING_RULES.name: "REFERENCE",

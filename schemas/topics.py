@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from schemas import events, market_data, reference, reported
+from schemas import events, market_data, pnl, reference, reported
 from schemas.frames import FrameCodec
 
 PARTITIONS_DEFAULT = 4
@@ -207,6 +207,15 @@ BARS = Topic(
     description="bars of prices, again where a late tick corrects one",
     retention_seconds=7 * DAY_SECONDS,
 )
+PNL = Topic(
+    name="bo.pnl.attributed.v1",
+    event_classes=(pnl.PnLAttributed,),
+    key="underlying, or instrument",
+    key_of=pnl.pnl_key,
+    subjects=("bo.pnl.attributed.v1.{book}",),
+    description="the P&L of a position's day, by cause, after each valuation",
+    retention_seconds=7 * DAY_SECONDS,
+)
 REPORTED_POSITIONS = Topic(
     name="pd.position.v1",
     event_classes=(reported.PositionReported,),
@@ -262,6 +271,7 @@ TOPICS: tuple[Topic, ...] = (
     FX_RATES,
     CURVES,
     BARS,
+    PNL,
     REPORTED_POSITIONS,
     FILL_DEAD_LETTERS,
     BOOKING_DEAD_LETTERS,

@@ -113,3 +113,18 @@ _.log_message
 _.duplicate_window
 _.max_msgs
 _.reconnects
+
+# The fields of a P&L, read by name.
+_.fx
+_.funding
+_.new_trades
+_.corporate_actions
+_.restatement
+_.book_currency
+_.opening_quantity
+_.unrealised
+_.trading
+_.total_to_date
+_.book_total
+_.book_buckets
+_.book_total_to_date

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas import events, market_data, reference, reported
+from schemas import events, market_data, pnl, reference, reported
 from schemas.frames import encode_event, wire
 from schemas.units import (
     Action,
@@ -326,6 +326,42 @@ VERSION_3: tuple[Any, ...] = (
     ),
 )
 
+_BUCKETS = {name: Decimal(number) / 8 for number, name in enumerate(pnl.BUCKETS, 1)}
+
+VERSION_3_PNL: tuple[Any, ...] = (
+    _of(
+        pnl.PnLAttributed,
+        book="книга 1",
+        instrument="BTC/USD:PERP",
+        event_time=_EXECUTED,
+        underlying="BTC",
+        business_date="2026-01-05",
+        closed=True,
+        restatement=2,
+        currency="BTC",
+        book_currency="EUR",
+        quantity=Decimal("-2"),
+        opening_quantity=Decimal("3"),
+        mark=Decimal("50000.5"),
+        quality="live",
+        realised=Decimal("0.125"),
+        fees=Decimal("0.5"),
+        unrealised=Decimal("13"),
+        total=Decimal("13.125"),
+        positional=Decimal("13"),
+        trading=Decimal("0.125"),
+        buckets=wire(pnl.PnLBuckets)(**_BUCKETS),
+        total_to_date=Decimal("1000000000000000000000000000000.5"),
+        fx=Decimal("0.9"),
+        book_total=Decimal("13.125"),
+        book_buckets=wire(pnl.PnLBuckets)(**_BUCKETS),
+        book_total_to_date=Decimal("-1"),
+    ),
+    wire(pnl.PnLAttributed)(
+        event_id="p", book="B1", instrument="X", event_time=_EXECUTED, reason="no mark of X"
+    ),
+)
+
 VERSION_3_MARKS: tuple[Any, ...] = (
     _of(
         market_data.Mark,
@@ -346,6 +382,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-2.jsonl": VERSION_2,
     "version-3.jsonl": VERSION_3,
     "version-3-marks.jsonl": VERSION_3_MARKS,
+    "version-3-pnl.jsonl": VERSION_3_PNL,
 }
 
 

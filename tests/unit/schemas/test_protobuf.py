@@ -8,7 +8,7 @@ from enum import StrEnum
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from schemas import events, reference, topics
+from schemas import events, pnl, reference, topics
 from schemas.fields import FIELDS
 from schemas.proto.pks.v1 import events_pb2
 from schemas.protobuf import (
@@ -22,7 +22,12 @@ from tests.protobuf_code import FOLDERS, generated
 from tests.support import booked, fill
 
 MESSAGES = events_pb2.DESCRIPTOR.message_types_by_name
-CLASSES = {**EVENT_CLASSES, "Fee": events.Fee, "RematchedTrade": events.RematchedTrade}
+CLASSES = {
+    **EVENT_CLASSES,
+    "Fee": events.Fee,
+    "PnLBuckets": pnl.PnLBuckets,
+    "RematchedTrade": events.RematchedTrade,
+}
 HEADER = {"event_id": 101, "correlation_id": 102, "causation_id": 103, "schema_version": 104, "source": 105}
 SCALARS = {
     str: FieldDescriptor.TYPE_STRING,

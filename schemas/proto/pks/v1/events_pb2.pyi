@@ -709,6 +709,104 @@ class Bar(_message.Message):
     source: str
     def __init__(self, instrument: _Optional[str] = ..., interval: _Optional[_Union[BarInterval, str]] = ..., opened_at: _Optional[int] = ..., open: _Optional[str] = ..., high: _Optional[str] = ..., low: _Optional[str] = ..., close: _Optional[str] = ..., volume: _Optional[str] = ..., trades: _Optional[int] = ..., revision: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
+class PnLBuckets(_message.Message):
+    __slots__ = ("delta", "gamma", "vega", "theta", "rho", "vanna", "volga", "carry", "fx", "funding", "new_trades", "fees", "corporate_actions", "unexplained")
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    VEGA_FIELD_NUMBER: _ClassVar[int]
+    THETA_FIELD_NUMBER: _ClassVar[int]
+    RHO_FIELD_NUMBER: _ClassVar[int]
+    VANNA_FIELD_NUMBER: _ClassVar[int]
+    VOLGA_FIELD_NUMBER: _ClassVar[int]
+    CARRY_FIELD_NUMBER: _ClassVar[int]
+    FX_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_FIELD_NUMBER: _ClassVar[int]
+    NEW_TRADES_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    CORPORATE_ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    UNEXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    delta: str
+    gamma: str
+    vega: str
+    theta: str
+    rho: str
+    vanna: str
+    volga: str
+    carry: str
+    fx: str
+    funding: str
+    new_trades: str
+    fees: str
+    corporate_actions: str
+    unexplained: str
+    def __init__(self, delta: _Optional[str] = ..., gamma: _Optional[str] = ..., vega: _Optional[str] = ..., theta: _Optional[str] = ..., rho: _Optional[str] = ..., vanna: _Optional[str] = ..., volga: _Optional[str] = ..., carry: _Optional[str] = ..., fx: _Optional[str] = ..., funding: _Optional[str] = ..., new_trades: _Optional[str] = ..., fees: _Optional[str] = ..., corporate_actions: _Optional[str] = ..., unexplained: _Optional[str] = ...) -> None: ...
+
+class PnLAttributed(_message.Message):
+    __slots__ = ("book", "instrument", "event_time", "underlying", "business_date", "closed", "restatement", "currency", "book_currency", "quantity", "opening_quantity", "mark", "quality", "realised", "fees", "unrealised", "total", "positional", "trading", "buckets", "total_to_date", "fx", "book_total", "book_buckets", "book_total_to_date", "reason", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    RESTATEMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BOOK_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    OPENING_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    REALISED_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    UNREALISED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    POSITIONAL_FIELD_NUMBER: _ClassVar[int]
+    TRADING_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_TO_DATE_FIELD_NUMBER: _ClassVar[int]
+    FX_FIELD_NUMBER: _ClassVar[int]
+    BOOK_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BOOK_BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    BOOK_TOTAL_TO_DATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    instrument: str
+    event_time: int
+    underlying: str
+    business_date: str
+    closed: bool
+    restatement: int
+    currency: str
+    book_currency: str
+    quantity: str
+    opening_quantity: str
+    mark: str
+    quality: str
+    realised: str
+    fees: str
+    unrealised: str
+    total: str
+    positional: str
+    trading: str
+    buckets: PnLBuckets
+    total_to_date: str
+    fx: str
+    book_total: str
+    book_buckets: PnLBuckets
+    book_total_to_date: str
+    reason: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., underlying: _Optional[str] = ..., business_date: _Optional[str] = ..., closed: _Optional[bool] = ..., restatement: _Optional[int] = ..., currency: _Optional[str] = ..., book_currency: _Optional[str] = ..., quantity: _Optional[str] = ..., opening_quantity: _Optional[str] = ..., mark: _Optional[str] = ..., quality: _Optional[str] = ..., realised: _Optional[str] = ..., fees: _Optional[str] = ..., unrealised: _Optional[str] = ..., total: _Optional[str] = ..., positional: _Optional[str] = ..., trading: _Optional[str] = ..., buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., total_to_date: _Optional[str] = ..., fx: _Optional[str] = ..., book_total: _Optional[str] = ..., book_buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., book_total_to_date: _Optional[str] = ..., reason: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
 class PositionReported(_message.Message):
     __slots__ = ("venue", "instrument", "reported_at", "quantity", "account", "average_price", "currency", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     VENUE_FIELD_NUMBER: _ClassVar[int]
