@@ -91,7 +91,7 @@ STREAMS: tuple[Stream, ...] = (
     ),
     Stream(
         "REFERENCE",
-        ("ref.instrument.v1.*", "ref.book.v1.*", "ref.routing_rule.v1.*"),
+        ("ref.instrument.v1.*", "ref.book.v1.*", "ref.routing_rule.v1.*", "ref.posting_rules.v1.*"),
         None,
         "the definitions in force",
         "ref.dlq.reference",
@@ -125,6 +125,10 @@ _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.FX_RATES.name: "MARKET_DATA",
     topics.CURVES.name: "MARKET_DATA",
     topics.BARS.name: "MARKET_DATA",
+    topics.LEDGER_ENTRIES.name: "CASH",
+    topics.CASH_BALANCES.name: "CASH",
+    topics.PAYMENT_ORDERS.name: "CASH",
+    topics.POSTING_RULES.name: "REFERENCE",
     topics.FILL_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.BOOKING_DEAD_LETTERS.name: "DEAD_LETTERS",
     topics.STAGE_DEAD_LETTERS.name: "DEAD_LETTERS",
@@ -153,7 +157,7 @@ def subject_of(topic: Topic, event: Any) -> str | None:
     by_class = _BY_CLASS.get(name)
     if by_class is not None:
         return by_class if by_class in topic.subjects else None
-    return _FIELD.sub(lambda field: escape_token(getattr(event, field[1])), topic.subjects[0])
+    return _FIELD.sub(lambda field: escape_token(str(getattr(event, field[1]))), topic.subjects[0])
 
 
 def class_of_subject(subject: str) -> type[Any] | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from schemas import events, market_data, pnl, reference, reported
+from schemas import events, market_data, money, pnl, reference, reported
 from schemas.frames import FrameCodec
 
 PARTITIONS_DEFAULT = 4
@@ -73,6 +73,16 @@ def dead_letter_key(event: Any) -> str:
     return str(getattr(event, "dead_letter_id", event.event_id))
 
 
+def cash_key(entry: Any) -> str:
+    """The key of a transfer: what one balance is made of meets in one partition."""
+    return f"{entry.entity}/{entry.account}/{entry.currency}"
+
+
+def rules_key(rules: Any) -> str:
+    """The key of a version of the posting rules."""
+    return str(rules.version)
+
+
 FILLS = Topic(
     name="pd.canonical",
     event_classes=(events.FillEvent, events.ClockTick),
@@ -119,11 +129,17 @@ POSITIONS = Topic(
 )
 LEDGER_INPUT = Topic(
     name="bo.ledger.in.v1",
-    event_classes=(events.PositionUpdated, events.DayClosed),
+    event_classes=(
+        events.PositionUpdated,
+        events.DayClosed,
+        money.CashMovement,
+        money.PaymentInstruction,
+        money.PeriodLocked,
+    ),
     key="entity",
     key_of=entity_key,
     subjects=(),
-    description="what the ledger posts: updates of positions, ends of days, movements of cash",
+    description="what the ledger posts: updates of positions, ends of days, movements of cash, steps of payments, locks of periods",
     merged=True,
     dead_letters="bo.dlq.stage",
 )
@@ -224,6 +240,43 @@ REPORTED_POSITIONS = Topic(
     subjects=(),
     description="positions as exchanges, clearers and brokers state them",
 )
+LEDGER_ENTRIES = Topic(
+    name="bo.cash.ledger.v1",
+    event_classes=(money.CashLedgerEntry,),
+    key="entity, account and currency",
+    key_of=cash_key,
+    subjects=("bo.cash.ledger.v1",),
+    description="transfers of the double-entry ledger, pending and posted",
+    dead_letters="bo.dlq.stage",
+)
+CASH_BALANCES = Topic(
+    name="bo.cash.balance.v1",
+    event_classes=(money.CashBalance,),
+    key="entity",
+    key_of=attrgetter("entity"),
+    subjects=("bo.cash.balance.v1",),
+    description="balances of cash after each event that moves it",
+    retention_seconds=7 * DAY_SECONDS,
+    dead_letters="bo.dlq.stage",
+)
+PAYMENT_ORDERS = Topic(
+    name="bo.cash.payment_order.v1",
+    event_classes=(money.PaymentOrder,),
+    key="entity",
+    key_of=attrgetter("entity"),
+    subjects=("bo.cash.payment_order.v1",),
+    description="payment orders after each of their steps",
+)
+POSTING_RULES = Topic(
+    name="ref.posting_rules.v1",
+    event_classes=(money.PostingRules,),
+    key="version",
+    key_of=rules_key,
+    subjects=("ref.posting_rules.v1.{version}",),
+    description="versions of the chart of accounts and the posting rules",
+    partitioned=False,
+    compact=True,
+)
 FILL_DEAD_LETTERS = Topic(
     name="pd.dlq.canonical",
     event_classes=(events.DeadLetter, events.DeadLetterResolved),
@@ -273,6 +326,10 @@ TOPICS: tuple[Topic, ...] = (
     BARS,
     PNL,
     REPORTED_POSITIONS,
+    LEDGER_ENTRIES,
+    CASH_BALANCES,
+    PAYMENT_ORDERS,
+    POSTING_RULES,
     FILL_DEAD_LETTERS,
     BOOKING_DEAD_LETTERS,
     STAGE_DEAD_LETTERS,

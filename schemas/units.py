@@ -63,6 +63,61 @@ class MarkQuality(StrEnum):
     MISSING = "missing"
 
 
+class EntryStatus(StrEnum):
+    """Whether a transfer of the ledger has settled."""
+
+    PENDING = "pending"
+    POSTED = "posted"
+
+
+class MovementKind(StrEnum):
+    """Why cash moves without a trade; an accrual moves none yet."""
+
+    OPENING = "opening"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    DIVIDEND = "dividend"
+    PAYMENT_IN_LIEU = "payment_in_lieu"
+    WITHHOLDING_TAX = "withholding_tax"
+    INTEREST = "interest"
+    INTEREST_ACCRUAL = "interest_accrual"
+    COUPON = "coupon"
+    COUPON_ACCRUAL = "coupon_accrual"
+    FUNDING = "funding"
+    FUNDING_ACCRUAL = "funding_accrual"
+    BORROW_FEE = "borrow_fee"
+    BORROW_FEE_ACCRUAL = "borrow_fee_accrual"
+    MARGIN_INTEREST = "margin_interest"
+    MARGIN_INTEREST_ACCRUAL = "margin_interest_accrual"
+    FEE = "fee"
+    FX_CONVERSION = "fx_conversion"
+    MARGIN = "margin"
+    TRANSFER = "transfer"
+    PAYMENT = "payment"
+    CORRECTION = "correction"
+
+
+class PaymentState(StrEnum):
+    """How far a payment order is."""
+
+    DRAFT = "draft"
+    APPROVED = "approved"
+    SENT = "sent"
+    SETTLED = "settled"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PaymentStep(StrEnum):
+    """What is done with a payment order."""
+
+    APPROVE = "approve"
+    SEND = "send"
+    SETTLE = "settle"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
 class BarInterval(StrEnum):
     """How long a bar is."""
 

@@ -3,7 +3,7 @@ enumeration members that a message may carry. One line each; a name that is dead
 """
 
 from connectors.files import source
-from schemas import events, market_data, topics, units
+from schemas import events, market_data, money, topics, units
 from topology.cli import lots
 
 events.Event.schema_version
@@ -27,6 +27,63 @@ units.LifecycleKind.GIVE_UP
 units.LifecycleKind.INTERBOOK
 units.MarkQuality.INDICATIVE
 market_data.Bar.volume
+
+# Money.
+money.CashMovement.movement_id
+money.CashMovement.trade_date
+money.CashMovement.value_date
+money.CashMovement.reverses
+money.CashMovement.accrual_key
+money.CashMovement.by_payment
+money.CashLedgerEntry.debit_account
+money.CashLedgerEntry.credit_account
+money.CashLedgerEntry.trade_date
+money.CashLedgerEntry.value_date
+money.CashLedgerEntry.posting_date
+money.CashLedgerEntry.pending_id
+money.CashLedgerEntry.reverses
+money.CashLedgerEntry.cash_balance
+money.CashBalance.trade_date_balance
+money.CashBalance.settled_balance
+money.CashBalance.projected_balance
+money.CashBalance.overdrawn
+money.PaymentOrder.order_id
+money.PaymentOrder.obligation_id
+money.PaymentOrder.drafted_by
+money.PaymentOrder.approved_by
+money.PaymentInstruction.order_id
+units.EntryStatus.PENDING
+units.EntryStatus.POSTED
+units.MovementKind.OPENING
+units.MovementKind.DEPOSIT
+units.MovementKind.WITHDRAWAL
+units.MovementKind.DIVIDEND
+units.MovementKind.PAYMENT_IN_LIEU
+units.MovementKind.WITHHOLDING_TAX
+units.MovementKind.INTEREST
+units.MovementKind.INTEREST_ACCRUAL
+units.MovementKind.COUPON
+units.MovementKind.COUPON_ACCRUAL
+units.MovementKind.FUNDING
+units.MovementKind.FUNDING_ACCRUAL
+units.MovementKind.BORROW_FEE
+units.MovementKind.BORROW_FEE_ACCRUAL
+units.MovementKind.MARGIN_INTEREST
+units.MovementKind.MARGIN_INTEREST_ACCRUAL
+units.MovementKind.FEE
+units.MovementKind.FX_CONVERSION
+units.MovementKind.MARGIN
+units.MovementKind.TRANSFER
+units.MovementKind.PAYMENT
+units.PaymentState.DRAFT
+units.PaymentState.APPROVED
+units.PaymentState.SENT
+units.PaymentState.SETTLED
+units.PaymentState.FAILED
+units.PaymentStep.APPROVE
+units.PaymentStep.SEND
+units.PaymentStep.SETTLE
+units.PaymentStep.FAIL
 
 # What pydantic calls of a class.
 market_data.Mark._has_a_price_or_says_so

@@ -9,15 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas import events, market_data, pnl, reference, reported
+from schemas import events, market_data, money, pnl, reference, reported
 from schemas.frames import encode_event, wire
 from schemas.units import (
     Action,
     BarInterval,
+    EntryStatus,
     FeePolicy,
     LifecycleKind,
     LotMethod,
     MarkQuality,
+    MovementKind,
+    PaymentState,
+    PaymentStep,
     Regime,
     Side,
 )
@@ -377,12 +381,118 @@ VERSION_3_MARKS: tuple[Any, ...] = (
     ),
 )
 
+VERSION_3_MONEY: tuple[Any, ...] = (
+    *(
+        _of(
+            money.CashMovement,
+            movement_id="m1",
+            kind=kind,
+            currency="USD",
+            amount=Decimal("-12.345"),
+            trade_date="2026-01-05",
+            event_time=_EXECUTED,
+            entity="entity",
+            account="account",
+            book="B1",
+            settlement_date="2026-01-06",
+            value_date="2026-01-07",
+            instrument="X",
+            counterparty="counterparty",
+            reference="reference",
+            reverses="m0",
+            accrual_key="X@2026-01",
+            by_payment=True,
+            user="user",
+            posting_rules=4,
+        )
+        for kind in MovementKind
+    ),
+    *(
+        _of(
+            money.CashLedgerEntry,
+            entity="entity",
+            account="account",
+            book="книга 1",
+            currency="JPY",
+            trade_id="t1",
+            leg="principal",
+            revision=4,
+            debit_account="positions",
+            credit_account="cash",
+            amount=Decimal("1000"),
+            status=status,
+            executed_at=_EXECUTED,
+            trade_date="2026-01-05",
+            settlement_date="2026-01-07",
+            instrument="X",
+            value_date="2026-01-07",
+            posting_date="2026-01-06",
+            pending_id="e1",
+            reverses="e0",
+            cash_balance=Decimal("-1000"),
+            warning="cash below zero",
+            reference="2025-12-31",
+            posting_rules=4,
+        )
+        for status in EntryStatus
+    ),
+    _of(
+        money.CashBalance,
+        entity="entity",
+        account="account",
+        currency="USD",
+        trade_date_balance=Decimal("-10.00"),
+        settled_balance=Decimal("1.50"),
+        projected_balance=Decimal("-9.00"),
+        business_date="2026-01-05",
+        event_time=_EXECUTED,
+        overdrawn=True,
+    ),
+    *(
+        _of(
+            money.PaymentOrder,
+            order_id="p1",
+            entity="entity",
+            account="account",
+            currency="USD",
+            amount=Decimal("10.00"),
+            state=state,
+            revision=2,
+            event_time=_EXECUTED,
+            settlement_date="2026-01-07",
+            book="B1",
+            counterparty="counterparty",
+            obligation_id="m1",
+            drafted_by="anna",
+            approved_by="boris",
+            changed_by="boris",
+            reason="reason",
+        )
+        for state in PaymentState
+    ),
+    *(
+        _of(
+            money.PaymentInstruction,
+            order_id="p1",
+            step=step,
+            user="boris",
+            entity="entity",
+            reason="reason",
+            event_time=_EXECUTED,
+        )
+        for step in PaymentStep
+    ),
+    _of(money.PeriodLocked, through="2025-12-31", user="anna", entity="entity", event_time=_EXECUTED),
+    _of(money.PostingRules, version=4, definition='{"version": 4}', event_time=_EXECUTED),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
     "version-3.jsonl": VERSION_3,
     "version-3-marks.jsonl": VERSION_3_MARKS,
     "version-3-pnl.jsonl": VERSION_3_PNL,
+    "version-3-money.jsonl": VERSION_3_MONEY,
 }
 
 

@@ -58,6 +58,57 @@ class MarkQuality(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MARK_QUALITY_INDICATIVE: _ClassVar[MarkQuality]
     MARK_QUALITY_MISSING: _ClassVar[MarkQuality]
 
+class EntryStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENTRY_STATUS_UNSPECIFIED: _ClassVar[EntryStatus]
+    ENTRY_STATUS_PENDING: _ClassVar[EntryStatus]
+    ENTRY_STATUS_POSTED: _ClassVar[EntryStatus]
+
+class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MOVEMENT_KIND_UNSPECIFIED: _ClassVar[MovementKind]
+    MOVEMENT_KIND_OPENING: _ClassVar[MovementKind]
+    MOVEMENT_KIND_DEPOSIT: _ClassVar[MovementKind]
+    MOVEMENT_KIND_WITHDRAWAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_DIVIDEND: _ClassVar[MovementKind]
+    MOVEMENT_KIND_PAYMENT_IN_LIEU: _ClassVar[MovementKind]
+    MOVEMENT_KIND_WITHHOLDING_TAX: _ClassVar[MovementKind]
+    MOVEMENT_KIND_INTEREST: _ClassVar[MovementKind]
+    MOVEMENT_KIND_INTEREST_ACCRUAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_COUPON: _ClassVar[MovementKind]
+    MOVEMENT_KIND_COUPON_ACCRUAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_FUNDING: _ClassVar[MovementKind]
+    MOVEMENT_KIND_FUNDING_ACCRUAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_BORROW_FEE: _ClassVar[MovementKind]
+    MOVEMENT_KIND_BORROW_FEE_ACCRUAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_MARGIN_INTEREST: _ClassVar[MovementKind]
+    MOVEMENT_KIND_MARGIN_INTEREST_ACCRUAL: _ClassVar[MovementKind]
+    MOVEMENT_KIND_FEE: _ClassVar[MovementKind]
+    MOVEMENT_KIND_FX_CONVERSION: _ClassVar[MovementKind]
+    MOVEMENT_KIND_MARGIN: _ClassVar[MovementKind]
+    MOVEMENT_KIND_TRANSFER: _ClassVar[MovementKind]
+    MOVEMENT_KIND_PAYMENT: _ClassVar[MovementKind]
+    MOVEMENT_KIND_CORRECTION: _ClassVar[MovementKind]
+
+class PaymentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PAYMENT_STATE_UNSPECIFIED: _ClassVar[PaymentState]
+    PAYMENT_STATE_DRAFT: _ClassVar[PaymentState]
+    PAYMENT_STATE_APPROVED: _ClassVar[PaymentState]
+    PAYMENT_STATE_SENT: _ClassVar[PaymentState]
+    PAYMENT_STATE_SETTLED: _ClassVar[PaymentState]
+    PAYMENT_STATE_FAILED: _ClassVar[PaymentState]
+    PAYMENT_STATE_CANCELLED: _ClassVar[PaymentState]
+
+class PaymentStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PAYMENT_STEP_UNSPECIFIED: _ClassVar[PaymentStep]
+    PAYMENT_STEP_APPROVE: _ClassVar[PaymentStep]
+    PAYMENT_STEP_SEND: _ClassVar[PaymentStep]
+    PAYMENT_STEP_SETTLE: _ClassVar[PaymentStep]
+    PAYMENT_STEP_FAIL: _ClassVar[PaymentStep]
+    PAYMENT_STEP_CANCEL: _ClassVar[PaymentStep]
+
 class BarInterval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BAR_INTERVAL_UNSPECIFIED: _ClassVar[BarInterval]
@@ -94,6 +145,45 @@ MARK_QUALITY_LIVE: MarkQuality
 MARK_QUALITY_STALE: MarkQuality
 MARK_QUALITY_INDICATIVE: MarkQuality
 MARK_QUALITY_MISSING: MarkQuality
+ENTRY_STATUS_UNSPECIFIED: EntryStatus
+ENTRY_STATUS_PENDING: EntryStatus
+ENTRY_STATUS_POSTED: EntryStatus
+MOVEMENT_KIND_UNSPECIFIED: MovementKind
+MOVEMENT_KIND_OPENING: MovementKind
+MOVEMENT_KIND_DEPOSIT: MovementKind
+MOVEMENT_KIND_WITHDRAWAL: MovementKind
+MOVEMENT_KIND_DIVIDEND: MovementKind
+MOVEMENT_KIND_PAYMENT_IN_LIEU: MovementKind
+MOVEMENT_KIND_WITHHOLDING_TAX: MovementKind
+MOVEMENT_KIND_INTEREST: MovementKind
+MOVEMENT_KIND_INTEREST_ACCRUAL: MovementKind
+MOVEMENT_KIND_COUPON: MovementKind
+MOVEMENT_KIND_COUPON_ACCRUAL: MovementKind
+MOVEMENT_KIND_FUNDING: MovementKind
+MOVEMENT_KIND_FUNDING_ACCRUAL: MovementKind
+MOVEMENT_KIND_BORROW_FEE: MovementKind
+MOVEMENT_KIND_BORROW_FEE_ACCRUAL: MovementKind
+MOVEMENT_KIND_MARGIN_INTEREST: MovementKind
+MOVEMENT_KIND_MARGIN_INTEREST_ACCRUAL: MovementKind
+MOVEMENT_KIND_FEE: MovementKind
+MOVEMENT_KIND_FX_CONVERSION: MovementKind
+MOVEMENT_KIND_MARGIN: MovementKind
+MOVEMENT_KIND_TRANSFER: MovementKind
+MOVEMENT_KIND_PAYMENT: MovementKind
+MOVEMENT_KIND_CORRECTION: MovementKind
+PAYMENT_STATE_UNSPECIFIED: PaymentState
+PAYMENT_STATE_DRAFT: PaymentState
+PAYMENT_STATE_APPROVED: PaymentState
+PAYMENT_STATE_SENT: PaymentState
+PAYMENT_STATE_SETTLED: PaymentState
+PAYMENT_STATE_FAILED: PaymentState
+PAYMENT_STATE_CANCELLED: PaymentState
+PAYMENT_STEP_UNSPECIFIED: PaymentStep
+PAYMENT_STEP_APPROVE: PaymentStep
+PAYMENT_STEP_SEND: PaymentStep
+PAYMENT_STEP_SETTLE: PaymentStep
+PAYMENT_STEP_FAIL: PaymentStep
+PAYMENT_STEP_CANCEL: PaymentStep
 BAR_INTERVAL_UNSPECIFIED: BarInterval
 BAR_INTERVAL_SECOND: BarInterval
 BAR_INTERVAL_MINUTE: BarInterval
@@ -834,3 +924,261 @@ class PositionReported(_message.Message):
     schema_version: int
     source: str
     def __init__(self, venue: _Optional[str] = ..., instrument: _Optional[str] = ..., reported_at: _Optional[int] = ..., quantity: _Optional[str] = ..., account: _Optional[str] = ..., average_price: _Optional[str] = ..., currency: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class CashMovement(_message.Message):
+    __slots__ = ("movement_id", "kind", "currency", "amount", "trade_date", "event_time", "entity", "account", "book", "settlement_date", "value_date", "instrument", "counterparty", "reference", "reverses", "accrual_key", "by_payment", "user", "posting_rules", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    MOVEMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TRADE_DATE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_DATE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    REVERSES_FIELD_NUMBER: _ClassVar[int]
+    ACCRUAL_KEY_FIELD_NUMBER: _ClassVar[int]
+    BY_PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    POSTING_RULES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    movement_id: str
+    kind: MovementKind
+    currency: str
+    amount: str
+    trade_date: str
+    event_time: int
+    entity: str
+    account: str
+    book: str
+    settlement_date: str
+    value_date: str
+    instrument: str
+    counterparty: str
+    reference: str
+    reverses: str
+    accrual_key: str
+    by_payment: bool
+    user: str
+    posting_rules: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, movement_id: _Optional[str] = ..., kind: _Optional[_Union[MovementKind, str]] = ..., currency: _Optional[str] = ..., amount: _Optional[str] = ..., trade_date: _Optional[str] = ..., event_time: _Optional[int] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., book: _Optional[str] = ..., settlement_date: _Optional[str] = ..., value_date: _Optional[str] = ..., instrument: _Optional[str] = ..., counterparty: _Optional[str] = ..., reference: _Optional[str] = ..., reverses: _Optional[str] = ..., accrual_key: _Optional[str] = ..., by_payment: _Optional[bool] = ..., user: _Optional[str] = ..., posting_rules: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class CashLedgerEntry(_message.Message):
+    __slots__ = ("entity", "account", "book", "currency", "trade_id", "leg", "revision", "debit_account", "credit_account", "amount", "status", "executed_at", "trade_date", "settlement_date", "instrument", "value_date", "posting_date", "pending_id", "reverses", "cash_balance", "warning", "reference", "posting_rules", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DEBIT_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    TRADE_DATE_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_DATE_FIELD_NUMBER: _ClassVar[int]
+    POSTING_DATE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_ID_FIELD_NUMBER: _ClassVar[int]
+    REVERSES_FIELD_NUMBER: _ClassVar[int]
+    CASH_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    POSTING_RULES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    account: str
+    book: str
+    currency: str
+    trade_id: str
+    leg: str
+    revision: int
+    debit_account: str
+    credit_account: str
+    amount: str
+    status: EntryStatus
+    executed_at: int
+    trade_date: str
+    settlement_date: str
+    instrument: str
+    value_date: str
+    posting_date: str
+    pending_id: str
+    reverses: str
+    cash_balance: str
+    warning: str
+    reference: str
+    posting_rules: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, entity: _Optional[str] = ..., account: _Optional[str] = ..., book: _Optional[str] = ..., currency: _Optional[str] = ..., trade_id: _Optional[str] = ..., leg: _Optional[str] = ..., revision: _Optional[int] = ..., debit_account: _Optional[str] = ..., credit_account: _Optional[str] = ..., amount: _Optional[str] = ..., status: _Optional[_Union[EntryStatus, str]] = ..., executed_at: _Optional[int] = ..., trade_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., instrument: _Optional[str] = ..., value_date: _Optional[str] = ..., posting_date: _Optional[str] = ..., pending_id: _Optional[str] = ..., reverses: _Optional[str] = ..., cash_balance: _Optional[str] = ..., warning: _Optional[str] = ..., reference: _Optional[str] = ..., posting_rules: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class CashBalance(_message.Message):
+    __slots__ = ("entity", "account", "currency", "trade_date_balance", "settled_balance", "projected_balance", "business_date", "event_time", "overdrawn", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    TRADE_DATE_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTED_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    OVERDRAWN_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    account: str
+    currency: str
+    trade_date_balance: str
+    settled_balance: str
+    projected_balance: str
+    business_date: str
+    event_time: int
+    overdrawn: bool
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, entity: _Optional[str] = ..., account: _Optional[str] = ..., currency: _Optional[str] = ..., trade_date_balance: _Optional[str] = ..., settled_balance: _Optional[str] = ..., projected_balance: _Optional[str] = ..., business_date: _Optional[str] = ..., event_time: _Optional[int] = ..., overdrawn: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PaymentOrder(_message.Message):
+    __slots__ = ("order_id", "entity", "account", "currency", "amount", "state", "revision", "event_time", "settlement_date", "book", "counterparty", "obligation_id", "drafted_by", "approved_by", "changed_by", "reason", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    OBLIGATION_ID_FIELD_NUMBER: _ClassVar[int]
+    DRAFTED_BY_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    entity: str
+    account: str
+    currency: str
+    amount: str
+    state: PaymentState
+    revision: int
+    event_time: int
+    settlement_date: str
+    book: str
+    counterparty: str
+    obligation_id: str
+    drafted_by: str
+    approved_by: str
+    changed_by: str
+    reason: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, order_id: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., currency: _Optional[str] = ..., amount: _Optional[str] = ..., state: _Optional[_Union[PaymentState, str]] = ..., revision: _Optional[int] = ..., event_time: _Optional[int] = ..., settlement_date: _Optional[str] = ..., book: _Optional[str] = ..., counterparty: _Optional[str] = ..., obligation_id: _Optional[str] = ..., drafted_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., changed_by: _Optional[str] = ..., reason: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PaymentInstruction(_message.Message):
+    __slots__ = ("order_id", "step", "user", "entity", "reason", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    step: PaymentStep
+    user: str
+    entity: str
+    reason: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, order_id: _Optional[str] = ..., step: _Optional[_Union[PaymentStep, str]] = ..., user: _Optional[str] = ..., entity: _Optional[str] = ..., reason: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PeriodLocked(_message.Message):
+    __slots__ = ("through", "user", "entity", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    through: str
+    user: str
+    entity: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, through: _Optional[str] = ..., user: _Optional[str] = ..., entity: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PostingRules(_message.Message):
+    __slots__ = ("version", "definition", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    definition: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, version: _Optional[int] = ..., definition: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...

@@ -56,6 +56,7 @@ def test_only_topics_that_may_compact_do():
         "ref.book.v1",
         "ref.routing_rule.v1",
         "md.fx.v1",
+        "ref.posting_rules.v1",
         "md.curve.v1",
     }
 
