@@ -61,7 +61,14 @@ def finish_correction(state: PositionsState, event: Any, planned: Planned, step:
         assert change.before is not None and change.realised is not None, "the change was matched"
         state.touch(change.opened)
         emit_rematched(
-            change.opened, event, event.original_trade_id, change.before, change.realised, step, number
+            change.opened,
+            event,
+            None if change.added is None else event.trade,
+            event.original_trade_id,
+            change.before,
+            change.realised,
+            step,
+            number,
         )
     state.put_index(event.book, event.original_trade_id, _corrected_index(event, planned.index))
     state.table.put(_event_key(event), event.event_id.encode())

@@ -46,19 +46,35 @@ def emit_in_order(opened: OpenPosition, event: Any, trade: Trade, applied: Appli
     if applied.held_fees is not ZERO:
         cost_basis_delta += applied.held_fees
     realised, net = applied.realised_pnl, applied.net_realised_pnl
-    _emit(opened, event, trade.trade_id, step, 0, trade.quantity, cost_basis_delta, realised, net, trade.fee)
+    _emit(
+        opened,
+        event,
+        event,
+        trade.trade_id,
+        step,
+        0,
+        trade.quantity,
+        cost_basis_delta,
+        realised,
+        net,
+        trade.fee,
+    )
 
 
 def emit_rematched(
     opened: OpenPosition,
     event: Any,
+    content: Any,
     trade_id: str,
     before: Figures,
     realised: RealisedChanges,
     step: Step,
     index: int,
 ) -> None:
-    """A re-match: the changes against `before`, and which other trades now realise something else."""
+    """A re-match: the changes against `before`, and which other trades now realise something else.
+
+    `content` is the trade as it now stands in this position, None where `event` took it out.
+    """
     position = opened.position
     step.touched[opened.book, opened.instrument] = opened
     if step.silent:
@@ -70,6 +86,7 @@ def emit_rematched(
     _emit(
         opened,
         event,
+        content,
         trade_id,
         step,
         index,
@@ -83,9 +100,31 @@ def emit_rematched(
     )
 
 
+def _what_it_was(event: Any, content: Any) -> tuple[Any, ...]:
+    """The fields of `PositionUpdated` from `kind` to `instrument_class`, and its `posting_rules`."""
+    if content is None:
+        return event.kind, ZERO, None, (), ZERO, "", None, "", "", "", "", 0
+    corrected = content is not event
+    return (
+        event.kind if corrected else None,
+        content.quantity if corrected else None,
+        content.price,
+        content.fees,
+        content.accrued_interest or ZERO,
+        content.business_date,
+        content.settlement_date,
+        content.entity,
+        content.account,
+        content.underlying,
+        content.instrument_class,
+        content.posting_rules,
+    )
+
+
 def _emit(
     opened: OpenPosition,
     event: Any,
+    content: Any,
     trade_id: str,
     step: Step,
     index: int,
@@ -110,6 +149,11 @@ def _emit(
     net_delta: Decimal | str = net_realised_pnl_delta or ZERO
     if net_delta is realised_delta and net_delta is not ZERO:
         net_delta = realised_delta = str(net_delta)
+    terms = position.terms
+    multiplier = terms.multiplier
+    if multiplier is not ONE and multiplier == ONE:
+        multiplier = ONE
+    *described, posting_rules = _what_it_was(event, content)
     step.bucket(_POSITIONS, opened.book).append(
         # In the order of the fields of `PositionUpdated`.
         _position_updated(
@@ -129,7 +173,7 @@ def _emit(
             realised,
             net,
             position.fees or ZERO,
-            position.terms.currency,
+            terms.currency,
             len(position.lots),
             quantity_delta or ZERO,
             cost_basis_delta or ZERO,
@@ -138,5 +182,10 @@ def _emit(
             fees_delta or ZERO,
             rematched,
             rematched_count,
+            *described,
+            multiplier,
+            terms.inverse,
+            posting_rules,
+            position.held_fees or ZERO,
         )
     )

@@ -1,7 +1,8 @@
 """The positions stage: sole writer of its books' positions.
 
 Reads bookings (trades, corrections, day marks) in the one order of their topic; refuses a trade id that it
-knows; matches lots; keeps summary, lots, journal and trade index; says what changed as `PositionUpdated`.
+knows; matches lots; keeps summary, lots, journal and trade index; says what changed as `PositionUpdated`, and when
+a book's day ends between them.
 A late, amended or cancelled trade re-matches its own position from its place on, and no other; a long re-match is done
 in slices between the steps, and what concerns the same position waits for it.
 """
@@ -73,7 +74,7 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
                     refusal = TOO_LONG if queue and _must_wait(state, event) else correct(state, event, step)
                 else:
                     if kind is _DayClosed:
-                        state.table.put(DAY + event.book.encode(), event.business_date.encode())
+                        _close_day(state, event, step)
                     place += 1
                     continue
             if counts is None or event.source != source:
@@ -96,6 +97,13 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
                 counts.refused += 1
                 step.refuse(frame, place, refusal)
             place += 1
+
+
+def _close_day(state: PositionsState, event: Any, step: Step) -> None:
+    """The end of a book's day is told between the updates that came before it and those that follow."""
+    state.table.put(DAY + event.book.encode(), event.business_date.encode())
+    if not step.silent:
+        step.bucket(topics.POSITIONS, event.book).append(event)
 
 
 def _places_of(state: PositionsState, event: Any) -> list[Place]:
@@ -200,7 +208,7 @@ def _insert(
 def _publish(state: PositionsState, event: Any, change: Change, step: Step) -> None:
     assert change.before is not None and change.realised is not None, "the change was matched"
     state.touch(change.opened)
-    emit_rematched(change.opened, event, event.trade_id, change.before, change.realised, step, 0)
+    emit_rematched(change.opened, event, event, event.trade_id, change.before, change.realised, step, 0)
 
 
 # -- in slices --------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from domain.lots.matching import _reduced
 from domain.lots.outcomes import Closed
 from domain.lots.position import Lot, Position, Terms, Trade, average_price
 from schemas import events, topics
-from schemas.frames import wire
+from schemas.frames import encode_event, wire
 from schemas.numbers import ONE, ZERO
 from schemas.units import FeePolicy, LotMethod
 
@@ -56,6 +56,14 @@ cdef Py_ssize_t EVENT_INVERSE = offset_of(TradeBooked, "inverse")
 cdef Py_ssize_t EVENT_CURRENCY = offset_of(TradeBooked, "settlement_currency")
 cdef Py_ssize_t EVENT_LOT_METHOD = offset_of(TradeBooked, "lot_method")
 cdef Py_ssize_t EVENT_FEE_POLICY = offset_of(TradeBooked, "fee_policy")
+cdef Py_ssize_t EVENT_ACCRUED = offset_of(TradeBooked, "accrued_interest")
+cdef Py_ssize_t EVENT_BUSINESS_DATE = offset_of(TradeBooked, "business_date")
+cdef Py_ssize_t EVENT_SETTLEMENT_DATE = offset_of(TradeBooked, "settlement_date")
+cdef Py_ssize_t EVENT_ENTITY = offset_of(TradeBooked, "entity")
+cdef Py_ssize_t EVENT_ACCOUNT = offset_of(TradeBooked, "account")
+cdef Py_ssize_t EVENT_UNDERLYING = offset_of(TradeBooked, "underlying")
+cdef Py_ssize_t EVENT_CLASS = offset_of(TradeBooked, "instrument_class")
+cdef Py_ssize_t EVENT_POSTING_RULES = offset_of(TradeBooked, "posting_rules")
 cdef Py_ssize_t TERMS_LOT_METHOD = offset_of(Terms, "lot_method")
 cdef Py_ssize_t TERMS_FEE_POLICY = offset_of(Terms, "fee_policy")
 cdef Py_ssize_t TERMS_MULTIPLIER = offset_of(Terms, "multiplier")
@@ -398,8 +406,42 @@ cdef int _write_updated(
     _figure(out, b',"realised_pnl_delta":', 22, done.realised_pnl)
     _figure(out, b',"net_realised_pnl_delta":', 26, done.realised_pnl)
     _figure(out, b',"fees_delta":', 14, get(trade, TRADE_FEE))
-    pks_write(out, b"}", 1)
-    return 0
+    return _write_trade(out, event, multiplier)
+
+
+cdef int _write_trade(pks_bytes *out, object event, object multiplier) except -1:
+    """What the trade was: the fields of `PositionUpdated` from `trade_price` on, whose position holds no fees."""
+    cdef bytes fee
+    cdef bint first = True
+    pks_write(out, b',"trade_price":', 15)
+    pks_json_decimal(out, get(event, EVENT_PRICE))
+    fees = get(event, EVENT_FEES)
+    if fees:
+        pks_write(out, b',"trade_fees":', 14)
+        for found in <tuple>fees:
+            fee = encode_event(found)
+            pks_write(out, b"[" if first else b",", 1)
+            pks_write(out, fee, len(fee))
+            first = False
+        pks_write(out, b"]", 1)
+    _figure(out, b',"accrued_interest":', 20, get(event, EVENT_ACCRUED))
+    _text(out, b',"business_date":', 17, get(event, EVENT_BUSINESS_DATE))
+    settles = get(event, EVENT_SETTLEMENT_DATE)
+    if settles is not None:
+        pks_write(out, b',"settlement_date":', 19)
+        pks_json_text(out, settles)
+    _text(out, b',"entity":', 10, get(event, EVENT_ENTITY))
+    _text(out, b',"account":', 11, get(event, EVENT_ACCOUNT))
+    _text(out, b',"underlying":', 14, get(event, EVENT_UNDERLYING))
+    _text(out, b',"instrument_class":', 20, get(event, EVENT_CLASS))
+    if multiplier is not ONE and multiplier != ONE:
+        pks_write(out, b',"multiplier":', 14)
+        pks_json_decimal(out, multiplier)
+    rules = get(event, EVENT_POSTING_RULES)
+    if rules:
+        pks_write(out, b',"posting_rules":', 17)
+        pks_json_integer(out, rules)
+    return pks_write(out, b"}", 1)
 
 
 cdef inline int _figure(pks_bytes *out, const char *name, Py_ssize_t size, object number) except -1:

@@ -204,7 +204,7 @@ class PositionUpdated(Event):
     trade, else what corrected one. `trade_quantity` is the trade's after the event, signed: None where it is
     `quantity_delta`; 0 where the trade was taken out, and then nothing else of it is told. `trade_price`, `trade_fees`,
     `accrued_interest`, the dates, `entity` to `instrument_class` and `posting_rules` are the trade's as it was booked;
-    `multiplier` and `inverse` are the position's terms.
+    `multiplier` and `inverse` are the position's terms; `held_fees` is what `cost_basis` has of fees.
     """
 
     book: str
@@ -241,6 +241,7 @@ class PositionUpdated(Event):
     multiplier: Decimal = ONE
     inverse: bool = False
     posting_rules: int = 0
+    held_fees: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,12 +145,13 @@ LEDGER_INPUT = Topic(
 )
 VALUATION_INPUT = Topic(
     name="bo.valuation.in.v1",
-    event_classes=(events.PositionUpdated, market_data.Mark, events.DayClosed),
+    event_classes=(events.PositionUpdated, market_data.Mark, events.DayClosed, events.ClockTick),
     key="underlying, or the instrument where it has none",
     key_of=underlying_key,
     subjects=(),
     description="what is valued and by what: updates of positions, marks, ends of days",
     retention_seconds=7 * DAY_SECONDS,
+    clocked=True,
     merged=True,
     dead_letters="bo.dlq.stage",
 )

@@ -313,6 +313,7 @@ VERSION_3: tuple[Any, ...] = (
             multiplier=Decimal("0.01"),
             inverse=True,
             posting_rules=4,
+            held_fees=Decimal("1.5"),
         )
         for kind in (None, *LifecycleKind)
     ),

@@ -18,6 +18,7 @@ from agents import (
     rematch_work,
     trade_capture,
 )
+from agents.stage import Step
 from domain.capture.lifecycle import Verdict
 from domain.lots import rerun
 from schemas.units import Action
@@ -61,9 +62,10 @@ def _stale_slot():
     """A reader of slots is not told of trades that re-matched a position."""
 
     def make(real):
-        def emit(opened, event, trade_id, before, outcome, step, index):
+        def emit(*arguments):
+            step = next(each for each in arguments if isinstance(each, Step))
             kept = dict(step.touched)
-            real(opened, event, trade_id, before, outcome, step, index)
+            real(*arguments)
             step.touched = kept
 
         return emit

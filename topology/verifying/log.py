@@ -32,6 +32,7 @@ COUNTED = (
 """The events that stages count as inputs; ticks and day marks are not."""
 
 _DeadLetter: Any = wire(events.DeadLetter)
+_PositionUpdated: Any = wire(events.PositionUpdated)
 _DELTAS = {
     "quantity": "quantity_delta",
     "cost_basis": "cost_basis_delta",
@@ -132,6 +133,8 @@ def check_updates(log: WholeLog, partitions: int, step: Step) -> list[Check]:
         known: dict[tuple[str, str], _Known] = {}
         first_updates = 0
         for _, update in read_events(log, topics.POSITIONS, partition):
+            if not isinstance(update, _PositionUpdated):
+                continue
             first_updates += update.event_id.endswith("p0")
             _follow(known, update, whole, once, deltas)
             step("updates", 1)

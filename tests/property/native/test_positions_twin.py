@@ -41,15 +41,23 @@ TRADES = st.tuples(
     st.sampled_from(["1", "1", "1", "100", "1.0"]),
     st.sampled_from([False] * 8 + [True]),
     st.sampled_from(["one", "one", "another"]),
+    st.sampled_from(
+        [
+            {},
+            {"business_date": "2026-01-05", "settlement_date": "2026-01-07", "entity": "Bücher"},
+            {"accrued_interest": Decimal("-0.50"), "account": 'a "quoted" one', "posting_rules": 300},
+            {"accrued_interest": Decimal("0.00"), "underlying": "BTC", "instrument_class": "perpetual"},
+        ]
+    ),
 )
+FEE_KINDS = ({}, {"kind": "commission", "currency": "GBP"}, {"kind": "rebate é"})
 EVENTS = st.one_of(TRADES, TRADES, TRADES, TRADES, st.integers(0, 60), st.tuples(st.integers(0, 60)))
 """A trade; the number of an earlier event, which comes again; or that of one whose trade is cancelled."""
 
 
 def trade(number: int, content: tuple[Any, ...]) -> Any:
-    place, quantity, price, fees, moment, currency, lot_method, fee_policy, multiplier, inverse, source = (
-        content
-    )
+    place, quantity, price, fees, moment, currency, lot_method, fee_policy, *rest = content
+    multiplier, inverse, source, details = rest
     return TradeBooked(
         event_id=f"e{number}",
         correlation_id="" if number % 3 else f"f\"{number}",
@@ -61,12 +69,13 @@ def trade(number: int, content: tuple[Any, ...]) -> Any:
         price=Decimal(price),
         executed_at=MONDAY + 10 * number + moment if moment else -number,
         source_sequence=number,
-        fees=tuple(Fee(amount=Decimal(fee)) for fee in fees),
+        fees=tuple(Fee(amount=Decimal(fee), **FEE_KINDS[number % 3]) for fee in fees),
         settlement_currency=currency,
         lot_method=lot_method,
         fee_policy=fee_policy,
         multiplier=Decimal(multiplier),
         inverse=inverse,
+        **details,
     )  # fmt: skip
 
 
@@ -118,8 +127,8 @@ def compare(steps: list[list[Any]], restarts: set[int]) -> None:
         assert twin.counts() == plain.counts()
 
 
-FIFO = (("B1", "X"), "5", "100", (), 1, "", LotMethod.FIFO, FeePolicy.EXCLUDED, "1", False, "one")
-CLOSE = (("B1", "X"), "-7", "101", ("0.1",), 1, "", LotMethod.FIFO, FeePolicy.EXCLUDED, "1", False, "one")
+FIFO = (("B1", "X"), "5", "100", (), 1, "", LotMethod.FIFO, FeePolicy.EXCLUDED, "1", False, "one", {})
+CLOSE = (("B1", "X"), "-7", "101", ("0.1",), 1, "", LotMethod.FIFO, FeePolicy.EXCLUDED, "1", False, "one", {})
 
 
 @given(st.lists(st.lists(EVENTS, max_size=12), max_size=8), st.sets(st.integers(0, 7), max_size=2))

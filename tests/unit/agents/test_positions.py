@@ -298,6 +298,101 @@ def test_a_day_that_closes_is_noted_and_changes_no_position(books: Books):
     assert outcomes(books) == (1, 1, 0, 0)
 
 
+DETAILS = {
+    "business_date": "2026-01-05",
+    "settlement_date": "2026-01-07",
+    "entity": "E1",
+    "account": "A1",
+    "underlying": "U",
+    "instrument_class": "bond",
+    "accrued_interest": Decimal("1.25"),
+    "posting_rules": 3,
+}
+TERMS = {"multiplier": Decimal(100), "settlement_currency": "USD"}
+FEES = (Fee(amount=Decimal("0.5"), currency="EUR"), Fee(amount=Decimal(1)))
+NOTHING = {
+    "trade_price": None,
+    "trade_fees": (),
+    "settlement_date": None,
+    "posting_rules": 0,
+    "accrued_interest": Decimal(0),
+}
+
+
+def said(update, names) -> dict:
+    return {name: getattr(update, name) for name in names}
+
+
+def test_an_update_says_what_the_trade_was(books: Books):
+    content = DETAILS | TERMS | {"fees": FEES}
+    apply(books, booked("t1", 10, 100, at=2, **content), booked("t2", 5, 101, at=1, **content))
+    in_order, late = updates(books)
+    for update, price in ((in_order, 100), (late, 101)):
+        assert said(update, DETAILS) == DETAILS
+        assert (update.kind, update.trade_quantity, update.trade_price) == (None, None, price)
+        assert (update.multiplier, update.inverse, update.trade_fees) == (100, False, FEES)
+    assert (in_order.quantity_delta, late.quantity_delta) == (10, 5)
+
+
+def test_an_update_says_what_a_correction_made_of_its_trade(books: Books):
+    content = DETAILS | TERMS | {"fees": FEES}
+    amended = booked("t1", 4, 90, at=1, **content | {"entity": "E2", "posting_rules": 4})
+    apply(
+        books,
+        booked("t1", 10, 100, at=1, **content),
+        correction("a1", "t1", amended),
+        correction("c1", "t1"),
+    )
+    _, amend, cancel = updates(books)
+    assert said(amend, DETAILS) == DETAILS | {"entity": "E2", "posting_rules": 4}
+    assert (amend.kind, amend.trade_quantity, amend.quantity_delta) == (LifecycleKind.AMEND, 4, -6)
+    assert (amend.trade_price, amend.trade_fees) == (90, FEES)
+    assert (cancel.kind, cancel.trade_quantity, cancel.quantity_delta) == (LifecycleKind.CANCEL, 0, -4)
+    assert said(cancel, NOTHING) == NOTHING and (cancel.entity, cancel.multiplier) == ("", 100)
+
+
+def test_a_trade_that_goes_to_another_instrument_is_taken_out_and_told_where_it_is(books: Books):
+    moved = booked("t1", 10, 100, at=1, instrument="Y", **DETAILS)
+    apply(books, booked("t1", 10, 100, at=1, **DETAILS), correction("a1", "t1", moved))
+    _, out, into = updates(books)
+    assert (out.instrument, out.kind, out.trade_quantity) == ("X", LifecycleKind.AMEND, 0)
+    assert said(out, NOTHING) == NOTHING
+    assert (into.instrument, into.kind, into.trade_quantity) == ("Y", LifecycleKind.AMEND, 10)
+    assert said(into, DETAILS) == DETAILS
+
+
+@pytest.mark.parametrize("policy", FeePolicy)
+def test_an_update_says_what_its_cost_has_of_fees(books: Books, policy: FeePolicy):
+    fees = (Fee(amount=Decimal(3)),)
+    apply(
+        books,
+        booked("t1", 10, 100, at=1, fees=fees, fee_policy=policy),
+        booked("t2", -5, 100, at=2, fee_policy=policy),
+    )
+    held = [Decimal(3), Decimal("1.5")] if policy is FeePolicy.CAPITALISED else [0, 0]
+    assert [update.held_fees for update in updates(books)] == held
+    assert [update.cost_basis - update.held_fees for update in updates(books)] == [1000, 500]
+
+
+def test_a_multiplier_of_one_is_left_out_however_it_came(books: Books):
+    """Else what stands in the log would tell which terms were in memory."""
+    apply(books, booked("t1", at=2), booked("t2", at=3, multiplier=Decimal(1)), booked("t3", at=1))
+    books.reopen()
+    apply(books, booked("t4", at=4, multiplier=Decimal("1.0")))
+    assert not [found for found in books.event_bytes(topics.POSITIONS) if b"multiplier" in found]
+
+
+def test_the_end_of_a_day_stands_between_the_updates(books: Books):
+    closed = DayClosed(event_id="d", book="B1", business_date="2026-01-05", event_time=7, source="calendar")
+    apply(books, booked("t1", at=1), closed, booked("t2", at=2))
+    assert [type(event).__name__ for event in updates(books)] == [
+        "PositionUpdated",
+        "DayClosed",
+        "PositionUpdated",
+    ]
+    assert books.event_bytes(topics.POSITIONS)[1] == encode_event(closed)
+
+
 def test_in_is_out_over_both_stages(books: Books):
     from tests.support import fill
 
