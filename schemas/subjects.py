@@ -107,17 +107,27 @@ STREAMS: tuple[Stream, ...] = (
     Stream("UNDELIVERABLE", (ADVISORIES,), 7 * DAY_SECONDS, "which messages a consumer gave up"),
 )
 
-_NOT_PUBLISHED = (topics.FILLS, topics.REPORTED_POSITIONS, topics.LEDGER_INPUT, topics.VALUATION_INPUT)
+_NOT_PUBLISHED = (
+    topics.FILLS,
+    topics.REPORTED_POSITIONS,
+    topics.LEDGER_INPUT,
+    topics.VALUATION_INPUT,
+    topics.CURRENCY_POLICIES,
+    topics.ACCRUAL_TERMS,
+    topics.RATES,
+)
 
 PUBLISHED: tuple[Topic, ...] = tuple(topic for topic in topics.TOPICS if topic not in _NOT_PUBLISHED)
 """The topics whose events go out; fills come in by their subject and are told as bookings, what others state of our
-positions is not ours to tell, and what is only ordered anew for a stage is told already."""
+positions is not ours to tell, what is only ordered anew for a stage is told already, and what accrues by which terms is told
+by what it brings."""
 
 _STREAM_OF_TOPIC: Mapping[str, str] = {
     topics.BOOKINGS.name: "BOOKINGS",
     topics.REJECTIONS.name: "BOOKINGS",
     topics.POSITIONS.name: "POSITIONS",
     topics.PNL.name: "POSITIONS",
+    topics.CURRENCY_POSITIONS.name: "CASH",
     topics.INSTRUMENTS.name: "REFERENCE",
     topics.BOOKS.name: "REFERENCE",
     topics.ROUTING_RULES.name: "REFERENCE",

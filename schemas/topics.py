@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from schemas import events, market_data, money, pnl, reference, reported
+from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
 from schemas.frames import FrameCodec
 
 PARTITIONS_DEFAULT = 4
@@ -233,6 +233,50 @@ PNL = Topic(
     description="the P&L of a position's day, by cause, after each valuation",
     retention_seconds=7 * DAY_SECONDS,
 )
+CURRENCY_POSITIONS = Topic(
+    name="bo.cash.ocp.v1",
+    event_classes=(currency_position.CurrencyPositionUpdated,),
+    key="entity",
+    key_of=attrgetter("entity"),
+    subjects=("bo.cash.ocp.v1",),
+    description="an entity's open currency position after a balance of it changed",
+    retention_seconds=7 * DAY_SECONDS,
+)
+CURRENCY_POLICIES = Topic(
+    name="ref.currency_policy.v1",
+    event_classes=(currency_position.CurrencyPolicy,),
+    key="entity",
+    key_of=attrgetter("entity"),
+    subjects=(),
+    description="reporting currency and limits of an entity's open currency position",
+    partitioned=False,
+    compact=True,
+)
+ACCRUAL_TERMS = Topic(
+    name="ref.accrual_terms.v1",
+    event_classes=(
+        accruals.CouponTerms,
+        accruals.FundingTerms,
+        accruals.BorrowTerms,
+        accruals.MarginTerms,
+    ),
+    key="what accrues, and on what",
+    key_of=accruals.terms_key,
+    subjects=(),
+    description="what accrues on bonds, perpetuals, short positions and cash",
+    partitioned=False,
+    compact=True,
+)
+RATES = Topic(
+    name="md.rate.v1",
+    event_classes=(accruals.RateFixed,),
+    key="rate and time",
+    key_of=accruals.rate_key,
+    subjects=(),
+    description="rates as they were fixed: of funding, borrowing, cash and floating coupons",
+    partitioned=False,
+    compact=True,
+)
 REPORTED_POSITIONS = Topic(
     name="pd.position.v1",
     event_classes=(reported.PositionReported,),
@@ -326,6 +370,10 @@ TOPICS: tuple[Topic, ...] = (
     CURVES,
     BARS,
     PNL,
+    CURRENCY_POSITIONS,
+    CURRENCY_POLICIES,
+    ACCRUAL_TERMS,
+    RATES,
     REPORTED_POSITIONS,
     LEDGER_ENTRIES,
     CASH_BALANCES,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas import events, market_data, money, pnl, reference, reported
+from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
 from schemas.frames import encode_event, wire
 from schemas.units import (
     Action,
@@ -487,6 +487,109 @@ VERSION_3_MONEY: tuple[Any, ...] = (
     _of(money.PostingRules, version=4, definition='{"version": 4}', event_time=_EXECUTED),
 )
 
+VERSION_3_CURRENCIES: tuple[Any, ...] = (
+    _of(
+        accruals.CouponTerms,
+        instrument="RU000A0JWM07.MOEX",
+        currency="RUB",
+        day_count="Act/365F",
+        periods=(
+            wire(accruals.AccrualPeriod)(
+                start="2023-09-20",
+                end="2024-03-20",
+                payment_date="2024-03-21",
+                face=Decimal("1000"),
+                rate=Decimal("0.0775"),
+                redemption=Decimal("250"),
+            ),
+            wire(accruals.AccrualPeriod)(
+                start="2024-03-20",
+                end="2024-09-18",
+                face=Decimal("750"),
+                fixing="RUONIA",
+                margin=Decimal("0.013"),
+            ),
+        ),
+        frequency=2,
+        decimals=6,
+        calendar="Russia",
+        ex_coupon_days=1,
+    ),
+    wire(accruals.CouponTerms)(event_id="c", instrument="X", currency="EUR", day_count="30/360", periods=()),
+    _of(
+        accruals.FundingTerms,
+        instrument="BTC.HYPERLIQUID",
+        currency="USDC",
+        rate="BTC.HYPERLIQUID.funding",
+        interval_seconds=3600,
+        decimals=8,
+    ),
+    _of(
+        accruals.BorrowTerms,
+        instrument="AIG.US",
+        currency="USD",
+        rate="AIG.US.borrow",
+        spread=Decimal("-0.001"),
+        day_count="Act/365F",
+        decimals=4,
+    ),
+    _of(
+        accruals.MarginTerms,
+        account="U1",
+        currency="USD",
+        rate="SOFR",
+        entity="E1",
+        debit_spread=Decimal("0.015"),
+        credit_spread=Decimal("0.005"),
+        free_balance=Decimal("10000"),
+        day_count="Act/365F",
+        decimals=4,
+    ),
+    _of(
+        accruals.RateFixed,
+        rate="BTC.HYPERLIQUID.funding",
+        fixed_at=_EXECUTED,
+        value=Decimal("-0.00061334"),
+        price=Decimal("27000.5"),
+    ),
+    _of(
+        currency_position.CurrencyPolicy,
+        entity="E1",
+        reporting_currency="EUR",
+        capital_rate=Decimal("0.12"),
+        limits={"USD": Decimal("1000000"), "*": Decimal("0")},
+    ),
+    _of(
+        currency_position.CurrencyPositionUpdated,
+        entity="E1",
+        reporting_currency="EUR",
+        event_time=_EXECUTED,
+        exposures=(
+            wire(currency_position.CurrencyExposure)(
+                currency="USD",
+                with_pending=Decimal("-100.25"),
+                without_pending=Decimal("10"),
+                rate=Decimal("0.92"),
+                rate_time=_EXECUTED,
+                rate_quality=MarkQuality.INDICATIVE,
+                rate_path="EUR",
+                reported_with_pending=Decimal("-92.23"),
+                reported_without_pending=Decimal("9.2"),
+            ),
+            wire(currency_position.CurrencyExposure)(
+                currency="RUB", with_pending=Decimal(1), without_pending=Decimal(0)
+            ),
+        ),
+        sum_long=Decimal("0"),
+        sum_short=Decimal("92.23"),
+        net_open_position=Decimal("92.23"),
+        capital_charge=Decimal("11.0676"),
+        settled_net_open_position=Decimal("9.2"),
+        unrated=("RUB",),
+        warnings=("net open position 92.23 EUR is above its limit of 0 EUR",),
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
@@ -494,6 +597,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-3-marks.jsonl": VERSION_3_MARKS,
     "version-3-pnl.jsonl": VERSION_3_PNL,
     "version-3-money.jsonl": VERSION_3_MONEY,
+    "version-3-currencies.jsonl": VERSION_3_CURRENCIES,
 }
 
 

@@ -7,12 +7,21 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from schemas import events, market_data, money, pnl, reference, reported
+from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
 from schemas.frames import wire
 from schemas.topics import TOPICS
 from tests.golden.corpus_objects import FILES, FOLDER
 
-MODULES: tuple[ModuleType, ...] = (events, market_data, money, pnl, reference, reported)
+MODULES: tuple[ModuleType, ...] = (
+    accruals,
+    currency_position,
+    events,
+    market_data,
+    money,
+    pnl,
+    reference,
+    reported,
+)
 CLASSES = {
     name: found
     for module in MODULES

@@ -8,7 +8,7 @@ from enum import StrEnum
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from schemas import events, pnl, reference, topics
+from schemas import accruals, currency_position, events, pnl, reference, topics
 from schemas.fields import FIELDS
 from schemas.proto.pks.v1 import events_pb2
 from schemas.protobuf import (
@@ -24,6 +24,8 @@ from tests.support import booked, fill
 MESSAGES = events_pb2.DESCRIPTOR.message_types_by_name
 CLASSES = {
     **EVENT_CLASSES,
+    "AccrualPeriod": accruals.AccrualPeriod,
+    "CurrencyExposure": currency_position.CurrencyExposure,
     "Fee": events.Fee,
     "PnLBuckets": pnl.PnLBuckets,
     "RematchedTrade": events.RematchedTrade,

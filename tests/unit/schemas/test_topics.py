@@ -58,6 +58,9 @@ def test_only_topics_that_may_compact_do():
         "md.fx.v1",
         "ref.posting_rules.v1",
         "md.curve.v1",
+        "ref.currency_policy.v1",
+        "ref.accrual_terms.v1",
+        "md.rate.v1",
     }
 
 

@@ -899,6 +899,249 @@ class PnLAttributed(_message.Message):
     source: str
     def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., underlying: _Optional[str] = ..., business_date: _Optional[str] = ..., closed: _Optional[bool] = ..., restatement: _Optional[int] = ..., currency: _Optional[str] = ..., book_currency: _Optional[str] = ..., quantity: _Optional[str] = ..., opening_quantity: _Optional[str] = ..., mark: _Optional[str] = ..., quality: _Optional[str] = ..., realised: _Optional[str] = ..., fees: _Optional[str] = ..., unrealised: _Optional[str] = ..., total: _Optional[str] = ..., positional: _Optional[str] = ..., trading: _Optional[str] = ..., buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., total_to_date: _Optional[str] = ..., fx: _Optional[str] = ..., book_total: _Optional[str] = ..., book_buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., book_total_to_date: _Optional[str] = ..., reason: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
+class CurrencyExposure(_message.Message):
+    __slots__ = ("currency", "with_pending", "without_pending", "rate", "rate_time", "rate_quality", "rate_path", "reported_with_pending", "reported_without_pending")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    WITH_PENDING_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_PENDING_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    RATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    RATE_PATH_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_WITH_PENDING_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_WITHOUT_PENDING_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    with_pending: str
+    without_pending: str
+    rate: str
+    rate_time: int
+    rate_quality: MarkQuality
+    rate_path: str
+    reported_with_pending: str
+    reported_without_pending: str
+    def __init__(self, currency: _Optional[str] = ..., with_pending: _Optional[str] = ..., without_pending: _Optional[str] = ..., rate: _Optional[str] = ..., rate_time: _Optional[int] = ..., rate_quality: _Optional[_Union[MarkQuality, str]] = ..., rate_path: _Optional[str] = ..., reported_with_pending: _Optional[str] = ..., reported_without_pending: _Optional[str] = ...) -> None: ...
+
+class CurrencyPositionUpdated(_message.Message):
+    __slots__ = ("entity", "reporting_currency", "event_time", "exposures", "sum_long", "sum_short", "net_open_position", "capital_charge", "settled_net_open_position", "unrated", "warnings", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURES_FIELD_NUMBER: _ClassVar[int]
+    SUM_LONG_FIELD_NUMBER: _ClassVar[int]
+    SUM_SHORT_FIELD_NUMBER: _ClassVar[int]
+    NET_OPEN_POSITION_FIELD_NUMBER: _ClassVar[int]
+    CAPITAL_CHARGE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_NET_OPEN_POSITION_FIELD_NUMBER: _ClassVar[int]
+    UNRATED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    reporting_currency: str
+    event_time: int
+    exposures: _containers.RepeatedCompositeFieldContainer[CurrencyExposure]
+    sum_long: str
+    sum_short: str
+    net_open_position: str
+    capital_charge: str
+    settled_net_open_position: str
+    unrated: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, entity: _Optional[str] = ..., reporting_currency: _Optional[str] = ..., event_time: _Optional[int] = ..., exposures: _Optional[_Iterable[_Union[CurrencyExposure, _Mapping]]] = ..., sum_long: _Optional[str] = ..., sum_short: _Optional[str] = ..., net_open_position: _Optional[str] = ..., capital_charge: _Optional[str] = ..., settled_net_open_position: _Optional[str] = ..., unrated: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class CurrencyPolicy(_message.Message):
+    __slots__ = ("entity", "reporting_currency", "capital_rate", "limits", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    REPORTING_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    CAPITAL_RATE_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    reporting_currency: str
+    capital_rate: str
+    limits: _containers.ScalarMap[str, str]
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, entity: _Optional[str] = ..., reporting_currency: _Optional[str] = ..., capital_rate: _Optional[str] = ..., limits: _Optional[_Mapping[str, str]] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class AccrualPeriod(_message.Message):
+    __slots__ = ("start", "end", "face", "payment_date", "rate", "amount", "fixing", "margin", "redemption")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    FACE_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    FIXING_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    REDEMPTION_FIELD_NUMBER: _ClassVar[int]
+    start: str
+    end: str
+    face: str
+    payment_date: str
+    rate: str
+    amount: str
+    fixing: str
+    margin: str
+    redemption: str
+    def __init__(self, start: _Optional[str] = ..., end: _Optional[str] = ..., face: _Optional[str] = ..., payment_date: _Optional[str] = ..., rate: _Optional[str] = ..., amount: _Optional[str] = ..., fixing: _Optional[str] = ..., margin: _Optional[str] = ..., redemption: _Optional[str] = ...) -> None: ...
+
+class CouponTerms(_message.Message):
+    __slots__ = ("instrument", "currency", "day_count", "periods", "frequency", "decimals", "calendar", "ex_coupon_days", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    DAY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PERIODS_FIELD_NUMBER: _ClassVar[int]
+    FREQUENCY_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    CALENDAR_FIELD_NUMBER: _ClassVar[int]
+    EX_COUPON_DAYS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    currency: str
+    day_count: str
+    periods: _containers.RepeatedCompositeFieldContainer[AccrualPeriod]
+    frequency: int
+    decimals: int
+    calendar: str
+    ex_coupon_days: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., currency: _Optional[str] = ..., day_count: _Optional[str] = ..., periods: _Optional[_Iterable[_Union[AccrualPeriod, _Mapping]]] = ..., frequency: _Optional[int] = ..., decimals: _Optional[int] = ..., calendar: _Optional[str] = ..., ex_coupon_days: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class FundingTerms(_message.Message):
+    __slots__ = ("instrument", "currency", "rate", "interval_seconds", "decimals", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    currency: str
+    rate: str
+    interval_seconds: int
+    decimals: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., currency: _Optional[str] = ..., rate: _Optional[str] = ..., interval_seconds: _Optional[int] = ..., decimals: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class BorrowTerms(_message.Message):
+    __slots__ = ("instrument", "currency", "rate", "spread", "day_count", "decimals", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    DAY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    currency: str
+    rate: str
+    spread: str
+    day_count: str
+    decimals: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., currency: _Optional[str] = ..., rate: _Optional[str] = ..., spread: _Optional[str] = ..., day_count: _Optional[str] = ..., decimals: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class MarginTerms(_message.Message):
+    __slots__ = ("account", "currency", "rate", "entity", "debit_spread", "credit_spread", "free_balance", "day_count", "decimals", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    DEBIT_SPREAD_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_SPREAD_FIELD_NUMBER: _ClassVar[int]
+    FREE_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    DAY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    currency: str
+    rate: str
+    entity: str
+    debit_spread: str
+    credit_spread: str
+    free_balance: str
+    day_count: str
+    decimals: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, account: _Optional[str] = ..., currency: _Optional[str] = ..., rate: _Optional[str] = ..., entity: _Optional[str] = ..., debit_spread: _Optional[str] = ..., credit_spread: _Optional[str] = ..., free_balance: _Optional[str] = ..., day_count: _Optional[str] = ..., decimals: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class RateFixed(_message.Message):
+    __slots__ = ("rate", "fixed_at", "value", "price", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    FIXED_AT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    rate: str
+    fixed_at: int
+    value: str
+    price: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, rate: _Optional[str] = ..., fixed_at: _Optional[int] = ..., value: _Optional[str] = ..., price: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
 class PositionReported(_message.Message):
     __slots__ = ("venue", "instrument", "reported_at", "quantity", "account", "average_price", "currency", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     VENUE_FIELD_NUMBER: _ClassVar[int]
