@@ -26,7 +26,7 @@ from schemas.topics import TOPICS
 EVENT_CLASSES: Mapping[str, type[Any]] = {
     event_class.__name__: event_class
     for topic in TOPICS
-    for event_class in topic.event_classes
+    for event_class in (*topic.event_classes, *topic.told_as)
     if event_class.__name__ in events_pb2.DESCRIPTOR.message_types_by_name
 }
 """The classes of events that have a message, by name. Ticks of the clock have none: they are PKS's own."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from schemas.events import Event, Identifier, PositiveNumber
 from schemas.numbers import ONE
+from schemas.pricing_terms import canonical_pricing
 from schemas.units import FeePolicy, LotMethod
 
 ANY_CLASS = "*"
@@ -21,7 +22,11 @@ ANY_CLASS = "*"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument(Event):
     """What is traded. `identifiers` maps a scheme to its value: `isin`, `cusip`, `figi`, `ric`, or
-    `symbol:VENUE` for a venue's own symbol."""
+    `symbol:VENUE` for a venue's own symbol.
+
+    `pricing` is a JSON object with the `model` of `pks price` and the fields of it that do not change
+    (`schemas.pricing_terms`); without one the instrument is valued by its mark alone.
+    """
 
     instrument: Identifier
     instrument_class: str = ""
@@ -32,6 +37,7 @@ class Instrument(Event):
     settlement_days: Annotated[int, Field(ge=0, le=30)] = 0
     identifiers: Mapping[str, str] = field(default_factory=dict)
     active: bool = True
+    pricing: Annotated[str, AfterValidator(canonical_pricing)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ class Book(Event):
 
     `lot_methods` maps an instrument class (or `*`) to a method; FIFO where nothing is said.
     `cut_off` (HH:MM in `time_zone`): a later execution belongs to the next business day of `calendar`
-    (`every_day`, or `weekdays`).
+    (`every_day`, or `weekdays`). `desk` is what its Greeks are summed under, beside the book itself.
     """
 
     book: Identifier
@@ -52,6 +58,7 @@ class Book(Event):
     time_zone: str = "UTC"
     cut_off: Annotated[str, Field(pattern="^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")] = "24:00"
     active: bool = True
+    desk: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,17 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
+from schemas import (
+    accruals,
+    currency_position,
+    events,
+    market_data,
+    money,
+    pnl,
+    reference,
+    reported,
+    valuation,
+)
 from schemas.frames import FrameCodec
 
 PARTITIONS_DEFAULT = 4
@@ -23,6 +33,7 @@ class Topic:
 
     `key` says what `key_of` takes out of an event; a tick of the clock has none, and stands in every partition.
     Events that come to a partition of a `merged` topic from several partitions are put in the order of matching.
+    `told_as` are the events of their own that outside systems are told in place of columns.
     """
 
     name: str
@@ -37,6 +48,7 @@ class Topic:
     clocked: bool = False
     merged: bool = False
     dead_letters: str | None = None
+    told_as: tuple[type, ...] = ()
 
     @cached_property
     def codec(self) -> FrameCodec:
@@ -145,15 +157,41 @@ LEDGER_INPUT = Topic(
 )
 VALUATION_INPUT = Topic(
     name="bo.valuation.in.v1",
-    event_classes=(events.PositionUpdated, market_data.Mark, events.DayClosed, events.ClockTick),
+    event_classes=(
+        events.PositionUpdated,
+        market_data.Mark,
+        events.DayClosed,
+        events.ClockTick,
+        valuation.PriceAnswered,
+    ),
     key="underlying, or the instrument where it has none",
     key_of=underlying_key,
     subjects=(),
-    description="what is valued and by what: updates of positions, marks, ends of days",
+    description="what is valued and by what: updates of positions, marks, ends of days, answers of the engine",
     retention_seconds=7 * DAY_SECONDS,
     clocked=True,
     merged=True,
     dead_letters="bo.dlq.stage",
+)
+VALUATIONS = Topic(
+    name="bo.position.valuated.v1",
+    event_classes=(valuation.PositionsValuated, events.DayClosed),
+    told_as=(valuation.PositionValuated,),
+    key="underlying, or the instrument where it has none",
+    key_of=underlying_key,
+    subjects=("bo.position.valuated.v1.{book}",),
+    description="what positions are worth, with their Greeks: columns of one underlying, and the ends of days",
+    retention_seconds=7 * DAY_SECONDS,
+    dead_letters="bo.dlq.stage",
+)
+PRICE_REQUESTS = Topic(
+    name="bo.price.request.v1",
+    event_classes=(valuation.PriceRequested,),
+    key="instrument",
+    key_of=attrgetter("instrument"),
+    subjects=(),
+    description="what only the pricing engine can price",
+    retention_seconds=DAY_SECONDS,
 )
 INSTRUMENTS = Topic(
     name="ref.instrument.v1",
@@ -362,6 +400,8 @@ TOPICS: tuple[Topic, ...] = (
     POSITIONS,
     LEDGER_INPUT,
     VALUATION_INPUT,
+    VALUATIONS,
+    PRICE_REQUESTS,
     INSTRUMENTS,
     BOOKS,
     ROUTING_RULES,

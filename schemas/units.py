@@ -118,6 +118,15 @@ class PaymentStep(StrEnum):
     CANCEL = "cancel"
 
 
+class ValuedBy(StrEnum):
+    """What a position's value is taken from."""
+
+    NOTHING = "nothing"
+    MARK = "mark"
+    MODEL = "model"
+    ENGINE = "engine"
+
+
 class BarInterval(StrEnum):
     """How long a bar is."""
 

@@ -3,7 +3,7 @@ enumeration members that a message may carry. One line each; a name that is dead
 """
 
 from connectors.files import source
-from schemas import events, market_data, money, topics, units
+from schemas import events, market_data, money, topics, units, valuation
 from topology.cli import lots
 
 events.Event.schema_version
@@ -210,3 +210,21 @@ _.reported_without_pending
 _.settled_net_open_position
 _.unrated
 _.warnings
+
+# Valuation: columns that readers of the log and single events take by their names.
+valuation.PositionValuated.held_fees
+valuation.PositionValuated.mark_time
+valuation.PositionValuated.valued_by
+valuation.PositionValuated.market_value
+valuation.PositionValuated.unrealised_pnl
+valuation.PositionValuated.fx_rate
+valuation.PositionValuated.fx_quality
+valuation.PositionValuated.fx_time
+valuation.PositionValuated.desk
+valuation.PositionChange.row
+valuation.PositionChange.held_fees_delta
+units.ValuedBy.ENGINE
+units.ValuedBy.MODEL
+units.ValuedBy.MARK
+valuation.PriceRequested.request
+valuation.PriceAnswered.answer

@@ -2,13 +2,15 @@
 
 Owns: the columns of such files. A book: `book`, `entity`, `base_currency`, `lot_method` (for every class) or
 `lot_methods` (by class: a mapping, or `equity=fifo;option=lifo;*=average`), `fee_policy`, `calendar`,
-`time_zone`, `cut_off`, `active`. An instrument: `instrument`, `instrument_class` (or `class`), `currency`,
+`time_zone`, `cut_off`, `desk`, `active`. An instrument: `instrument`, `instrument_class` (or `class`), `currency`,
 `multiplier`, `inverse`, `underlying`, `settlement_days`, `isin`, `cusip`, `figi`, `ric`, `symbol:VENUE` (or all
-of those as `identifiers`), `active`. A routing rule: `rule`, `book`, `priority`, `venue`, `account`,
+of those as `identifiers`), `active`, and how it is priced: `model`, `option_type`, `strike`, `expiry` and so on (or all of
+those as `pricing`, a JSON object). A routing rule: `rule`, `book`, `priority`, `venue`, `account`,
 `instrument_class`, `strategy`, `active`.
 Guarantees: all faults of a file are raised together; a definition has the same event id at every import.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,6 +26,7 @@ from connectors.files.validation import expected_of
 from schemas import reference
 from schemas.frames import encode_event, to_wire
 from schemas.identity import content_id
+from schemas.pricing_terms import COLUMNS, PricingFault, canonical_pricing
 
 YAML_SUFFIXES = (".yaml", ".yml")
 YAML_BYTES_MAX = 64 * 1024**2
@@ -73,6 +76,8 @@ def _instrument(values: dict[str, Any], faults: FaultCollector, place: str) -> d
         found[name] = values.pop(name)
     if found:
         values["identifiers"] = found
+    if not _pricing(values, faults, place):
+        return None
     if "class" in values:
         values["instrument_class"] = values.pop("class")
     if "multiplier" in values:
@@ -82,6 +87,33 @@ def _instrument(values: dict[str, Any], faults: FaultCollector, place: str) -> d
             faults.add(place, "multiplier", str(error), describe(values["multiplier"]))
             return None
     return values
+
+
+def _pricing(values: dict[str, Any], faults: FaultCollector, place: str) -> bool:
+    """Gather what is said of an instrument's pricing, in columns or as an object, into its canonical text."""
+    given = values.pop("pricing", None)
+    if given is None or isinstance(given, dict):
+        terms: Any = dict(given or {})
+    else:
+        try:
+            terms = json.loads(str(given), parse_float=str, parse_int=str, parse_constant=str)
+        except (ValueError, RecursionError):
+            terms = None
+    if not isinstance(terms, dict):
+        faults.add(place, "pricing", "a JSON object with a model", describe(given))
+        return False
+    for name in [name for name in values if name in COLUMNS]:
+        terms[name] = values.pop(name)
+    if not terms:
+        return True
+    try:
+        values["pricing"] = canonical_pricing(json.dumps(terms))
+    except PricingFault as fault:
+        # The column as the file has it.
+        field = fault.field if given is not None else fault.field.removeprefix("pricing.")
+        faults.add(place, field, fault.expected, describe(fault.found))
+        return False
+    return True
 
 
 def _rule(values: dict[str, Any], _faults: FaultCollector, _place: str) -> dict[str, Any]:

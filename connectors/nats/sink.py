@@ -24,6 +24,7 @@ from schemas.frames import FRAME_EVENTS_MAX
 from schemas.protobuf import encode_message
 from schemas.subjects import EVENT, MESSAGE_ID, PUBLISHED, STREAM_OF_TOPIC, subject_of
 from schemas.topics import TOPIC_BY_NAME
+from schemas.valuation import told
 
 NAME = "nats"
 _TAIL_SECONDS = 5.0
@@ -112,15 +113,15 @@ def messages_of(items: Iterable[Item], now: int) -> Iterable[Outgoing]:
     for item in items:
         if item.appended_at < oldest[item.topic]:
             continue
-        event = item.event
-        subject = subject_of(TOPIC_BY_NAME[item.topic], event)
-        if subject is None or getattr(event, "stage", "") == f"sink {NAME}":
-            continue
-        try:
-            payload = encode_message(event)
-        except ValueError as error:
-            raise Refused(f"expected an event that fits its message, found: {error}") from error
-        yield Outgoing(subject, payload, {MESSAGE_ID: event.event_id, EVENT: type(event).__name__})
+        for event in told(item.event):
+            subject = subject_of(TOPIC_BY_NAME[item.topic], event)
+            if subject is None or getattr(event, "stage", "") == f"sink {NAME}":
+                continue
+            try:
+                payload = encode_message(event)
+            except ValueError as error:
+                raise Refused(f"expected an event that fits its message, found: {error}") from error
+            yield Outgoing(subject, payload, {MESSAGE_ID: event.event_id, EVENT: type(event).__name__})
 
 
 async def _last_ids(jetstream: JetStreamContext, stream: str, number: int) -> set[str]:

@@ -4,13 +4,25 @@ A release adds a file and never edits one: whatever was once written must still 
 messages, add objects here and run `python -m tests.golden.corpus_objects`: it writes the files that are missing.
 """
 
+import json
 import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
+from schemas import (
+    accruals,
+    currency_position,
+    events,
+    market_data,
+    money,
+    pnl,
+    reference,
+    reported,
+    valuation,
+)
 from schemas.frames import encode_event, wire
+from schemas.pricing_terms import canonical_pricing
 from schemas.units import (
     Action,
     BarInterval,
@@ -24,6 +36,7 @@ from schemas.units import (
     PaymentStep,
     Regime,
     Side,
+    ValuedBy,
 )
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -590,6 +603,112 @@ VERSION_3_CURRENCIES: tuple[Any, ...] = (
     ),
 )
 
+_SINGLE: dict[str, Any] = {
+    "book": "книга 1",
+    "instrument": "BTC-27DEC24-C",
+    "revision": 4,
+    "quantity": Decimal("-2.50"),
+    "currency": "BTC",
+    "instrument_class": "option",
+    "entity": "entity",
+    "desk": "desk",
+    "multiplier": Decimal("0.01"),
+    "inverse": True,
+    "cost_basis": Decimal("-37.63"),
+    "held_fees": Decimal("0.25"),
+    "realised_pnl": Decimal("1"),
+    "net_realised_pnl": Decimal("0.5"),
+    "fees": Decimal("0.75"),
+    "mark": Decimal("0"),
+    "mark_quality": MarkQuality.STALE,
+    "mark_time": _EXECUTED - 1,
+    "valued_by": ValuedBy.MODEL,
+    "market_value": Decimal("-0.000000000000000001"),
+    "accrued_interest": Decimal("12.5"),
+    "unrealised_pnl": Decimal("37.63"),
+    "book_currency": "EUR",
+    "fx_rate": Decimal("0.9"),
+    "fx_quality": MarkQuality.INDICATIVE,
+    "fx_time": _EXECUTED - 2,
+    "spot": 50_000.5,
+    "volatility": 0.5,
+    "rate": -0.01,
+    "time_to_expiry": 0.25,
+    "delta": -0.75,
+    "gamma": 1e-300,
+    "vega": 0.1,
+    "theta": -1.5,
+    "rho": 0.0,
+    "vanna": 1.5,
+    "volga": 2.5,
+    "reason": "the pricing engine does not answer",
+}
+_CHANGE = wire(valuation.PositionChange)(
+    row=0,
+    trade_id="t1",
+    executed_at=_EXECUTED,
+    revision=4,
+    kind=LifecycleKind.AMEND,
+    business_date="2026-01-05",
+    quantity_delta=Decimal("-0.5"),
+    cost_basis_delta=Decimal("-1"),
+    held_fees_delta=Decimal("0.25"),
+    realised_pnl_delta=Decimal("1"),
+    net_realised_pnl_delta=Decimal("0.5"),
+    fees_delta=Decimal("0.75"),
+    trade_quantity=Decimal("-4.5"),
+    trade_price=Decimal("-37.63"),
+    accrued_interest=Decimal("12.5"),
+)
+
+VERSION_3_VALUATION: tuple[Any, ...] = (
+    *(
+        _of(
+            reference.Instrument,
+            instrument=name,
+            underlying="BTC",
+            pricing=canonical_pricing(json.dumps({"model": model, **terms})),
+        )
+        for name, model, terms in (
+            ("C", "bsm", {"option_type": "call", "strike": "1", "expiry": "2026-01-05T08:00:00Z"}),
+            ("L", "linear", {}),
+        )
+    ),
+    _of(reference.Book, book="B1", desk="desk"),
+    _of(valuation.PositionValuated, underlying="BTC", event_time=_EXECUTED, **_SINGLE),
+    wire(valuation.PositionValuated)(
+        event_id="v",
+        book="B1",
+        instrument="X",
+        underlying="X",
+        event_time=1,
+        revision=1,
+        quantity=Decimal(1),
+        reason="no mark of X",
+    ),
+    _of(
+        valuation.PositionsValuated,
+        underlying="BTC",
+        event_time=_EXECUTED,
+        **{name: (value,) for name, value in _SINGLE.items()},
+        changes=(_CHANGE,),
+    ),
+    _of(
+        valuation.PriceRequested,
+        instrument="X",
+        underlying="X",
+        event_time=_EXECUTED,
+        request='{"id":"X","model":"american"}',
+    ),
+    _of(
+        valuation.PriceAnswered,
+        instrument="X",
+        underlying="X",
+        event_time=_EXECUTED,
+        answer='{"id":"X","price":1.5}',
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
@@ -598,6 +717,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-3-pnl.jsonl": VERSION_3_PNL,
     "version-3-money.jsonl": VERSION_3_MONEY,
     "version-3-currencies.jsonl": VERSION_3_CURRENCIES,
+    "version-3-valuation.jsonl": VERSION_3_VALUATION,
 }
 
 

@@ -7,7 +7,17 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from schemas import accruals, currency_position, events, market_data, money, pnl, reference, reported
+from schemas import (
+    accruals,
+    currency_position,
+    events,
+    market_data,
+    money,
+    pnl,
+    reference,
+    reported,
+    valuation,
+)
 from schemas.frames import wire
 from schemas.topics import TOPICS
 from tests.golden.corpus_objects import FILES, FOLDER
@@ -21,6 +31,7 @@ MODULES: tuple[ModuleType, ...] = (
     pnl,
     reference,
     reported,
+    valuation,
 )
 CLASSES = {
     name: found
@@ -80,7 +91,9 @@ def test_every_field_is_recorded_with_a_value_of_its_own(name: str):
 
 
 def test_every_event_class_has_a_topic():
-    assert {found for topic in TOPICS for found in topic.event_classes} == set(CLASSES.values())
+    assert {found for topic in TOPICS for found in (*topic.event_classes, *topic.told_as)} == set(
+        CLASSES.values()
+    )
 
 
 def test_what_this_version_writes_is_what_is_recorded():

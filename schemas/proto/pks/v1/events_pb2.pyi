@@ -109,6 +109,14 @@ class PaymentStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAYMENT_STEP_FAIL: _ClassVar[PaymentStep]
     PAYMENT_STEP_CANCEL: _ClassVar[PaymentStep]
 
+class ValuedBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VALUED_BY_UNSPECIFIED: _ClassVar[ValuedBy]
+    VALUED_BY_NOTHING: _ClassVar[ValuedBy]
+    VALUED_BY_MARK: _ClassVar[ValuedBy]
+    VALUED_BY_MODEL: _ClassVar[ValuedBy]
+    VALUED_BY_ENGINE: _ClassVar[ValuedBy]
+
 class BarInterval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BAR_INTERVAL_UNSPECIFIED: _ClassVar[BarInterval]
@@ -184,6 +192,11 @@ PAYMENT_STEP_SEND: PaymentStep
 PAYMENT_STEP_SETTLE: PaymentStep
 PAYMENT_STEP_FAIL: PaymentStep
 PAYMENT_STEP_CANCEL: PaymentStep
+VALUED_BY_UNSPECIFIED: ValuedBy
+VALUED_BY_NOTHING: ValuedBy
+VALUED_BY_MARK: ValuedBy
+VALUED_BY_MODEL: ValuedBy
+VALUED_BY_ENGINE: ValuedBy
 BAR_INTERVAL_UNSPECIFIED: BarInterval
 BAR_INTERVAL_SECOND: BarInterval
 BAR_INTERVAL_MINUTE: BarInterval
@@ -578,7 +591,7 @@ class DeadLetterResolved(_message.Message):
     def __init__(self, dead_letter_id: _Optional[str] = ..., action: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Instrument(_message.Message):
-    __slots__ = ("instrument", "instrument_class", "currency", "multiplier", "inverse", "underlying", "settlement_days", "identifiers", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    __slots__ = ("instrument", "instrument_class", "currency", "multiplier", "inverse", "underlying", "settlement_days", "identifiers", "active", "pricing", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     class IdentifiersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -595,6 +608,7 @@ class Instrument(_message.Message):
     SETTLEMENT_DAYS_FIELD_NUMBER: _ClassVar[int]
     IDENTIFIERS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    PRICING_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -609,15 +623,16 @@ class Instrument(_message.Message):
     settlement_days: int
     identifiers: _containers.ScalarMap[str, str]
     active: bool
+    pricing: str
     event_id: str
     correlation_id: str
     causation_id: str
     schema_version: int
     source: str
-    def __init__(self, instrument: _Optional[str] = ..., instrument_class: _Optional[str] = ..., currency: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., underlying: _Optional[str] = ..., settlement_days: _Optional[int] = ..., identifiers: _Optional[_Mapping[str, str]] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    def __init__(self, instrument: _Optional[str] = ..., instrument_class: _Optional[str] = ..., currency: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., underlying: _Optional[str] = ..., settlement_days: _Optional[int] = ..., identifiers: _Optional[_Mapping[str, str]] = ..., active: _Optional[bool] = ..., pricing: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Book(_message.Message):
-    __slots__ = ("book", "entity", "base_currency", "lot_methods", "fee_policy", "calendar", "time_zone", "cut_off", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    __slots__ = ("book", "entity", "base_currency", "lot_methods", "fee_policy", "calendar", "time_zone", "cut_off", "active", "desk", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     class LotMethodsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -634,6 +649,7 @@ class Book(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     CUT_OFF_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    DESK_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -648,12 +664,13 @@ class Book(_message.Message):
     time_zone: str
     cut_off: str
     active: bool
+    desk: str
     event_id: str
     correlation_id: str
     causation_id: str
     schema_version: int
     source: str
-    def __init__(self, book: _Optional[str] = ..., entity: _Optional[str] = ..., base_currency: _Optional[str] = ..., lot_methods: _Optional[_Mapping[str, LotMethod]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., calendar: _Optional[str] = ..., time_zone: _Optional[str] = ..., cut_off: _Optional[str] = ..., active: _Optional[bool] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    def __init__(self, book: _Optional[str] = ..., entity: _Optional[str] = ..., base_currency: _Optional[str] = ..., lot_methods: _Optional[_Mapping[str, LotMethod]] = ..., fee_policy: _Optional[_Union[FeePolicy, str]] = ..., calendar: _Optional[str] = ..., time_zone: _Optional[str] = ..., cut_off: _Optional[str] = ..., active: _Optional[bool] = ..., desk: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class RoutingRule(_message.Message):
     __slots__ = ("rule", "book", "priority", "venue", "account", "instrument_class", "strategy", "active", "event_id", "correlation_id", "causation_id", "schema_version", "source")
@@ -1427,3 +1444,141 @@ class PostingRules(_message.Message):
     schema_version: int
     source: str
     def __init__(self, version: _Optional[int] = ..., definition: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PositionValuated(_message.Message):
+    __slots__ = ("book", "instrument", "currency", "underlying", "instrument_class", "entity", "desk", "quantity", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "revision", "multiplier", "inverse", "held_fees", "mark", "mark_quality", "mark_time", "valued_by", "market_value", "accrued_interest", "unrealised_pnl", "book_currency", "fx_rate", "fx_quality", "fx_time", "event_time", "reason", "spot", "volatility", "rate", "time_to_expiry", "delta", "gamma", "vega", "theta", "rho", "vanna", "volga", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    DESK_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_FIELD_NUMBER: _ClassVar[int]
+    NET_REALISED_PNL_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    INVERSE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FEES_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    MARK_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    MARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    VALUED_BY_FIELD_NUMBER: _ClassVar[int]
+    MARKET_VALUE_FIELD_NUMBER: _ClassVar[int]
+    ACCRUED_INTEREST_FIELD_NUMBER: _ClassVar[int]
+    UNREALISED_PNL_FIELD_NUMBER: _ClassVar[int]
+    BOOK_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    FX_RATE_FIELD_NUMBER: _ClassVar[int]
+    FX_QUALITY_FIELD_NUMBER: _ClassVar[int]
+    FX_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SPOT_FIELD_NUMBER: _ClassVar[int]
+    VOLATILITY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    TIME_TO_EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    VEGA_FIELD_NUMBER: _ClassVar[int]
+    THETA_FIELD_NUMBER: _ClassVar[int]
+    RHO_FIELD_NUMBER: _ClassVar[int]
+    VANNA_FIELD_NUMBER: _ClassVar[int]
+    VOLGA_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    instrument: str
+    currency: str
+    underlying: str
+    instrument_class: str
+    entity: str
+    desk: str
+    quantity: str
+    cost_basis: str
+    realised_pnl: str
+    net_realised_pnl: str
+    fees: str
+    revision: int
+    multiplier: str
+    inverse: bool
+    held_fees: str
+    mark: str
+    mark_quality: MarkQuality
+    mark_time: int
+    valued_by: ValuedBy
+    market_value: str
+    accrued_interest: str
+    unrealised_pnl: str
+    book_currency: str
+    fx_rate: str
+    fx_quality: MarkQuality
+    fx_time: int
+    event_time: int
+    reason: str
+    spot: float
+    volatility: float
+    rate: float
+    time_to_expiry: float
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+    rho: float
+    vanna: float
+    volga: float
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., entity: _Optional[str] = ..., desk: _Optional[str] = ..., quantity: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., revision: _Optional[int] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., held_fees: _Optional[str] = ..., mark: _Optional[str] = ..., mark_quality: _Optional[_Union[MarkQuality, str]] = ..., mark_time: _Optional[int] = ..., valued_by: _Optional[_Union[ValuedBy, str]] = ..., market_value: _Optional[str] = ..., accrued_interest: _Optional[str] = ..., unrealised_pnl: _Optional[str] = ..., book_currency: _Optional[str] = ..., fx_rate: _Optional[str] = ..., fx_quality: _Optional[_Union[MarkQuality, str]] = ..., fx_time: _Optional[int] = ..., event_time: _Optional[int] = ..., reason: _Optional[str] = ..., spot: _Optional[float] = ..., volatility: _Optional[float] = ..., rate: _Optional[float] = ..., time_to_expiry: _Optional[float] = ..., delta: _Optional[float] = ..., gamma: _Optional[float] = ..., vega: _Optional[float] = ..., theta: _Optional[float] = ..., rho: _Optional[float] = ..., vanna: _Optional[float] = ..., volga: _Optional[float] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PriceRequested(_message.Message):
+    __slots__ = ("instrument", "underlying", "event_time", "request", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    underlying: str
+    event_time: int
+    request: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., underlying: _Optional[str] = ..., event_time: _Optional[int] = ..., request: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PriceAnswered(_message.Message):
+    __slots__ = ("instrument", "underlying", "event_time", "answer", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    UNDERLYING_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    underlying: str
+    event_time: int
+    answer: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., underlying: _Optional[str] = ..., event_time: _Optional[int] = ..., answer: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...

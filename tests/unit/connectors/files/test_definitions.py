@@ -58,3 +58,45 @@ def test_fields_that_are_none_of_a_definition_are_counted(tmp_path: Path):
         ("Y", 1, found[1].instrument_class),
     ]
     assert unknown == {"multiplyer": 2}
+
+
+PRICING = (
+    '{"expiry":"2026-03-20T16:00:00Z","model":"bsm","option_type":"call","strike":"50.10","volatility":"0.2"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "d.csv",
+            "instrument,model,option_type,strike,expiry,volatility\n"
+            "X,bsm,call,50.10,2026-03-20T16:00:00Z,0.2\nY,,,,,\n",
+        ),
+        (
+            "d.json",
+            '[{"instrument": "X", "pricing": {"model": "bsm", "option_type": "call", "strike": 50.10,'
+            ' "expiry": "2026-03-20T16:00:00Z", "volatility": 0.2}}, {"instrument": "Y"}]',
+        ),
+        (
+            "d.yaml",
+            "- {instrument: X, model: bsm, option_type: call, strike: 50.10,"
+            " pricing: {expiry: '2026-03-20T16:00:00Z', volatility: 0.2}}\n- {instrument: Y}\n",
+        ),
+    ],
+)
+def test_pricing_comes_in_columns_or_as_an_object(tmp_path: Path, name: str, text: str):
+    path = tmp_path / name
+    path.write_text(text)
+    option, other = read_definitions(open_source(str(path)), reference.Instrument)
+    assert option.pricing == PRICING
+    assert other.pricing == ""
+
+
+def test_a_fault_of_pricing_names_the_column(tmp_path: Path):
+    path = tmp_path / "d.csv"
+    path.write_text("instrument,model,option_type,strike,expiry\nX,bsm,call,zero,2026-03-20T16:00:00Z\n")
+    with pytest.raises(InputFaults) as refused:
+        read_definitions(open_source(str(path)), reference.Instrument)
+    (fault,) = refused.value.faults
+    assert str(fault).startswith(f"{path}: line 2: strike: expected a plain decimal number")
