@@ -13,6 +13,7 @@ from typing import Protocol
 
 import stamina
 
+from connectors.breaker import CircuitBreaker
 from connectors.sink import Unavailable
 from topology.sinks.status import SinkStatus, write_status
 
@@ -20,9 +21,6 @@ RETRY_SECONDS_FIRST = 0.1
 RETRY_SECONDS_MAX = 10.0
 RETRY_JITTER_SECONDS = 0.5
 """Between attempts after a failure: doubled each time, up to the most, and spread so that sinks do not knock together."""
-
-BREAKER_FAILURES = 5
-"""Failures in a row after which the circuit counts as open: each further attempt is a probe."""
 
 STATUS_SECONDS = 0.5
 
@@ -40,6 +38,8 @@ class Sessions(ABC):
         self._adapter = adapter
         self._data = data
         self._succeeded = False
+        # It counts; when to try again is for the attempts below, which are the only ones here.
+        self._breaker = CircuitBreaker(adapter.name)
         self.status = SinkStatus(adapter.name, process=os.getpid())
 
     @abstractmethod
@@ -87,12 +87,14 @@ class Sessions(ABC):
             self._show()
 
     def _goes(self) -> None:
+        self._breaker.succeeded()
         self.status.state, self.status.trouble, self.status.failures = "running", "", 0
 
     def _failed(self, error: Unavailable) -> None:
         status = self.status
-        status.failures = 1 if self._succeeded else status.failures + 1
-        status.state = "open" if status.failures >= BREAKER_FAILURES else "retrying"
+        self._breaker.failed(str(error))
+        status.failures = self._breaker.failures
+        status.state = "open" if self._breaker.is_open else "retrying"
         status.trouble = str(error)
         self._say_failed(error)
         self._show()
