@@ -1,12 +1,16 @@
 """Slow and obvious pricing, which shares nothing with the models: options in decimals, bonds as plain sums.
 
 Options: the normal distribution by its power series, in 60 digits. Bonds: coupon dates by calendar months back from
-maturity, a coupon paid for a whole period, discounting by the fraction of the period that is left.
+maturity, a coupon paid for a whole period, discounting by the fraction of the period that is left. American options: a
+binomial tree.
 """
 
 from calendar import monthrange
 from datetime import date
 from decimal import Decimal, localcontext
+from math import exp, sqrt
+
+import numpy as np
 
 _DIGITS = 80
 
@@ -61,3 +65,35 @@ def bond_price(
     factor = 1 + rate / frequency
     dirty = sum(payment / factor ** (left + index) for index, payment in enumerate(payments))
     return dirty, 100 * coupon / frequency * (1 - left)
+
+
+def american_price(
+    sign: int, spot: float, strike: float, rate: float, carry: float, volatility: float, time: float
+) -> float:
+    """The tree of Cox, Ross and Rubinstein; its two step counts err to either side, so their mean is taken."""
+    return (
+        sum(_tree(sign, spot, strike, rate, carry, volatility, time, steps) for steps in (1_000, 1_001)) / 2
+    )
+
+
+def _tree(
+    sign: int,
+    spot: float,
+    strike: float,
+    rate: float,
+    carry: float,
+    volatility: float,
+    time: float,
+    steps: int,
+) -> float:
+    step = time / steps
+    up = exp(volatility * sqrt(step))
+    probability = (exp((rate - carry) * step) - 1 / up) / (up - 1 / up)
+    discount = exp(-rate * step)
+    spots = spot * up ** np.arange(-steps, steps + 1, 2.0)
+    values = np.maximum(sign * (spots - strike), 0)
+    for left in range(steps - 1, -1, -1):
+        spots = spot * up ** np.arange(-left, left + 1, 2.0)
+        held = discount * (probability * values[1:] + (1 - probability) * values[:-1])
+        values = np.maximum(held, sign * (spots - strike))
+    return float(values[0])

@@ -1,8 +1,8 @@
 """Requests in, answers out, in the same order; one that cannot be priced spoils no other.
 
 A request is an object `{"id", "model", ...}`; its answer is `{"id", "price", ...}` or
-`{"id", "error": {"field", "expected", "found"}}`. Bonds, swaps and CVA are loaded when the first request asks for them:
-QuantLib is large, and an option needs none of it.
+`{"id", "error": {"field", "expected", "found"}}`. American options, bonds, swaps and CVA are loaded when the first
+request asks for them: QuantLib is large, and a European option needs none of it.
 """
 
 import re
@@ -17,6 +17,7 @@ ID_CHARACTERS_MAX = 256
 
 Model = Callable[[Fields], dict[str, Any]]
 
+_UNDERLYING_MODELS = {name: name for name in ("bsm", "black76", "american")}
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -29,6 +30,22 @@ def _with_quantlib(load: Callable[[], Model]) -> Model:
         return run(load(), fields)
 
     return answer
+
+
+def _american(fields: Fields) -> dict[str, Any]:
+    from domain.pricing.rates.american import EVALUATION_DATE, american
+    from domain.pricing.rates.session import run
+
+    return run(american, fields, EVALUATION_DATE)
+
+
+def _implied_volatility(fields: Fields) -> dict[str, Any]:
+    if fields.choice("underlying_model", _UNDERLYING_MODELS) != "american":
+        return options.volatility_of_price(fields)
+    from domain.pricing.rates.american import EVALUATION_DATE, volatility_of_american
+    from domain.pricing.rates.session import run
+
+    return run(volatility_of_american, fields, EVALUATION_DATE)
 
 
 def _fixed_rate_bond() -> Model:
@@ -64,7 +81,8 @@ def _credit_valuation_adjustment() -> Model:
 MODELS: Mapping[str, Model] = {
     "bsm": options.bsm,
     "black76": options.black76,
-    "implied_volatility": options.volatility_of_price,
+    "american": _american,
+    "implied_volatility": _implied_volatility,
     "future": options.future,
     "fixed_rate_bond": _with_quantlib(_fixed_rate_bond),
     "zero_coupon_bond": _with_quantlib(_zero_coupon_bond),
@@ -117,11 +135,14 @@ def _model(request: Mapping[str, Any]) -> Model:
 
 def _finite(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with every figure a number, and no zero with a sign."""
-    for name, value in answer.items():
-        if isinstance(value, float):
-            if not isfinite(value):
-                raise Unpriceable(
-                    "model", "figures whose results 64 bits can hold", f"{name} that is not finite"
-                )
-            answer[name] = value + 0.0
-    return answer
+    return {name: _number(name, value) for name, value in answer.items()}
+
+
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise Unpriceable("model", "figures whose results 64 bits can hold", f"{name} that is not finite")
+        return value + 0.0
+    if isinstance(value, dict):
+        return _finite(value)
+    return [_number(name, each) for each in value] if isinstance(value, list) else value

@@ -5,6 +5,7 @@ afterwards, whatever happens; nothing that QuantLib raises gets out as such.
 """
 
 from collections.abc import Callable
+from datetime import date
 from threading import RLock
 from typing import Any
 
@@ -16,11 +17,13 @@ from domain.pricing.rates.conventions import to_date
 _lock = RLock()
 
 
-def run(model: Callable[[Fields], dict[str, Any]], fields: Fields) -> dict[str, Any]:
-    """The answer of a model, with QuantLib's evaluation date as the request's `evaluation_date`."""
-    evaluation_date = to_date(fields.date("evaluation_date"))
+def run(
+    model: Callable[[Fields], dict[str, Any]], fields: Fields, evaluation_date: date | None = None
+) -> dict[str, Any]:
+    """The answer of a model, with QuantLib's evaluation date as the request's `evaluation_date`, or the one given."""
+    today = to_date(evaluation_date or fields.date("evaluation_date"))
     with _lock, ql.SavedSettings():
-        ql.Settings.instance().evaluationDate = evaluation_date
+        ql.Settings.instance().evaluationDate = today
         try:
             return model(fields)
         except RuntimeError as error:
