@@ -89,9 +89,26 @@ EXPOSURE: dict[str, Any] = {
         {"date": "2028-01-15", "epe": 120, "ene": -20},
     ],
 }
+SIMULATED_EXPOSURE: dict[str, Any] = {
+    "evaluation_date": "2025-01-15",
+    "hazard_rate": 0.02,
+    "recovery": 0.4,
+    "curve": {"type": "flat", "rate": 0.03},
+    "swap": {
+        "start_date": "2025-01-17",
+        "tenor": "5Y",
+        "notional": 1_000_000,
+        "side": "payer",
+        "fixed_rate": 0.031,
+        "float_index": "Euribor6M",
+        "calendar": "TARGET",
+    },
+    "simulation": {"volatility": 0.01, "mean_reversion": 0.03, "paths": 2_000},
+}
 BY_MODEL: dict[str, dict[str, Any]] = {
     "bsm": OPTION,
     "black76": FUTURE_OPTION,
+    "american": {**OPTION, "option_type": "put"},
     "implied_volatility": {
         "underlying_model": "bsm",
         "price": 9,

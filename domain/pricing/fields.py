@@ -190,6 +190,10 @@ class Fields:
             raise self.fault(name, "true or false")
         return found
 
+    def extended(self, more: Mapping[str, Any]) -> "Fields":
+        """These fields, and more of the same place."""
+        return Fields({**self.values, **more}, self._path)
+
     def part(self, name: str) -> "Fields":
         """An object inside."""
         value = self.values.get(name)

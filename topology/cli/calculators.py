@@ -56,7 +56,11 @@ def _print_prices(requests: Sequence[Mapping[str, Any]], answers: Sequence[Mappi
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.8g}"
-    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    if isinstance(value, list):
+        return (
+            ", ".join(value) if all(isinstance(each, str) for each in value) else f"{len(value)}, in --json"
+        )
+    return "" if value is None else str(value)
 
 
 def pnl_explain(

@@ -41,7 +41,13 @@ def interest_rate_swap(fields: Fields) -> dict[str, Any]:
     """A fixed rate against a term rate."""
     curve, forecast = _curves(fields)
     shifted, shifted_forecast = _shifted(curve, forecast)
-    index = term_index(fields, "float_index", shifted_forecast.handle)
+    swap = build_swap(fields, shifted_forecast.handle)
+    return _valued(fields, swap, (curve, forecast), (shifted, shifted_forecast))
+
+
+def build_swap(fields: Fields, forecast: Any) -> Any:
+    """A fixed rate against a term rate that the curve of a handle forecasts, with its past fixings."""
+    index = term_index(fields, "float_index", forecast)
     calendar = _calendar(fields, index)
     start, maturity = _period(fields, calendar)
     fixed_convention = conventions.convention(fields, "fixed_convention", "modified_following")
@@ -72,7 +78,7 @@ def interest_rate_swap(fields: Fields) -> dict[str, Any]:
     )
     add_fixings(fields, index)
     require_fixings(fields, index, swap.floatingLeg())
-    return _valued(fields, swap, (curve, forecast), (shifted, shifted_forecast))
+    return swap
 
 
 def overnight_swap(fields: Fields) -> dict[str, Any]:
@@ -192,10 +198,7 @@ def _schedule(
 def _valued(
     fields: Fields, swap: Any, curves: tuple[Curve, Curve], shifted: tuple[_Shifted, _Shifted]
 ) -> dict[str, Any]:
-    remark: dict[str, str] = {}
-    for curve in curves:
-        remark |= curve.extrapolated(from_date(swap.maturityDate()))
-    _check_first_needs(swap, *curves)
+    remark = check_curves(swap, *curves)
     swap.setPricingEngine(ql.DiscountingSwapEngine(shifted[0].handle))
     price, fair_rate, per_basis_point = swap.NPV(), swap.fairRate(), swap.legBPS(0)
     return {
@@ -207,8 +210,14 @@ def _valued(
     }
 
 
-def _check_first_needs(swap: Any, curve: Curve, forecast: Curve) -> None:
-    """Refuse curves that begin after the first payment, or after the first day whose rate is to be forecast."""
+def check_curves(swap: Any, curve: Curve, forecast: Curve) -> dict[str, str]:
+    """Refuse curves that begin after the first payment, or after the first day whose rate is to be forecast.
+
+    Returns a remark where a curve ends before the swap does.
+    """
+    remark: dict[str, str] = {}
+    for each in (curve, forecast):
+        remark |= each.extrapolated(from_date(swap.maturityDate()))
     today = ql.Settings.instance().evaluationDate
     unpaid = [flow for leg in (swap.leg(0), swap.leg(1)) for flow in leg if not flow.hasOccurred()]
     curve.require_by(from_date(min(flow.date() for flow in unpaid)))
@@ -218,6 +227,7 @@ def _check_first_needs(swap: Any, curve: Curve, forecast: Curve) -> None:
             continue
         if coupon.fixingDate() >= today:
             forecast.require_by(from_date(max(coupon.accrualStartDate(), today)))
+    return remark
 
 
 def _moved(swap: Any, shifted: tuple[_Shifted, _Shifted], shift: float) -> float:

@@ -48,6 +48,7 @@ def test_one_request_of_every_model(capsys: pytest.CaptureFixture[str], file: An
     fields = {
         "bsm": "delta gamma vega theta rho vanna volga",
         "black76": "delta gamma vega theta rho",
+        "american": "delta gamma vega theta rho",
         "implied_volatility": "volatility",
         "future": "",
         "fixed_rate_bond": "clean_price dirty_price accrued_interest yield macaulay_duration modified_duration "
