@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from schemas.frames import encode_event
+from schemas.frames import FrameCodec, encode_event
 from schemas.topics import Topic
 from tables.partition import TablePartition
 
@@ -66,35 +66,55 @@ def _in_order(
     return append
 
 
+def _by_key(
+    add: Callable[[bytes], None], note: Callable[[bytes], None], key_of: Callable[[Any], str]
+) -> Callable[[Any], None]:
+    def append(event: Any) -> None:
+        add(encode_event(event))
+        note(key_of(event).encode())
+
+    return append
+
+
 class Output:
     """What a step has for one topic and partition: its events, encoded at once, while they are at hand.
 
-    Of a topic whose events are merged in the order of matching, `orders` holds the place of each.
+    Of a topic whose events are merged in the order of matching, `orders` holds the place of each; of a compacted one,
+    `keys` holds the key of each, and only the last one of a key is written.
     """
 
-    __slots__ = ("append", "encoded", "orders")
+    __slots__ = ("append", "encoded", "keys", "orders")
 
     def __init__(self, topic: Topic) -> None:
         self.encoded: list[bytes] = []
         self.orders: list[tuple[int, int]] = []
-        self.append: Callable[[Any], None] = (
-            _in_order(self.encoded.append, self.orders.append)
-            if topic.merged
-            else _as_it_comes(self.encoded.append)
-        )
+        self.keys: list[bytes] = []
+        self.append: Callable[[Any], None]
+        if topic.merged:
+            self.append = _in_order(self.encoded.append, self.orders.append)
+        elif topic.compact:
+            self.append = _by_key(self.encoded.append, self.keys.append, topic.key_of)
+        else:
+            self.append = _as_it_comes(self.encoded.append)
+
+    def pass_on(self, encoded: bytes, order: tuple[int, int]) -> None:
+        """Add an event of a merged topic as the bytes that it came as; `order` is its time, and its place among equals."""
+        self.encoded.append(encoded)
+        self.orders.append(order)
 
     def extend(self, other: "Output") -> None:
         """Take in the events of another step."""
         self.encoded += other.encoded
         self.orders += other.orders
+        self.keys += other.keys
 
 
 @dataclass(slots=True)
 class Step:
     """What a handler adds in one call: outputs by topic and partition, and refusals by place.
 
-    `partition_of` gives the partition of a key; `touched` collects what observers (shared memory) want to see. Where a step is `silent`, nobody reads its outputs, and
-    a handler may leave them out.
+    `partition_of` gives the partition of a key, of `partitions`; `touched` collects what observers (shared memory) want to
+    see. Where a step is `silent`, nobody reads its outputs, and a handler may leave them out.
     """
 
     partition_of: Callable[[str], int]
@@ -102,17 +122,22 @@ class Step:
     refusals: list[tuple[int, int, Any, Refusal]] = field(default_factory=list)
     touched: dict[Any, Any] = field(default_factory=dict)
     silent: bool = False
+    partitions: int = 1
     _outputs_by_key: dict[tuple[str, str], Output] = field(default_factory=dict)
 
     def bucket(self, topic: Topic, key: str) -> Output:
         """The output for `topic` on the partition of `key`; append events to it, in order."""
         output = self._outputs_by_key.get((topic.name, key))
         if output is None:
-            place = (topic.name, self.partition_of(key) if topic.partitioned else 0)
-            output = self.outputs.get(place)
-            if output is None:
-                output = self.outputs[place] = Output(topic)
+            output = self.bucket_at(topic, self.partition_of(key) if topic.partitioned else 0)
             self._outputs_by_key[topic.name, key] = output
+        return output
+
+    def bucket_at(self, topic: Topic, partition: int) -> Output:
+        """The output for `topic` on a partition, for what does not go by one key."""
+        output = self.outputs.get((topic.name, partition))
+        if output is None:
+            output = self.outputs[topic.name, partition] = Output(topic)
         return output
 
     def refuse(self, frame: Frame, place: int, refusal: Refusal) -> None:
@@ -167,6 +192,7 @@ class Stage:
 
     `broadcasts` are inputs of one partition that every partition of the stage reads whole, always before the
     records of `input` that were appended after them. `on_broadcast` takes in one event of them, or refuses it.
+    `codec` reads the input's frames, where the stage does not want whole events (`schemas.passing`).
     """
 
     name: str
@@ -178,6 +204,7 @@ class Stage:
     broadcasts: tuple[Topic, ...] = ()
     on_broadcast: Callable[[Any, Any], Refusal | None] | None = None
     idle_work: IdleWork | None = None
+    codec: FrameCodec | None = None
     description: str = ""
 
     @property

@@ -9,6 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from agents.counters import Counts, read_counts
 from agents.stage import Frame, Refusal, Stage, Step
+from schemas.frames import encode_event
+from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from tables.partition import TablePartition
 from tables.store import MemoryStore
@@ -20,8 +22,9 @@ _BATCH = 50
 class StageInMemory:
     """One partition of a stage. What the runtime does around the handler is done here, without its faults."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, partitions: int = 1) -> None:
         self.stage = stage
+        self.partitions = partitions
         self.store = MemoryStore()
         self.offset = 0
         self.restart()
@@ -31,12 +34,20 @@ class StageInMemory:
         self.state = self.stage.open_state(TablePartition(self.store))
 
     def _run(self, events: tuple[Any, ...]) -> Step:
-        step = Step(lambda key: 0)
+        step = self._new_step()
+        if self.stage.codec is not None:
+            events = tuple(self.stage.codec.decode(b"[" + b",".join(map(encode_event, events)) + b"]"))
         frame = Frame(self.stage.input.name, 0, self.offset, events, range(len(events)))
         with exact_arithmetic():
             self.stage.handler(self.state, [frame], step)
             self.state.before_commit()
         return step
+
+    def _new_step(self) -> Step:
+        def partition_of(key: str) -> int:
+            return partition_of_key(key.encode(), self.partitions)
+
+        return Step(partition_of, partitions=self.partitions)
 
     def define(self, *definitions: Any) -> None:
         """Take in reference data, and commit it."""
@@ -64,7 +75,7 @@ class StageInMemory:
         return step
 
     def _slice(self, failed: Refusal | None = None) -> Step:
-        step = Step(lambda key: 0)
+        step = self._new_step()
         assert self.stage.idle_work is not None
         with exact_arithmetic():
             self.stage.idle_work.do_slice(self.state, step, failed)

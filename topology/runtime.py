@@ -80,6 +80,7 @@ class PartitionRunner:
         self.stopped: str | None = None
         self._log = log
         self._observers = observers
+        self._partitions = partitions
         self._partition_of = lru_cache(maxsize=100_000)(
             lambda key: partition_of_key(key.encode(), partitions)
         )
@@ -256,7 +257,7 @@ class PartitionRunner:
 
     def _slice(self, failed: Refusal | None) -> tuple[Step, dict[str, int]]:
         assert self.stage.idle_work is not None, "only a stage with idle work has any left"
-        step = Step(self._partition_of)
+        step = self._new_step()
         self._dead_broadcasts = []
         self.stage.idle_work.do_slice(self.state, step, failed)
         self.state.before_commit()
@@ -277,7 +278,7 @@ class PartitionRunner:
 
     def _run(self, frames: StepFrames) -> tuple[Step, dict[str, int]]:
         """All of a step that is in memory; nothing of it outlives a rollback, so that it may be run again."""
-        step = Step(self._partition_of)
+        step = self._new_step()
         broadcast_offsets = self._apply_broadcasts()
         self.stage.handler(self.state, frames, step)
         if frames.unreadable:
@@ -288,6 +289,9 @@ class PartitionRunner:
             self._count_refused(REFUSED_DEFINITIONS, len(self._dead_broadcasts))
         self.state.before_commit()
         return step, broadcast_offsets
+
+    def _new_step(self) -> Step:
+        return Step(self._partition_of, partitions=self._partitions)
 
     def _find_failures(self, frames: StepFrames) -> None:
         """Try the events one by one, in a scratch run, and note those that the handler fails on."""
@@ -300,7 +304,7 @@ class PartitionRunner:
                 kept = dict(table.changes)
                 single = Frame(frame.topic, frame.partition, frame.offset, [event], [index])
                 try:
-                    self.stage.handler(self.state, [single], Step(self._partition_of))
+                    self.stage.handler(self.state, [single], self._new_step())
                     self.state.before_commit()
                 except Exception as error:
                     refusal = failure(error)

@@ -37,7 +37,8 @@ class StepFrames:
     """
 
     def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
-        self._topic = stage.input
+        self._topic = stage.input.name
+        self._codec = stage.input.codec if stage.codec is None else stage.codec
         self._partition = partition
         self._records = records
         self.events = 0
@@ -66,19 +67,19 @@ class StepFrames:
         topic = self._topic
         value = record.value or b""
         try:
-            decoded = topic.codec.decode(value)
-            return Frame(topic.name, self._partition, record.offset, decoded, range(len(decoded)))
+            decoded = self._codec.decode(value)
+            return Frame(topic, self._partition, record.offset, decoded, range(len(decoded)))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             good: list[Any] = []
             indexes: list[int] = []
-            for index, event in enumerate(topic.codec.decode_each(value)):
+            for index, event in enumerate(self._codec.decode_each(value)):
                 if isinstance(event, BadEvent):
                     refusal = Refusal(event.reason, kind="unreadable")
                     self.unreadable.append((record.offset, event.index, event.original, refusal))
                 else:
                     good.append(event)
                     indexes.append(index)
-            return Frame(topic.name, self._partition, record.offset, good, indexes)
+            return Frame(topic, self._partition, record.offset, good, indexes)
 
 
 def failure(error: Exception) -> Refusal:

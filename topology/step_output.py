@@ -34,13 +34,26 @@ def write_outputs(transaction: Transaction, steps: Iterable[Step]) -> Appends:
     for step in steps:
         for place, output in step.outputs.items():
             outputs.setdefault(place, []).append(output)
-    return {
-        (topic, partition): [
-            Appended(transaction.append(topic, partition, None, frame), frame)
-            for frame in join_frames(merged(found))
-        ]
-        for (topic, partition), found in outputs.items()
+    return {place: _append(transaction, *place, found) for place, found in outputs.items()}
+
+
+def _append(
+    transaction: Transaction, topic: str, partition: int, found: Sequence[Output]
+) -> Sequence[Appended]:
+    # One event a record where records have keys.
+    latest = {
+        key: b"[%b]" % event
+        for output in found
+        for key, event in zip(output.keys, output.encoded, strict=False)
     }
+    if latest:
+        return [
+            Appended(transaction.append(topic, partition, key, frame), frame) for key, frame in latest.items()
+        ]
+    return [
+        Appended(transaction.append(topic, partition, None, frame), frame)
+        for frame in join_frames(merged(found))
+    ]
 
 
 def merged(outputs: Sequence[Output]) -> Sequence[bytes]:
