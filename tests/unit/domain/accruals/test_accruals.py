@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.accruals.accrued import Accrued, Hole
 from domain.accruals.booking import Booked, Booking, bookings, movement_id, total
 from domain.accruals.coupon_accruals import coupon_accruals
-from domain.accruals.coupons import CouponBond, CouponPeriod, accrued_interest, coupon, coupon_periods
+from domain.accruals.coupons import CouponBond, CouponPeriod, accrued_interest, coupon_periods
 from domain.accruals.financing import Financing, borrow_fees, margin_interest, payment_day
 from domain.accruals.funding import funding_payment, funding_payments
 from domain.accruals.holdings import Holding, Quantities
