@@ -17,8 +17,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `price` is the source's own (a last trade, a settlement); where it is None, the middle of bid and ask is meant.
     `fallback` says that the price stands in for one that is not there (yesterday's, for today's), and `no_price` that the
-    source knows of none at all. `observed_at` is when the source said so (0: whoever reads it shall say). `place` names
-    the line or row, for messages.
+    source knows of none at all. `observed_at` is when the source was seen to say so, 0 of a record
+    of the past. `place` names the line or row, for messages.
     """
 
     instrument: str

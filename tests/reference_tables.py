@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
 
 from connectors.embedded.log import EmbeddedLog
+from connectors.marks.formats import QUOTE_FORMATS
 from connectors.shm import layout
 from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
@@ -234,8 +235,11 @@ def formats_table() -> str:
     return table(
         ("format", "reads", ""),
         (
-            (_code(entry.name), entry.description, "" if entry.available else NOT_AVAILABLE)
-            for entry in FORMATS.values()
+            *(
+                (_code(entry.name), entry.description, "" if entry.available else NOT_AVAILABLE)
+                for entry in FORMATS.values()
+            ),
+            *((_code(entry.name), entry.description, "") for entry in QUOTE_FORMATS.values()),
         ),
     )
 

@@ -183,6 +183,11 @@ class Settings(BaseSettings):
     redis_seconds: int = Field(
         604_800, ge=1, description="how long a mark or a curve stands in Redis after it came into the log"
     )
+    mark_stale_seconds: dict[str, float] = Field(
+        {},
+        description="by instrument class (* for every other), after how many seconds a mark is stale; "
+        "docs/concepts/marks.md has what holds where none is named",
+    )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
     )

@@ -14,7 +14,8 @@ from pathlib import Path, PurePath
 from zoneinfo import ZoneInfo
 
 from connectors.files.faults import refuse
-from schemas.numbers import ONE
+from connectors.venues.decoding import Numbers, shifted
+from schemas.numbers import ONE, parse_decimal, plain
 from schemas.units import identifier_fault
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -50,6 +51,18 @@ class TickFile:
     price_scale: int
     price_may_be_negative: bool
     venue: str
+
+
+class ScaledPrices(Numbers):
+    """Prices by their text, moved by the file's scale."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self._scale = scale
+
+    def read(self, text: str) -> Decimal:
+        """The price that a text of the file means."""
+        return Decimal(plain(shifted(parse_decimal(text), -self._scale)))
 
 
 def find_trade_files(path: str) -> list[str]:

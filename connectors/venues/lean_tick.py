@@ -31,11 +31,18 @@ from connectors.venues.decoding import (
     shifted,
     source_of,
 )
-from connectors.venues.lean_files import CURRENCY, TickFile, clock_of, find_trade_files, tick_file
+from connectors.venues.lean_files import (
+    CURRENCY,
+    ScaledPrices,
+    TickFile,
+    clock_of,
+    find_trade_files,
+    tick_file,
+)
 from schemas.events import FillEvent
 from schemas.frames import wire
 from schemas.identity import content_id
-from schemas.numbers import ZERO, parse_decimal, plain
+from schemas.numbers import ZERO, parse_decimal
 from schemas.times import Nanoseconds
 from schemas.units import Side
 
@@ -50,18 +57,6 @@ HOUR_NANOSECONDS = 3_600_000_000_000
 COLUMNS = ("milliseconds", "price", "quantity", "exchange", "condition", "suspicious")
 
 _Fill = wire(FillEvent)
-
-
-class _Prices(Numbers):
-    """Prices by their text, moved by the file's scale."""
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self._scale = scale
-
-    def read(self, text: str) -> Decimal:
-        """The price that a text of the file means."""
-        return Decimal(plain(shifted(parse_decimal(text), -self._scale)))
 
 
 class _Exchanges(dict[str, str]):
@@ -154,7 +149,7 @@ class _Reader:
         self, file: TickFile, source: str, lines: Iterable[str], faults: FaultCollector
     ) -> Iterator[FillEvent]:
         counts, clock = self._decoded.counts, clock_of(file.day)
-        quantities, prices = self._quantities, _Prices(file.price_scale)
+        quantities, prices = self._quantities, ScaledPrices(file.price_scale)
         exchanges = self._exchanges
         test = self._tests.setdefault(file.instrument, _TickTest())
         last, side = test.price, test.side

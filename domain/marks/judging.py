@@ -11,7 +11,7 @@ Owns: which quotes are refused, which price a mark takes, and its quality.
 | with nothing, where the source says that there is no price | a mark that is `missing` |
 | crossed (bid above ask) | a mark that is `indicative`: nobody could trade at its middle |
 | with a price that stands in for one that is not there | a mark that is `indicative` |
-| older, when it was observed, than its class stays live | a mark that is `stale` |
+| older, when it was observed, than its class stays live | a mark that is `stale`; history, which nobody observed, is not |
 | any other | a mark that is `live` |
 
 A number that is none (NaN, infinite, of more than 60 digits) never gets here: readers refuse it. A quote that is older
@@ -49,7 +49,7 @@ class MarkRefusal(NamedTuple):
 
 
 def judge(quote: Quote, rules: ClassRules, now: int) -> Any:
-    """The mark (wire twin) that a quote gives, or a MarkRefusal. `now` is when it was observed, where it does not say.
+    """The mark (wire twin) that a quote gives, or a MarkRefusal. `now` bounds its time where nobody observed it.
 
     Assumes `exact_arithmetic`.
     """
@@ -80,7 +80,7 @@ def judge(quote: Quote, rules: ClassRules, now: int) -> Any:
         price = (bid + ask) * _HALF
     if price is None:
         quality = MarkQuality.MISSING
-    elif observed_at - quote.event_time > rule.stale_seconds * NANOSECONDS_PER_SECOND:
+    elif quote.observed_at and observed_at - quote.event_time > rule.stale_seconds * NANOSECONDS_PER_SECOND:
         quality = MarkQuality.STALE
     elif crossed or quote.fallback:
         quality = MarkQuality.INDICATIVE

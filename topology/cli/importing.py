@@ -36,11 +36,18 @@ def import_files(
         str | None, typer.Option("--input-format", help="csv, json or jsonl, for canonical files.")
     ] = None,
     list_formats: Annotated[bool, typer.Option("--list", help="Print the formats.")] = False,
+    conflate: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Of marks, the newest of each so many seconds.")
+    ] = 0.0,
+    boards: Annotated[
+        list[str] | None,
+        typer.Option("--board", help="Of moex-iss-marks: a board that is preferred to the usual ones."),
+    ] = None,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode files to canonical fills and put them into the running system, or into the embedded log.
+    """Decode files to canonical fills, or quotes to marks, and put them into the running system, or into the embedded log.
 
     A malformed file is refused whole. What was imported before counts as duplicate and changes nothing.
     """
@@ -49,6 +56,13 @@ def import_files(
         return
     _check(files, format_name, book, books, out)
     assert files is not None and format_name is not None, "checked"
+    if _makes_marks(format_name):
+        _check_marks(book, books, out)
+        document = _import_marks(
+            files, format_name, tuple(boards or ()), input_format, conflate, load_settings(data, transport)
+        )
+        _report(document, as_json, quiet=False)
+        return
     document = _import(files, format_name, _options(book, books, input_format), out, data, transport)
     _report(document, as_json, quiet=out == "-")
 
@@ -61,6 +75,8 @@ def _check(
     faults = []
     if not files:
         faults.append("FILE: expected a file, found none")
+    if format_name is not None and not _is_known(format_name):
+        faults.append(f"--format: expected one of {', '.join(_readable())}, found {format_name!r:.80}")
     if format_name is None:
         faults.append("--format: expected a format (pks import --list), found none")
     if book is not None and books is not None:
@@ -77,6 +93,69 @@ def _check(
             )
     if faults:
         bad_input(faults)
+
+
+def _is_known(format_name: str) -> bool:
+    from connectors.venues.formats import FORMATS
+
+    return format_name in FORMATS or _makes_marks(format_name)
+
+
+def _readable() -> list[str]:
+    from connectors.marks.formats import QUOTE_FORMATS
+    from connectors.venues.formats import FORMATS
+
+    return [*(name for name, entry in FORMATS.items() if entry.available), *QUOTE_FORMATS]
+
+
+def _makes_marks(format_name: str) -> bool:
+    from connectors.marks.formats import QUOTE_FORMATS
+
+    return format_name in QUOTE_FORMATS
+
+
+def _check_marks(book: str | None, books: str | None, out: str | None) -> None:
+    given = {"--book": book, "--books": books, "--out": out}
+    faults = [
+        f"{name}: expected none beside a format of marks, found {value!r:.80}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    if faults:
+        bad_input(faults)
+
+
+def _import_marks(
+    files: list[str],
+    format_name: str,
+    boards: tuple[str, ...],
+    input_format: str | None,
+    conflate: float,
+    settings: Settings,
+) -> dict[str, Any]:
+    import time
+    from contextlib import ExitStack
+
+    from connectors.marks.formats import open_quotes
+    from connectors.marks.reading import QuoteOptions
+    from domain.marks.classes import ClassRules
+    from topology.control.entry import open_entry
+    from topology.marks.importing import Judge, import_quotes
+
+    judge = Judge(ClassRules(settings.mark_stale_seconds), time.time_ns())
+    streams = open_quotes(format_name, files, QuoteOptions(boards, input_format))
+    with ExitStack() as stack, progress() as bar:
+        reading = bar.add_task("reading", total=None)
+        counts = import_quotes(
+            streams,
+            judge,
+            lambda: stack.enter_context(open_entry(settings)),
+            round(conflate * 1e9),
+            lambda count: bar.advance(reading, count),
+        )
+    for rejection in counts.rejections[:_REJECTIONS_SHOWN]:
+        messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+    return counts.document()
 
 
 def _options(book: str | None, books: str | None, input_format: str | None) -> Any:
@@ -155,15 +234,19 @@ def _report(document: dict[str, Any], as_json: bool, *, quiet: bool) -> None:
     elif as_json:
         print_json(document)
     else:
-        skipped = document.pop("skipped")
-        facts = {**document, **{f"skipped: {kind}": count for kind, count in skipped.items()}}
+        facts = {name: value for name, value in document.items() if not isinstance(value, dict)}
+        for name, of_kinds in document.items():
+            if isinstance(of_kinds, dict):
+                facts.update({f"{name}: {kind}": count for kind, count in of_kinds.items()})
         print_facts(facts, messages() if quiet else None)
 
 
 def _list(as_json: bool) -> None:
+    from connectors.marks.formats import QUOTE_FORMATS
     from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 
     rows = [(entry.name, entry.description, entry.available) for entry in FORMATS.values()]
+    rows += [(entry.name, entry.description, True) for entry in QUOTE_FORMATS.values()]
     if as_json:
         print_json(
             {"formats": [{"name": name, "description": text, "available": ok} for name, text, ok in rows]}

@@ -15,7 +15,7 @@ from typing import IO, Any
 from connectors.files.canonical import write_canonical_line
 from connectors.venues.decoding import Decoded
 from schemas.frames import encode_frames
-from schemas.topics import FILLS
+from schemas.topics import FILLS, Topic
 from topology.control.entry import Receipt
 
 SPOOL_MEMORY_BYTES = 64 * 1024**2
@@ -25,11 +25,12 @@ Progress = Callable[[int], None]
 
 
 class Spool(AbstractContextManager["Spool"]):
-    """Fills as frames, in the order they were added."""
+    """Events of a topic (fills, where none is said) as frames, in the order they were added."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: Topic = FILLS, memory_bytes: int = SPOOL_MEMORY_BYTES) -> None:
+        self._topic = topic
         # The spool lives as long as this object, which is a context manager itself.
-        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115
         self.fills = 0
 
     def add(self, fills: Sequence[Any]) -> None:
@@ -42,7 +43,7 @@ class Spool(AbstractContextManager["Spool"]):
     def __iter__(self) -> Iterator[Any]:
         self._file.seek(0)
         while head := self._file.read(_LENGTH_BYTES):
-            yield from FILLS.codec.decode(self._file.read(int.from_bytes(head, "big")))
+            yield from self._topic.codec.decode(self._file.read(int.from_bytes(head, "big")))
 
     def __exit__(self, *_: object) -> None:
         self._file.close()

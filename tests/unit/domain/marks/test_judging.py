@@ -26,6 +26,7 @@ def quote(price: str | None = None, bid: str | None = None, ask: str | None = No
         **{
             "instrument": "X",
             "event_time": NOW,
+            "observed_at": NOW,
             "source": "test",
             "instrument_class": "equity",
             **numbers,
@@ -89,8 +90,10 @@ CASES = [
     (("10",), {"event_time": NOW - 900 * SECOND}, ("10", "live")),
     (("10",), {"event_time": NOW - 900 * SECOND - 1}, ("10", "stale")),
     (("10",), {"event_time": NOW - 61 * SECOND, "instrument_class": "perpetual"}, ("10", "stale")),
-    # A source that says when it looked is believed: history is not stale because it is read today.
+    # A source that says when it looked is believed; history is not stale because it is read today.
     (("10",), {"event_time": NOW - 9_000 * SECOND, "observed_at": NOW - 9_000 * SECOND}, ("10", "live")),
+    (("10",), {"event_time": NOW - 9_000 * SECOND, "observed_at": 0}, ("10", "live")),
+    (("10",), {"event_time": NOW + 9 * SECOND, "observed_at": 0}, "future"),
     # What is stale was live or indicative before.
     ((None, "11", "9"), {"event_time": NOW - 901 * SECOND}, ("10.0", "stale")),
 ]

@@ -16,7 +16,8 @@ from topology.cli.application import run
         (["nosuch"], "pks: No such command 'nosuch'. (see pks --help)"),
         (
             ["import", "x", "--format", "foo"],
-            "--format: expected one of canonical, binance-stream, lean-tick, ibkr-flex, found foo",
+            "--format: expected one of canonical, binance-stream, lean-tick, ibkr-flex, binance-quotes, lean-quotes, "
+            "moex-iss-marks, alor-quotes, csv-marks, found 'foo'",
         ),
         (
             ["import", "x", "--format", "canonical", "--out", "/none/of/these/x"],

@@ -1,0 +1,89 @@
+"""`csv-marks`: marks of a desk or a vendor: CSV, a JSON array of objects, or JSON Lines; one a row.
+
+Columns: `instrument`, `time` (ISO 8601 with an offset), and `price`, or `bid` and `ask`, or all three; `quality`
+(`indicative` or `missing`, where it is not live), `instrument_class`, `underlying`, `currency`, `accrued_interest`,
+`source_sequence` (else the row's line or index).
+
+Guarantees: a malformed value refuses the file, with every fault.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from connectors.files import fields
+from connectors.files.rows import Row, describe, read_rows
+from connectors.files.source import open_source
+from connectors.marks.reading import QuoteOptions, QuoteStream, Reading
+from connectors.venues.decoding import source_of
+from schemas.quotes import Quote
+from schemas.units import MarkQuality
+
+NAME = "csv-marks"
+
+_READERS: Mapping[str, fields.Reader] = {
+    "instrument": fields.identifier,
+    "time": fields.time,
+    "price": fields.number,
+    "bid": fields.number,
+    "ask": fields.number,
+    "quality": fields.choice(MarkQuality),
+    "instrument_class": fields.text,
+    "underlying": fields.text,
+    "currency": fields.text,
+    "accrued_interest": fields.number,
+    "source_sequence": fields.integer,
+}
+_REQUIRED = ("instrument", "time")
+
+
+def open_streams(path: str, options: QuoteOptions) -> list[QuoteStream]:
+    """The quotes of one file."""
+    return [QuoteStream(path, lambda reading: _read(path, options, reading))]
+
+
+def _read(path: str, options: QuoteOptions, reading: Reading) -> Iterator[Quote]:
+    source = source_of(NAME, path)
+    rows = read_rows(
+        open_source(path),
+        reading.faults,
+        input_format=options.input_format,
+        known=_READERS,
+        required=_REQUIRED,
+    )
+    for row in rows:
+        reading.counts.read += 1
+        quote = _quote(row, source, reading)
+        if quote is not None:
+            yield quote
+
+
+def _quote(row: Row, source: str, reading: Reading) -> Quote | None:
+    values = {}
+    whole = not row.absent
+    for name, read in _READERS.items():
+        value = row.values.get(name)
+        if value is None:
+            if name in _REQUIRED and name not in row.absent:
+                reading.faults.add(row.place, name, "a value", "none")
+                whole = False
+            continue
+        try:
+            values[name] = read(value)
+        except ValueError as error:
+            reading.faults.add(row.place, name, str(error), describe(value))
+            whole = False
+    if not whole:
+        return None
+    quality = values.pop("quality", MarkQuality.LIVE)
+    if quality is MarkQuality.MISSING and "price" in values:
+        reading.faults.add(row.place, "price", "no price beside the quality missing", str(values["price"]))
+        return None
+    return Quote(
+        event_time=values.pop("time"),
+        source_sequence=values.pop("source_sequence", row.number),
+        source=source,
+        # A mark that was stale elsewhere stands in for one that is not there.
+        fallback=quality in (MarkQuality.INDICATIVE, MarkQuality.STALE),
+        no_price=quality is MarkQuality.MISSING,
+        place=row.place,
+        **values,
+    )

@@ -1,0 +1,1 @@
+"""Marks into the log: from files, and from services that are polled."""
