@@ -156,3 +156,24 @@ def terms_key(terms: Any) -> str:
 def rate_key(fixed: Any) -> str:
     """The key of a fixing in its topic: a correction replaces it."""
     return f"{fixed.rate}@{fixed.fixed_at}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedBond:
+    """What an exchange says of a bond's current coupon, and the accrued interest that it states; no event.
+
+    `rate` is a year per 1.00, `amount` the whole coupon (0 where it is not known), both None where nothing is said.
+    `accrued` is in the settlement currency, for `settlement_date`.
+    """
+
+    instrument: str
+    board: str
+    currency: str
+    settlement_currency: str
+    face: Number
+    settlement_date: Day
+    next_coupon: str = ""
+    period_days: int = 0
+    rate: Number | None = None
+    amount: Number | None = None
+    accrued: Number | None = None

@@ -17,6 +17,7 @@ from connectors.embedded.errors import CommitError, EmbeddedLogError, ResourceEr
 from connectors.files.faults import InputFaults
 from connectors.kafka.errors import KafkaLogError, TopicError
 from topology.cli import (
+    accruals,
     calculators,
     checkpointing,
     dead_letters,
@@ -51,6 +52,7 @@ _MODULES: tuple[Any, ...] = (
     doctor,
     lots,
     calculators,
+    accruals,
     running,
     importing,
     stating,
