@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -41,6 +41,7 @@ from topology.stages import build_stages, create_topics
 
 RATE = 5_000
 TICK_SECONDS = 0.005
+A_TICK = int(RATE * TICK_SECONDS)
 PACED_SECONDS = 8.0
 WARM_SECONDS = 2.0
 BATCH = 5_000
@@ -90,6 +91,17 @@ def _log(sync: Any) -> Iterator[EmbeddedLog]:
     ):
         create_topics(log, build_stages(Settings()), 1)
         yield log
+
+
+def _append(log: EmbeddedLog, frame: bytes) -> None:
+    transaction = log.transaction()
+    transaction.append(BOOKINGS.name, 0, None, frame)
+    transaction.commit()
+
+
+def _lines(bookings: Iterable[Any]) -> list[str]:
+    """Bookings as rows that are ready for COPY."""
+    return [line_of_trade(Item(BOOKINGS.name, 0, 0, 0, 0, 0, booked)) for booked in bookings]
 
 
 # -- catching up ------------------------------------------------------------------------------------------------
@@ -143,14 +155,13 @@ def _timed(work: Coroutine[Any, Any, float]) -> float:
 
 def _bulk(server: LocalPostgres, trades: int) -> Row:
     with _log("os") as log:
-        transaction = log.transaction()
+        # A commit a frame, as stages write them: one over all would be one batch of the sink.
         for frame in encode_frames(one_each(trades)):
-            transaction.append(BOOKINGS.name, 0, None, frame)
-        transaction.commit()
+            _append(log, frame)
         remaining = iter(one_each(trades))
         batches = []
         while part := list(islice(remaining, BATCH)):
-            batches.append([line_of_trade(Item(BOOKINGS.name, 0, 0, 0, 0, 0, booked)) for booked in part])
+            batches.append(_lines(part))
         sink = bare = float("inf")
         for number in range(ROUNDS):
             bare = min(bare, _bare_seconds(_database(server, f"bare{number}"), batches))
@@ -168,16 +179,13 @@ def _bulk(server: LocalPostgres, trades: int) -> Row:
 # -- a trade until it is committed ------------------------------------------------------------------------------
 
 
-def _append_paced(log: EmbeddedLog, bookings: Iterator[Any], seconds: float) -> int:
-    """Append at `RATE`; the time of the log from which the run counts."""
-    a_tick = int(RATE * TICK_SECONDS)
+def _append_paced(log: EmbeddedLog, frames: Sequence[bytes], warm_ticks: int) -> int:
+    """Append a frame a tick; the time of the log after the ticks that warm up, from which the run counts."""
     counts_from = 0
-    started = due = time.perf_counter()
-    while due - started < seconds:
-        transaction = log.transaction()
-        transaction.append(BOOKINGS.name, 0, None, encode_frames(islice(bookings, a_tick))[0])
-        transaction.commit()
-        if not counts_from and due - started >= WARM_SECONDS:
+    due = time.perf_counter()
+    for number, frame in enumerate(frames):
+        _append(log, frame)
+        if number == warm_ticks:
             counts_from = log.appended_at
         due += TICK_SECONDS
         time.sleep(max(0.0, due - time.perf_counter()))
@@ -187,13 +195,12 @@ def _append_paced(log: EmbeddedLog, bookings: Iterator[Any], seconds: float) -> 
 async def _bare_latencies(url: str, lines: Sequence[str]) -> list[float]:
     """Milliseconds of a copy and commit of a tick's rows, paced alike."""
     connection = await asyncpg.connect(url)
-    a_tick = int(RATE * TICK_SECONDS)
     taken = []
     due = time.perf_counter()
-    for start in range(0, len(lines), a_tick):
+    for start in range(0, len(lines), A_TICK):
         began = time.perf_counter()
         async with connection.transaction():
-            await copy_lines(connection, "trade", "trade", trade_columns(), lines[start : start + a_tick])
+            await copy_lines(connection, "trade", "trade", trade_columns(), lines[start : start + A_TICK])
         taken.append((time.perf_counter() - began) * 1e3)
         due += TICK_SECONDS
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -214,7 +221,12 @@ async def _measured(url: str, counts_from: int, wanted: int) -> list[float]:
 
 def _paced(server: LocalPostgres) -> Row:
     url = _database(server, "paced")
-    wanted = int(RATE * PACED_SECONDS)
+    ticks, warm_ticks = round(PACED_SECONDS / TICK_SECONDS), round(WARM_SECONDS / TICK_SECONDS)
+    wanted = ticks * A_TICK
+    bookings = one_each(1 + wanted)
+    first = encode_frames(islice(bookings, 1))[0]
+    # Made before: whoever encodes bookings has no part in this figure.
+    frames = [encode_frames(islice(bookings, A_TICK))[0] for _ in range(ticks)]
     with _log("group") as log:
         sink = subprocess.Popen(
             [sys.executable, "-m", "topology", "sink", "postgres-trades", "--data", str(log.folder)],
@@ -222,17 +234,14 @@ def _paced(server: LocalPostgres) -> Row:
         )
         try:
             # The first trade is waited for: from then on the sink runs.
-            bookings = one_each(wanted + 1)
-            transaction = log.transaction()
-            transaction.append(BOOKINGS.name, 0, None, encode_frames(islice(bookings, 1))[0])
-            transaction.commit()
+            _append(log, first)
             asyncio.run(_measured(url, 0, 1))
-            counts_from = _append_paced(log, bookings, PACED_SECONDS)
-            median, slow = asyncio.run(_measured(url, counts_from, wanted))
+            counts_from = _append_paced(log, frames, warm_ticks)
+            median, slow = asyncio.run(_measured(url, counts_from, 1 + wanted))
         finally:
             sink.terminate()
             sink.wait()
-    lines = [line_of_trade(Item(BOOKINGS.name, 0, 0, 0, 0, 0, booked)) for booked in one_each(wanted)]
+    lines = _lines(one_each(wanted))
     bare = asyncio.run(_bare_latencies(_database(server, "paced_bare"), lines))
     return Row(
         name=f"trade until committed in Postgres, p99 at {RATE:,}/s",

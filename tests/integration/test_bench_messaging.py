@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import messaging, runner, stopped_sink
+from bench import connectors, messaging, runner, stopped_sink
 from connectors.servers import nats, postgres, questdb
 
 
@@ -25,6 +25,16 @@ def test_figures_of_questdb(monkeypatch):
     assert confirmed.value and confirmed.reference
     assert "of 250 bookings" in confirmed.note
     assert written.ratio
+
+
+@pytest.mark.skipif(not postgres.available(), reason="expected the programs of PostgreSQL, found none")
+def test_figures_of_postgres(monkeypatch):
+    monkeypatch.setattr(connectors, "ROUNDS", 1)
+    monkeypatch.setattr(connectors, "WARM_SECONDS", 0.1)
+    monkeypatch.setattr(connectors, "PACED_SECONDS", 0.3)
+    caught_up, committed = runner.run(["connectors"], 3_000)
+    assert caught_up.ratio
+    assert committed.ratio
 
 
 @pytest.mark.skipif(not postgres.available(), reason="expected the programs of PostgreSQL, found none")
