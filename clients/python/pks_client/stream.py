@@ -23,11 +23,9 @@ from decimal import Decimal
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
@@ -41,10 +39,14 @@ IDS_MAX = 100_000
 """Event ids that are remembered, by which a repeat is known."""
 
 BATCH_MESSAGES = 500
+"""Messages that are asked for and have not come, at most. More are asked for when half of them have come, so that the server
+need not wait for us."""
+
 HEARTBEAT_SECONDS = 2.0
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
 _EXPIRES_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
+_PATIENCE = {"connect_timeout": _CONNECT_SECONDS, "reconnect_time_wait": RETRY_SECONDS_FIRST}
 _NANOSECONDS = 1_000_000_000
 _Answer = TypeVar("_Answer")
 
@@ -87,7 +89,9 @@ class PositionStream:
         self._next = from_sequence
         self._options: Mapping[str, Any] = options
         self._client: Client | None = None
-        self._subscription: Subscription | None = None
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._ended = asyncio.Event()
+        self._inbox = ""
         self._name = consumer
         self._consumer = ""
         self._remaining = 0
@@ -129,14 +133,22 @@ class PositionStream:
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
 
     async def _open(self) -> None:
-        client = self._client = await nats.connect(
+        arrived = self._arrived = asyncio.Queue()
+        ended = self._ended = asyncio.Event()
+
+        async def closed() -> None:
+            ended.set()
+            arrived.put_nowait(None)
+
+        # Ours before it connects: what fails half way has a socket to close.
+        client = self._client = Client()
+        await client.connect(
             self._url,
             allow_reconnect=False,
             max_reconnect_attempts=1,  # of each address; the loop above tries again
-            reconnect_time_wait=RETRY_SECONDS_FIRST,
-            connect_timeout=_CONNECT_SECONDS,
             error_cb=self._complained,
-            **self._options,
+            closed_cb=closed,
+            **{**_PATIENCE, **self._options},
         )
         start: dict[str, Any] = {"deliver_policy": DeliverPolicy.NEW}
         if self._next is not None:
@@ -158,8 +170,13 @@ class PositionStream:
         if self._next is None and made.delivered is not None:
             # What comes while the connection is lost is not missed, even before the first update.
             self._next = made.delivered.stream_seq + 1
-        self._subscription = await client.subscribe(client.new_inbox())
+        self._inbox = client.new_inbox()
+        self._remaining = 0
+        await client.subscribe(self._inbox, cb=self._arrive)
         await self._ask()
+
+    async def _arrive(self, message: Msg) -> None:
+        self._arrived.put_nowait(message)
 
     async def _complained(self, error: Exception) -> None:
         refused = self._refused
@@ -177,31 +194,41 @@ class PositionStream:
         return answer.result()
 
     async def _ask(self) -> None:
-        assert self._client is not None and self._subscription is not None, "it is open"
-        self._remaining = BATCH_MESSAGES
+        """Ask for as many more as may be on their way."""
+        assert self._client is not None, "it is open"
+        more = BATCH_MESSAGES - self._remaining
+        self._remaining += more
         asked = {
-            "batch": BATCH_MESSAGES,
+            "batch": more,
             "expires": int(_EXPIRES_SECONDS * _NANOSECONDS),
             "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
         }
         await self._client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self._consumer}",
             json.dumps(asked).encode(),
-            reply=self._subscription.subject,
+            reply=self._inbox,
         )
 
     async def _messages(self) -> AsyncIterator[Msg]:
         """Messages as they come. Raises TimeoutError where the server is silent, nats.errors.Error where it is gone."""
-        assert self._subscription is not None, "it is open"
+        arrived = self._arrived
         while True:
-            message = await self._subscription.next_msg(3 * HEARTBEAT_SECONDS)
-            status = (message.headers or {}).get("Status") if not message.data else None
+            if arrived.empty():
+                message = await asyncio.wait_for(arrived.get(), 3 * HEARTBEAT_SECONDS)
+            else:
+                message = arrived.get_nowait()
+            if message is None:
+                raise nats.errors.ConnectionClosedError
+            headers = message.headers or {}
+            status = headers.get("Status") if not message.data else None
             if status is None:
                 self._remaining -= 1
                 yield message
-            elif status not in ("100", "408"):  # a heartbeat; the end of a request
-                raise nats.errors.Error(f"{status} {(message.headers or {}).get('Description')}")
-            if self._remaining == 0 or status == "408":
+            elif status == "408":  # the end of a request, and how many of it did not come
+                self._remaining -= int(headers.get("Nats-Pending-Messages", BATCH_MESSAGES))
+            elif status != "100":  # a heartbeat
+                raise nats.errors.Error(f"{status} {headers.get('Description')}")
+            if self._remaining <= BATCH_MESSAGES // 2:
                 await self._ask()
 
     def _update(self, message: Msg) -> PositionUpdate | None:
@@ -231,10 +258,13 @@ class PositionStream:
         )
 
     async def _close(self) -> None:
-        client, self._client, self._subscription = self._client, None, None
+        client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), _CONNECT_SECONDS)
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    await client.close()
+                    # Where the client was at it already, its socket is closed when it says so.
+                    await self._ended.wait()
 
 
 def _token(book: str) -> str:
