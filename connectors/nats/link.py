@@ -5,6 +5,8 @@ Guarantees: a fault says what was expected and found and never a secret; a refus
 with nothing but a complaint, is told as such.
 """
 
+import asyncio
+import contextlib
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -12,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 
 from connectors.sink import Unavailable
 
 CONNECT_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
 _AGAIN_SECONDS = 0.1
 PENDING_BYTES_MAX = 32 * 1024 * 1024
 """Most bytes that wait to be sent; beyond it a publish waits."""
@@ -89,29 +91,77 @@ class Complaints:
         self.on_change()
 
 
-async def connect(settings: NatsSettings, name: str, complaints: Complaints, **options: Any) -> Client:
+class Connection(Client):
+    """A client that lets go of its socket in any case.
+
+    nats-py keeps the socket of a connection that fails after its first byte, and of one that it was about to close when
+    its loop ended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = asyncio.Event()
+        self._made = self._given_up = False
+
+    async def make(self, servers: list[str], complaints: Complaints, **options: Any) -> None:
+        """Connect. Raises what nats-py raises; nothing is left then."""
+
+        async def failed(error: Exception) -> None:
+            # What comes of closing one that failed is not why it failed.
+            if not self._given_up:
+                await complaints.note(error)
+
+        async def lost() -> None:
+            # One that was never made is told by what `connect` raises.
+            if self._made:
+                await complaints.lost()
+
+        async def ended() -> None:
+            self._ended.set()
+
+        try:
+            await self.connect(
+                servers,
+                error_cb=failed,
+                disconnected_cb=lost,
+                reconnected_cb=complaints.restored,
+                closed_cb=ended,
+                **options,
+            )
+        except BaseException:
+            self._given_up = True
+            await self.end()
+            raise
+        self._made = True
+
+    async def end(self) -> None:
+        """Disconnect; never raises. Returns when the socket is closed, also where nats-py was at it already."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.close()
+                await self._ended.wait()
+
+
+async def connect(settings: NatsSettings, name: str, complaints: Complaints, **options: Any) -> Connection:
     """A connection, which fails rather than reconnects unless `options` say so. Raises Unavailable."""
+    client = Connection()
     try:
         given: dict[str, Any] = {"allow_reconnect": False, "pending_size": PENDING_BYTES_MAX}
         # nats-py tries each address again and again by itself: the runtime does that, at its own pace.
         given |= {"max_reconnect_attempts": 1, "reconnect_time_wait": _AGAIN_SECONDS}
-        given |= {"inbox_prefix": settings.inbox, **options}
+        # Our subjects are made of tokens that were escaped.
+        given |= {"inbox_prefix": settings.inbox, "skip_subject_validation": True, **options}
         if settings.seed_file is not None:
             given["nkeys_seed_str"] = settings.seed_file.read_text(encoding="ascii").strip()
         context = settings.tls()
         if context is not None:
             given["tls"] = context
-        return await nats.connect(
-            settings.url.split(","),
-            name=name,
-            connect_timeout=CONNECT_SECONDS,
-            error_cb=complaints.note,
-            disconnected_cb=complaints.lost,
-            reconnected_cb=complaints.restored,
-            **given,
+        await client.make(
+            settings.url.split(","), complaints, name=name, connect_timeout=CONNECT_SECONDS, **given
         )
     except (OSError, nats.errors.Error, ValueError) as error:
         # A refused key is told aside, and the connection ends without a reason of its own.
         found = complaints.last or str(error) or type(error).__name__
         complaints.last = ""
         raise Unavailable(f"NATS: expected a connection to {settings.url}, found: {found}") from error
+    return client

@@ -7,16 +7,13 @@ is passed over. The runtime keeps the offsets, after a batch was confirmed.
 What is older than its stream keeps is not published: a sink that is new, or begins again, does not flood it with history.
 """
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import nats.errors
-from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
-from connectors.nats.link import Complaints, NatsSettings, connect
+from connectors.nats.link import Complaints, Connection, NatsSettings, connect
 from connectors.nats.publisher import Outgoing, Publisher
 from connectors.nats.streams import ensure_streams
 from connectors.sink import Batch, Item, Refused, TopicPartition, Unavailable
@@ -43,7 +40,7 @@ class NatsSink:
         self._replicas = replicas
         # A batch ends with a whole frame.
         self._tail_messages = batch_events_max + FRAME_EVENTS_MAX
-        self._client: Client | None = None
+        self._client: Connection | None = None
         self._publisher: Publisher | None = None
         self._stored: set[str] = set()
         self._told = Complaints()
@@ -82,7 +79,7 @@ class NatsSink:
         await self._publisher.publish(new)
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Connection:
         """The connection; between `open` and `close`."""
         assert self._client is not None, "it was opened"
         return self._client
@@ -96,8 +93,7 @@ class NatsSink:
         """Disconnect; never raises."""
         client, self._client, self._publisher = self._client, None, None
         if client is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), _TAIL_SECONDS)
+            await client.end()
 
 
 def messages_of(items: Iterable[Item], now: int) -> Iterable[Outgoing]:

@@ -6,18 +6,15 @@ holds no valid event, is told as such, with its bytes. Beside that it copies to 
 up (`connectors.nats.undeliverable`).
 """
 
-import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from connectors.nats.link import Complaints, NatsSettings, connect
+from connectors.nats.link import Complaints, Connection, NatsSettings, connect
 from connectors.nats.pull import BATCH_MESSAGES, Place, Puller
 from connectors.nats.streams import ensure_streams
 from connectors.nats.undeliverable import bury
@@ -49,7 +46,7 @@ class NatsSource:
     def __init__(self, settings: NatsSettings, *, replicas: int = 1) -> None:
         self._settings = settings
         self._replicas = replicas
-        self._client: Client | None = None
+        self._client: Connection | None = None
         self._puller: Puller | None = None
         self._told = Complaints()
 
@@ -105,8 +102,7 @@ class NatsSource:
         """Disconnect; never raises."""
         client, self._client, self._puller = self._client, None, None
         if client is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), _CLOSE_SECONDS)
+            await client.end()
 
 
 def _consumer() -> ConsumerConfig:
