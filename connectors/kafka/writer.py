@@ -5,9 +5,11 @@ worker.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from connectors.kafka.bulk import put
 
 WAIT_SECONDS_MAX = 60.0
 """How long a step waits for the brokers; a transaction that is open for longer is aborted by them."""
@@ -70,9 +72,9 @@ class Sender:
 
         for topic, partition, key, value in records:
             if topic == noted_topic:
-                self._produce(topic, partition, key, value, noted, self._headers)
+                put(self._producer, topic, partition, key, value, noted, headers=self._headers)
             else:
-                self._produce(topic, partition, key, value, failed, [])
+                put(self._producer, topic, partition, key, value, failed)
         left = self._flush()
         if failures:
             raise KafkaException(failures[0])
@@ -88,19 +90,3 @@ class Sender:
             if isinstance(error.__cause__, KafkaException):
                 raise error.__cause__ from None
             raise
-
-    def _produce(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        report: Any,
-        headers: list[tuple[str, bytes]],
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=headers)
-                return
-            except BufferError:  # its queue is full: wait for the brokers
-                self._producer.poll(0.1)

@@ -6,13 +6,13 @@ Guarantees: an append is answered when every in-sync replica has it; where nobod
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from agents.counters import read_counts
 from agents.stage import Stage
+from connectors.kafka.bulk import BulkSender
 from connectors.kafka.errors import LinkError
 from connectors.kafka.groups import group_members
 from connectors.kafka.link import Link
@@ -50,42 +50,23 @@ class ClusterGate:
         self._progress = progress
         self._copy: ClusterCopy | None = None
         self._sent = 0
-        self._producer = Producer(self._link.producer(message_timeout_ms=int(_SEND_SECONDS * 1e3)))
+        producer = Producer(self._link.producer(message_timeout_ms=int(_SEND_SECONDS * 1e3)))
+        self._sender = BulkSender(producer)
         self._applied = [_Applied(self._link, stage, self.partitions) for stage in self._stages]
 
     def append(self, records: Sequence[Outgoing]) -> int:
         """Send records; returns how many were sent by this gate. Raises LinkError where one was not acknowledged."""
-        failed: list[str] = []
-
-        def report(error: Any, message: Any) -> None:
-            if error is not None:
-                failed.append(f"{message.topic()}/{message.partition()}: {error.str()}")
-
         for record in records:
-            self._produce(record, report)
-        left = self._producer.flush(_SEND_SECONDS)
-        if failed or left:
+            self._sender.send(self._link.topic(record.topic), record.partition, record.key, record.value)
+        lost, said = self._sender.settle(_SEND_SECONDS)
+        if lost:
             raise LinkError(
-                f"expected {len(records)} records to be acknowledged by {self._link.brokers}, found {len(failed) + left} "
-                f"that were not within {_SEND_SECONDS:.0f} s ({'; '.join(failed[:3]) or 'no answer'}); run the command "
-                "again: what is in the cluster already counts as duplicate"
+                f"expected {len(records)} records to be acknowledged by {self._link.brokers}, found {lost} that were not "
+                f"within {_SEND_SECONDS:.0f} s ({said}); run the command again: what is in the cluster already counts as "
+                "duplicate"
             )
         self._sent += len(records)
         return self._sent
-
-    def _produce(self, record: Outgoing, report: Callable[[Any, Any], None]) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    self._link.topic(record.topic),
-                    record.value,
-                    record.key,
-                    record.partition,
-                    on_delivery=report,
-                )
-                return
-            except BufferError:  # its queue is full: wait for the brokers
-                self._producer.poll(0.1)
 
     def settle(self) -> None:
         """Wait until the stages have applied all that stands in their inputs. Raises ControlError."""

@@ -9,11 +9,11 @@ held against what stands in the new topics.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connectors.kafka.bulk import BulkSender
 from connectors.kafka.configuring import PROBE
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
@@ -41,8 +41,7 @@ class TopicCopies:
         self._old, self._new = old, new
         self._before, self._after = before, after
         self._reader = TopicReader(old, _GROUP)
-        self._producer = Producer(new.producer(linger_ms=5))
-        self._failed: list[str] = []
+        self._sender = BulkSender(Producer(new.producer(linger_ms=5)))
         self._ends: Counter[tuple[str, int]] = Counter()
         self._read_to: dict[tuple[str, int], int] = {}
         self._starts: dict[str, int] = {}
@@ -87,32 +86,15 @@ class TopicCopies:
         self, topic: Topic, partition: int, key: bytes | None, value: bytes | None, milliseconds: int
     ) -> None:
         self._ends[topic.name, partition] += 1
-        while True:
-            try:
-                self._producer.produce(
-                    self._new.topic(topic.name),
-                    value,
-                    key,
-                    partition,
-                    on_delivery=self._delivered,
-                    timestamp=milliseconds,
-                )
-                break
-            except BufferError:  # its queue is full: wait for the brokers
-                self._producer.poll(0.1)
-        self._producer.poll(0.0)
-
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._failed.append(f"{message.topic()}/{message.partition()}: {error.str()}")
+        self._sender.send(self._new.topic(topic.name), partition, key, value, timestamp=milliseconds)
 
     def _flush(self, topic: Topic) -> None:
         """Wait for the copies of a topic, and hold them against what stands there."""
-        left = self._producer.flush(_SECONDS)
-        if left or self._failed:
+        lost, said = self._sender.settle(_SECONDS)
+        if lost:
             raise LinkError(
-                f"expected {self._new.topic(topic.name)} to take every copy, found {left + len(self._failed)} that were not "
-                f"acknowledged ({'; '.join(self._failed[:3]) or 'no answer'}); the old topics stand: run the command again"
+                f"expected {self._new.topic(topic.name)} to take every copy, found {lost} that were not acknowledged "
+                f"({said}); the old topics stand: run the command again"
             )
         self._cut(topic)
         for partition in range(self._after):

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from confluent_kafka import Producer
 
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
+from connectors.kafka.bulk import BulkSender
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
@@ -33,41 +33,25 @@ class ChangelogWriter:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._producer = Producer(link.producer(linger_ms=5))
-        self._failed: list[str] = []
+        self._sender = BulkSender(Producer(link.producer(linger_ms=5)))
 
     def write(self, stage: Stage, tables: Tables, partition: int, consumed: Mapping[str, int]) -> None:
         """One table partition; `consumed` is how far it has consumed each input. Raises LinkError."""
-        number = 0
+        changelog, number = self._link.topic(stage.changelog), 0
         for page in _pages(tables.scan(stage.table.name, partition, _KEYS_FROM)):
             for value in packed(page):
                 # Another key each, and none that a step has: compaction keeps all of them.
-                self._send(stage, partition, PACKED_KEY + b"/moved" + number.to_bytes(8, "big"), value)
+                key = PACKED_KEY + b"/moved" + number.to_bytes(8, "big")
+                self._sender.send(changelog, partition, key, value)
                 number += 1
         notes = chain.from_iterable(consumed_changes(consumed).items())
-        self._send(stage, partition, INPUTS_KEY, pack_changes(list(notes)))
-        left = self._producer.flush(_SECONDS)
-        if left or self._failed:
+        self._sender.send(changelog, partition, INPUTS_KEY, pack_changes(list(notes)))
+        lost, said = self._sender.settle(_SECONDS)
+        if lost:
             raise LinkError(
-                f"expected {self._link.topic(stage.changelog)} to be written, found {left + len(self._failed)} records that "
-                f"were not acknowledged ({'; '.join(self._failed[:3]) or 'no answer'}); the old topics stand: run the "
-                "command again"
+                f"expected {changelog} to be written, found {lost} records that were not acknowledged ({said}); the old "
+                "topics stand: run the command again"
             )
-
-    def _send(self, stage: Stage, partition: int, key: bytes, value: bytes) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    self._link.topic(stage.changelog), value, key, partition, on_delivery=self._delivered
-                )
-                break
-            except BufferError:  # its queue is full: wait for the brokers
-                self._producer.poll(0.1)
-        self._producer.poll(0.0)
-
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._failed.append(f"{message.topic()}/{message.partition()}: {error.str()}")
 
 
 def _pages(pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[list[bytes | None]]:
