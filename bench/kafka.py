@@ -15,7 +15,7 @@ from bench.kafka_latency import Schedule, measure, p50_p99
 from bench.kafka_rig import Rig, rig, said
 from bench.row import Row
 from bench.workload import PARTITIONS, WORKLOADS, frames_of, make_bookings, make_fills
-from connectors.kafka.local_broker import BrokerUnavailable
+from connectors.servers.process import ServerUnavailable
 from schemas.topics import BOOKINGS, FILLS, Topic
 
 GUARANTEES = ("exactly_once", "low_latency")
@@ -43,7 +43,7 @@ def _on_a_broker(measured: Callable[[Rig], list[Row]]) -> list[Row]:
     try:
         with rig() as running:
             return measured(running)
-    except BrokerUnavailable as error:
+    except ServerUnavailable as error:
         return [Row("on Kafka", None, "fills/s", note=str(error)[:200])]
 
 

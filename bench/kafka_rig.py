@@ -130,7 +130,7 @@ _EVERY = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
 def rig() -> Iterator[Rig]:
     """A broker with the virtual machine's own defaults, on the first core with whoever loads it.
 
-    Raises BrokerUnavailable.
+    Raises ServerUnavailable.
     """
     with tempfile.TemporaryDirectory(prefix="pks-bench-") as name, on_core(0):
         folder = Path(name)

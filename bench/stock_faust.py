@@ -20,7 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench import throughput
 from bench.row import Row
 from bench.workload import WORKLOADS, make_fills
-from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
+from connectors.kafka.local_broker import LocalBroker
+from connectors.servers.process import ServerUnavailable
 
 _FILLS = 50_000
 """Enough for a steady rate: stock Faust takes some seconds for them."""
@@ -35,7 +36,7 @@ def run(count: int) -> list[Row]:
     name = "positions, W, beside stock Faust"
     try:
         stock = _stock(min(count, _FILLS))
-    except BrokerUnavailable as error:
+    except ServerUnavailable as error:
         return [Row(name, None, "fills/s", note=str(error)[:200])]
     reference = min(count, _FILLS) / stock["processor"]
     note = f"stock Faust by the clock {min(count, _FILLS) / stock['wall']:,.0f}; positions {ours.note}"

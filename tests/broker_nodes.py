@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.kafka.local_broker import BrokerUnavailable, jars
+from connectors.kafka.local_broker import jars
+from connectors.servers.process import ServerUnavailable
 from tests.support import eventually
 
 JAVA = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -33,14 +34,14 @@ class Node:
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
         java = shutil.which("java")
         if java is None:
-            raise BrokerUnavailable(
+            raise ServerUnavailable(
                 "expected Java 17 or newer to run Apache Kafka, found no java: install it"
             )
         self._java = [java, *JAVA, "-cp", f"{jars()}/*"]
         command = [*self._java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c"]
         done = subprocess.run([*command, str(self._properties)], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise BrokerUnavailable(f"expected a folder for a broker, found: {done.stdout}{done.stderr}")
+            raise ServerUnavailable(f"expected a folder for a broker, found: {done.stdout}{done.stderr}")
 
     def start(self) -> None:
         """Start it; it answers when enough of the others do."""
@@ -85,7 +86,7 @@ def skipped_without_brokers() -> Iterator[None]:
     """Skip a test with the reason where no broker can be started; that is a failure in CI."""
     try:
         yield
-    except BrokerUnavailable as error:
+    except ServerUnavailable as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))

@@ -19,8 +19,9 @@ from bench.workload import frames_of, fresh_log
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
 from connectors.kafka.link import Link
-from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
+from connectors.kafka.local_broker import LocalBroker
 from connectors.kafka.topics import ensure_topics, partition_counts
+from connectors.servers.process import ServerUnavailable
 from schemas.topics import FILLS, PARTITIONS_DEFAULT, POSITIONS, Topic
 from tables.partition import TablePartition
 from tests.support import eventually
@@ -52,7 +53,7 @@ def running_broker(folder: Path, **options: Any) -> Iterator[LocalBroker]:
     try:
         broker = LocalBroker(folder, **options)
         broker.start()
-    except BrokerUnavailable as error:
+    except ServerUnavailable as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))

@@ -7,27 +7,22 @@ Guarantees: `start` returns when the broker answers requests; the broker dies wi
 """
 
 import base64
-import contextlib
-import os
-import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from connectors.kafka.broker_security import BrokerSecurity
-from connectors.servers.process import die_with_parent, free_ports
+from connectors.servers.maven import fetched, java
+from connectors.servers.process import LocalServer, ServerUnavailable, free_ports
 
 KAFKA = "4.4.0"
 SCALA = "2.13"
 _LOG4J_BINDING = "2.25.3"
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _START_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 20.0
-_FETCH_SECONDS_MAX = 300
 _API_VERSIONS = bytes.fromhex("0000000a0012000000000001ffff")
 """A request of API key 18, version 0, correlation 1, no client id: what a broker answers when it is up."""
 
@@ -61,48 +56,24 @@ _SETTINGS = {
 }
 
 
-class BrokerUnavailable(Exception):
-    """No broker can be started here; the text says what is missing and what to do."""
-
-
 def jars() -> Path:
-    """The folder of the broker's jars, fetched from the Maven repository on first use. Raises BrokerUnavailable."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "pks" / f"kafka-{KAFKA}"
-    if folder.is_dir():
-        return folder
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise BrokerUnavailable(
-            f"expected the jars of Apache Kafka {KAFKA} in {folder} or Maven (mvn) to fetch them, found neither: "
-            f"install Maven"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fetched = folder.with_name(f"{folder.name}.{uuid4().hex}")
-    fetched.mkdir()
-    try:
-        pom = fetched / "pom.xml"
+    """The folder of the broker's jars, fetched from the Maven repository on first use. Raises ServerUnavailable."""
+
+    def arguments(folder: Path) -> list[str]:
+        pom = folder / "pom.xml"
         pom.write_text(_POM, encoding="utf-8")
-        command = [maven, "-q", "-B", "-f", str(pom), _COPY]
-        command += [f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"]
-        found = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=_FETCH_SECONDS_MAX, check=False
-        )
-        if found.returncode:
-            raise BrokerUnavailable(
-                f"expected Maven to fetch Apache Kafka {KAFKA}, found: {(found.stdout + found.stderr)[-2_000:]}"
-            )
-        try:
-            fetched.rename(folder)
-        except OSError:  # another process was faster
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(fetched, ignore_errors=True)
-    return folder
+        return ["-f", str(pom), "-DincludeScope=runtime"]
+
+    return fetched(
+        f"the jars of Apache Kafka {KAFKA}",
+        f"kafka-{KAFKA}",
+        "copy-dependencies",
+        arguments,
+        lambda folder, _: folder,
+    )
 
 
-class LocalBroker:
+class LocalBroker(LocalServer):
     """One broker with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
     `settings` are added to its `server.properties`; `java_options` go to the virtual machine; with `security` it takes
@@ -117,65 +88,37 @@ class LocalBroker:
         java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         security: BrokerSecurity | None = None,
     ) -> None:
-        self.folder = folder
-        self.port, self._inner_port, self._controller_port = free_ports(3)
+        port, self._inner_port, self._controller_port = free_ports(3)
+        super().__init__(
+            "the broker",
+            folder,
+            folder / "broker.log",
+            port,
+            stop_seconds=_STOP_SECONDS_MAX,
+            # In order it would wait for a controller that ends as well.
+            death_signal=signal.SIGKILL,
+        )
         self._security = security
         self._settings = dict(settings or {})
         self._java_options = list(java_options)
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """Host and port for clients."""
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def process(self) -> int:
-        """The process that runs."""
-        assert self._process is not None, "it was started"
-        return self._process.pid
-
-    def __enter__(self) -> "LocalBroker":
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def start(self) -> None:
-        """Start the broker and wait until it answers. Raises BrokerUnavailable."""
-        java = shutil.which("java")
-        if java is None:
-            raise BrokerUnavailable(
-                "expected Java 17 or newer to run Apache Kafka, found no java: install it"
-            )
+        """Start the broker and wait until it answers. Raises ServerUnavailable."""
+        program = java("Apache Kafka")
         classes = f"{jars()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
         if not properties.exists():
-            self._format(java, classes, properties)
-        with (self.folder / "broker.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
-                [
-                    *die_with_parent(),
-                    java,
-                    *self._java_options,
-                    "-cp",
-                    classes,
-                    "kafka.Kafka",
-                    str(properties),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._wait()
+            self._format(program, classes, properties)
+        command = [program, *self._java_options, "-cp", classes, "kafka.Kafka", str(properties)]
+        self._server.start(command, self._answers, _START_SECONDS_MAX)
 
-    def _format(self, java: str, classes: str, properties: Path) -> None:
+    def _format(self, program: str, classes: str, properties: Path) -> None:
         settings = {
             **_SETTINGS,
             **self._listeners(),
@@ -186,7 +129,7 @@ class LocalBroker:
         written = properties.with_suffix(".new")
         written.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
         identity = base64.urlsafe_b64encode(UUID(int=uuid4().int).bytes).decode().rstrip("=")
-        command = [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.tools.StorageTool"]
+        command = [program, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.tools.StorageTool"]
         # With static voters named in the settings the node formats its own part.
         # Joined, for an identity may begin with a dash.
         command += ["format", f"--cluster-id={identity}", "-c", str(written)]
@@ -194,7 +137,7 @@ class LocalBroker:
             command += self._security.format_options()
         found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if found.returncode:
-            raise BrokerUnavailable(
+            raise ServerUnavailable(
                 f"expected the broker's folder to be formatted, found: {found.stdout}{found.stderr}"
             )
         written.rename(properties)
@@ -217,22 +160,6 @@ class LocalBroker:
             **self._security.settings(),
         }
 
-    def _wait(self) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + _START_SECONDS_MAX
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                state = (
-                    f"it ended with {self._process.returncode}"
-                    if self._process.returncode is not None
-                    else "silence"
-                )
-                tail = (self.folder / "broker.log").read_text(encoding="utf-8", errors="replace")[-2_000:]
-                raise BrokerUnavailable(
-                    f"expected the broker to answer on {self.address}, found {state}: {tail}"
-                )
-            time.sleep(0.05)
-
     def _answers(self) -> bool:
         try:
             port = self.port if self._security is None else self._inner_port
@@ -242,26 +169,10 @@ class LocalBroker:
         except OSError:
             return False
 
-    def kill(self) -> None:
-        """End it at once, as a power cut of its machine would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
     def pause(self) -> None:
         """Let it stand still, as a machine that swaps does, until `go_on`."""
-        os.kill(self.process, signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Let it go on."""
-        os.kill(self.process, signal.SIGCONT)
-
-    def stop(self) -> None:
-        """Let it shut down in order."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_SECONDS_MAX)
-        self.kill()
+        self.signal(signal.SIGCONT)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 _TAIL_BYTES = 2_000
 
@@ -42,12 +43,25 @@ def die_with_parent(number: signal.Signals = signal.SIGKILL) -> list[str]:
 
 
 class ServerProcess:
-    """The process of a server; `log` is the file that its output goes to."""
+    """The process of a server; `log` is the file that its output goes to.
 
-    def __init__(self, name: str, log: Path, *, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+    `death_signal` is what it gets when whoever started it is gone; without, the one that stops it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        stop_seconds: float = STOP_SECONDS,
+        death_signal: signal.Signals | None = None,
+    ) -> None:
         self._name = name
         self._log = log
         self._stop_signal = stop_signal
+        self._stop_seconds = stop_seconds
+        self._death_signal = death_signal or stop_signal
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +75,7 @@ class ServerProcess:
         """Start it and wait until `ready`. Raises ServerUnavailable where it ends or says nothing in time."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
-                [*die_with_parent(self._stop_signal), *command],
+                [*die_with_parent(self._death_signal), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -93,33 +107,35 @@ class ServerProcess:
             self._process.wait()
             self._process = None
 
-    def stop(self, seconds_max: float = 10.0) -> None:
+    def stop(self) -> None:
         """Let it shut down in order."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(self._stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds_max)
+            self._process.wait(self._stop_seconds)
         self.kill()
 
 
 class LocalServer(ABC):
     """A server of this machine with its data in a folder; `start`, `kill` and `start` again keep what it holds.
 
-    `port` 0 takes a free one; `log` is the file that its output goes to.
+    `port` 0 takes a free one; `log` is the file that its output goes to; `options` are those of `ServerProcess`.
     """
 
-    def __init__(
-        self, name: str, folder: Path, log: Path, port: int, *, stop_signal: signal.Signals = signal.SIGTERM
-    ) -> None:
+    def __init__(self, name: str, folder: Path, log: Path, port: int, **options: Any) -> None:
         # Programs may run in another folder, where a relative path would mean another place.
         self.folder = folder.absolute()
         self.port = port or free_ports(1)[0]
-        self._server = ServerProcess(name, log.absolute(), stop_signal=stop_signal)
+        self._server = ServerProcess(name, log.absolute(), **options)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,21 +7,18 @@ column is refused, not made.
 """
 
 import hashlib
-import os
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from uuid import uuid4
 
+from connectors.servers.maven import cached, fetched, java
 from connectors.servers.process import LocalServer, ServerUnavailable
 
 QUESTDB = "9.3.4"
 _SHA256 = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-_FETCH_SECONDS_MAX = 300
+_JAR = f"questdb-{QUESTDB}.jar"
 START_SECONDS_MAX = 90.0
 
 _SETTINGS = {
@@ -38,45 +35,27 @@ _SETTINGS = {
 
 def available() -> bool:
     """Whether Java and the jar are there; nothing is fetched."""
-    return shutil.which("java") is not None and _cached().is_file()
-
-
-def _cached() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "pks" / f"questdb-{QUESTDB}.jar"
+    return shutil.which("java") is not None and cached(_JAR).is_file()
 
 
 def jar() -> Path:
     """The server's jar, fetched from the Maven repository on first use. Raises ServerUnavailable."""
-    found = _cached()
-    if found.is_file():
-        return found
-    maven = shutil.which("mvn")
-    if maven is None:
+    return fetched(
+        f"the jar of QuestDB {QUESTDB}",
+        _JAR,
+        "copy",
+        lambda _: [f"-Dartifact=org.questdb:questdb:{QUESTDB}"],
+        _as_released,
+    )
+
+
+def _as_released(folder: Path, said: str) -> Path:
+    found = folder / _JAR
+    digest = hashlib.sha256(found.read_bytes()).hexdigest() if found.is_file() else "no file"
+    if digest != _SHA256:
         raise ServerUnavailable(
-            f"expected the jar of QuestDB {QUESTDB} as {found} or Maven (mvn) to fetch it, found neither: install Maven"
+            f"expected Maven to fetch QuestDB {QUESTDB} with SHA-256 {_SHA256}, found {digest}: {said}"
         )
-    folder = found.parent / f"questdb.{uuid4().hex}"
-    folder.mkdir(parents=True)
-    try:
-        command = [maven, "-q", "-B", _COPY, f"-Dartifact=org.questdb:questdb:{QUESTDB}"]
-        done = subprocess.run(  # noqa: S603
-            [*command, f"-DoutputDirectory={folder}"],
-            capture_output=True,
-            text=True,
-            timeout=_FETCH_SECONDS_MAX,
-            check=False,
-        )
-        fetched = folder / found.name
-        digest = hashlib.sha256(fetched.read_bytes()).hexdigest() if fetched.is_file() else "no file"
-        if digest != _SHA256:
-            raise ServerUnavailable(
-                f"expected Maven to fetch QuestDB {QUESTDB} with SHA-256 {_SHA256}, found {digest}: "
-                f"{(done.stdout + done.stderr)[-2_000:]}"
-            )
-        fetched.replace(found)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return found
 
 
@@ -97,17 +76,15 @@ class LocalQuestdb(LocalServer):
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises ServerUnavailable."""
-        java = shutil.which("java")
-        if java is None:
-            raise ServerUnavailable("expected Java 17 or newer to run QuestDB, found no java: install it")
-        program = jar()
+        program = java("QuestDB")
+        archive = jar()
         (self.folder / "conf").mkdir(parents=True, exist_ok=True)
         settings = {**self._settings, "http.bind.to": self.address}
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self.folder / "conf" / "server.conf").write_text(text, encoding="utf-8")
         options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         options.append(f"-XX:ErrorFile={self.folder / 'crash.log'}")
-        command = [java, *options, "-p", str(program), "-m", "io.questdb/io.questdb.ServerMain"]
+        command = [program, *options, "-p", str(archive), "-m", "io.questdb/io.questdb.ServerMain"]
         self._server.start([*command, "-d", str(self.folder), "-n"], self._answers, START_SECONDS_MAX)
 
     def _answers(self) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from connectors.kafka.local_broker import BrokerUnavailable, LocalBroker
+from connectors.kafka.local_broker import LocalBroker
+from connectors.servers.process import ServerUnavailable
 from tests.kafka_support import running_broker
 
 
@@ -43,5 +44,5 @@ def test_a_killed_broker_starts_again_with_what_was_acknowledged(tmp_path: Path)
 
 def test_a_machine_without_java_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BrokerUnavailable, match="Java 17 or newer"):
+    with pytest.raises(ServerUnavailable, match="Java 17 or newer"):
         LocalBroker(tmp_path / "broker").start()
