@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.kafka.local_broker import jars
+from connectors.kafka.local_broker import KAFKA, jars
+from connectors.servers.class_archive import ClassArchive
 from connectors.servers.process import ServerUnavailable
 from tests.support import eventually
 
@@ -37,8 +38,18 @@ class Node:
             raise ServerUnavailable(
                 "expected Java 17 or newer to run Apache Kafka, found no java: install it"
             )
-        self._java = [java, *JAVA, "-cp", f"{jars()}/*"]
-        command = [*self._java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c"]
+        self._program = java
+        self._options = [*JAVA, *ClassArchive(f"kafka-{KAFKA}", java).options(), "-cp", f"{jars()}/*"]
+        command = [
+            java,
+            *JAVA,
+            "-cp",
+            f"{jars()}/*",
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+        ]
         done = subprocess.run([*command, str(self._properties)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ServerUnavailable(f"expected a folder for a broker, found: {done.stdout}{done.stderr}")
@@ -49,7 +60,7 @@ class Node:
         leash = [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
         with (self.folder / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._within, *leash, *self._java, "kafka.Kafka", str(self._properties)],
+                [*self._within, *leash, self._program, *self._options, "kafka.Kafka", str(self._properties)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
