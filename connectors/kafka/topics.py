@@ -75,10 +75,15 @@ class TopicPlan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A cluster as it is: its identity, and its topics with their partitions."""
+    """A cluster as it is: its identity and brokers, and its topics with their partitions and copies.
+
+    `copies` is the least of a topic's partitions.
+    """
 
     cluster: str
+    brokers: int
     partitions: dict[str, int]
+    copies: dict[str, int]
 
 
 def look_at(link: Link, seconds: float = _SECONDS) -> Found:
@@ -105,7 +110,12 @@ def look_at(link: Link, seconds: float = _SECONDS) -> Found:
                     f"start it, name another with --transport, or, where it takes other clients than {link.protocol}, set "
                     "kafka_security_protocol (docs/operating/kafka-unreachable.md)"
                 ) from error
-    return Found(str(found.cluster_id), {name: len(topic.partitions) for name, topic in found.topics.items()})
+    copies = {
+        name: min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
+        for name, topic in found.topics.items()
+    }
+    partitions = {name: len(topic.partitions) for name, topic in found.topics.items()}
+    return Found(str(found.cluster_id), len(found.brokers), partitions, copies)
 
 
 def partition_counts(link: Link) -> dict[str, int]:

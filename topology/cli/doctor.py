@@ -17,12 +17,13 @@ import typer
 import native
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import print_json, print_table
-from topology.settings import Settings
+from topology.settings import Settings, on_kafka
 
 _PACKAGES = ("faust-streaming", "rocksdict", "msgspec", "pydantic", "uvloop", "prometheus-client", "QuantLib")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 _FREE_BYTES_MIN = 1024**3
 _OPEN_FILES_MIN = 1024
+_BROKER_SECONDS = 5.0
 
 _SECRET = ("password", "secret", "token", "webhook")
 _USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@/]*@")
@@ -146,6 +147,28 @@ def _questdb() -> Finding:
     )
 
 
+def _cluster(settings: Settings) -> list[Finding]:
+    """The brokers, and how many copies they keep; nothing where the log is embedded."""
+    if not on_kafka(settings):
+        return []
+    from connectors.kafka.errors import KafkaLogError
+    from connectors.kafka.layout import in_force
+    from connectors.kafka.topics import look_at
+    from topology.cluster.places import link_of
+    from topology.cluster.safety import too_few_copies
+
+    try:
+        link = in_force(link_of(settings))
+        found = look_at(link, _BROKER_SECONDS)
+    except KafkaLogError as error:
+        return [Finding("brokers", False, str(error), "docs/operating/kafka-unreachable.md")]
+    danger = too_few_copies(settings, link, found)
+    return [
+        Finding("brokers", True, f"{found.brokers} at {link.brokers}"),
+        Finding("optional: copies on Kafka", not danger, danger or "enough", "docs/operating/few-copies.md"),
+    ]
+
+
 def _sinks(settings: Settings) -> list[Finding]:
     """The sinks that settings ask for, where a worker runs or ran over the folder."""
     from topology.sinks.metrics import is_up
@@ -193,7 +216,7 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: _program("optional: Java", ("java",), "for servers of this machine: QuestDB, Kafka"),
         lambda: _program("optional: Node", ("node",), "not needed by this version"),
     ]
-    return [*(check() for check in checks), *_sinks(settings)]
+    return [*(check() for check in checks), *_cluster(settings), *_sinks(settings)]
 
 
 def masked(settings: Settings) -> dict[str, str]:

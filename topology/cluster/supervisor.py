@@ -25,8 +25,10 @@ import structlog
 from connectors.embedded.database import OwnerLock
 from connectors.embedded.errors import StateError
 from connectors.kafka.errors import LinkError, NameTakenError
+from connectors.kafka.layout import in_force
 from connectors.kafka.topics import look_at
 from topology.cluster.places import cluster_folder, link_of, make_topics
+from topology.cluster.safety import too_few_copies
 from topology.cluster.status import (
     EXIT_NAME_TAKEN,
     EXIT_STATE,
@@ -285,7 +287,10 @@ def run_cluster(
     OwnedElsewhereError where another supervisor has the data folder, NameTakenError where one has the name, StateError.
     """
     began = time.monotonic()
-    cluster = make_topics(settings, link_of(settings))
+    link = link_of(settings)
+    cluster = make_topics(settings, link)
+    if danger := too_few_copies(settings, in_force(link), look_at(link)):
+        _logger.warning("few copies", cluster=cluster, found=danger)
     lock = OwnerLock(cluster_folder(settings.data, cluster))
     try:
         return asyncio.run(_supervise(settings, cluster, began, on_ready, watch))
