@@ -29,6 +29,9 @@ ENGINE_MODELS = (
 )
 """Models that only the engine prices."""
 
+DECLARED_ELSEWHERE = frozenset({"expiry", "value_by", "underlying_instrument"})
+"""Fields that say what to fill in, and are none of the engine's."""
+
 VALUE_BY = ("mark", "model")
 """What an option or a future is worth: its own mark where there is one (the default), or its model."""
 
