@@ -195,21 +195,6 @@ _.debit_spread
 _.credit_spread
 _.free_balance
 _.fixed_at
-_.capital_rate
-_.limits
-_.rate_path
-_.redemption
-_.ex_coupon_days
-_.ANY_ENTITY
-_.with_pending
-_.without_pending
-_.rate_time
-_.rate_quality
-_.reported_with_pending
-_.reported_without_pending
-_.settled_net_open_position
-_.unrated
-_.warnings
 
 # Valuation: columns that readers of the log and single events take by their names.
 valuation.PositionValuated.held_fees
