@@ -30,6 +30,7 @@ from topology.log import Record
 from topology.runtime import IDLE, PartitionRunner, StepReport, step_together
 from topology.settings import Settings
 from topology.stages import Observer
+from topology.turns import SLICE_BYTES_MAX, SLICE_RECORDS_MAX, TURNS_BETWEEN_SLICES, Turns
 from topology.web.server import ListeningWeb
 
 RETRY_SECONDS_FIRST = 0.05
@@ -38,10 +39,6 @@ RETRY_SECONDS_MAX = 1.0
 
 ROOM_SECONDS = 0.01
 """Between two looks at whether a stage that has left over as much as it may can step again."""
-
-TURNS_BETWEEN_SLICES = 8
-"""Turns of the event loop between two slices: whatever takes several turns (a step, a request) is not held up for as many
-slices."""
 
 _RESTORE_SECONDS_MAX = 3_600.0
 _UNUSED_PORT = 6066
@@ -57,7 +54,7 @@ class StageApp(faust.App):  # type: ignore[misc]
     """The App of one stage; `runners` by partition, once it is ready.
 
     `following` is the App of this process whose stage reads what this one emits: it steps in the same commit
-    wherever it has caught up.
+    wherever it has caught up. An App that steps by `turns` takes a slice in each, not more.
     """
 
     def __init__(
@@ -69,6 +66,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         observers: Sequence[Observer] = (),
         on_step: StepObserver | None = None,
         listener: socket.socket | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.stage = stage
         self.embedded = log
@@ -80,6 +78,12 @@ class StageApp(faust.App):  # type: ignore[misc]
         self.batched_topics = frozenset({stage.input.name})
         self.batch_records_max, self.batch_bytes_max = settings.step_events_max, settings.step_bytes_max
         self.batch_backlog_bytes_max = settings.step_backlog_bytes_max
+        if turns is not None:
+            self.batch_records_max = min(settings.step_events_max, SLICE_RECORDS_MAX)
+            self.batch_bytes_max = self.batch_backlog_bytes_max = min(
+                settings.step_bytes_max, SLICE_BYTES_MAX
+            )
+        self._turns = turns
         self._opened = log.reopened
         self.listener = listener
         self._observers = observers
@@ -166,7 +170,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         async for event in source.events():
             records = event.message.records
             await self._make_room(records)
-            if await self._apply(records):
+            if await self._apply_in_turn(records):
                 for tp, part in records.items():
                     if self.runners[tp.partition].stopped is None:
                         self.consumer.acknowledge(tp, part[-1].offset)
@@ -186,7 +190,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             for partition in range(self.settings.partitions):
                 if self.runners[partition].has_idle_work:
                     self._work_left.set()
-                    if not await self._apply({TP(self.stage.input.name, partition): IDLE}):
+                    if not await self._apply_in_turn({TP(self.stage.input.name, partition): IDLE}):
                         return
                     for _ in range(TURNS_BETWEEN_SLICES):
                         await asyncio.sleep(0)
@@ -194,6 +198,12 @@ class StageApp(faust.App):  # type: ignore[misc]
     def _look_for_idle_work(self) -> None:
         if any(runner.has_idle_work for runner in self.runners.values()):
             self._work_left.set()
+
+    async def _apply_in_turn(self, records: Batch) -> bool:
+        if self._turns is None:
+            return await self._apply(records)
+        async with self._turns.slice():
+            return await self._apply(records)
 
     async def _apply(self, records: Batch) -> bool:
         """One step of the partitions that still run; False where the App stopped before it could be committed."""
@@ -281,9 +291,12 @@ def build_app(
     observers: Sequence[Observer] = (),
     on_step: StepObserver | None = None,
     listener: socket.socket | None = None,
+    turns: Turns | None = None,
 ) -> StageApp:
     """The App of a stage over an open log; `listener` is the socket of its web views, if it has any."""
-    return StageApp(stage, log, settings, observers=observers, on_step=on_step, listener=listener)
+    return StageApp(
+        stage, log, settings, observers=observers, on_step=on_step, listener=listener, turns=turns
+    )
 
 
 def chain_apps(apps: Sequence[StageApp]) -> None:

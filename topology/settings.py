@@ -21,6 +21,8 @@ from schemas.topics import PARTITIONS_DEFAULT
 KAFKA = "kafka://"
 """How the transport of a cluster begins."""
 
+ALL_STAGES: Literal["all"] = "all"
+
 
 class Settings(BaseSettings):
     """What an operator may choose; the description of each field is its documentation."""
@@ -34,6 +36,10 @@ class Settings(BaseSettings):
         ge=1,
         le=1024,
         description="partitions of keyed topics, as the log has them; `pks topology repartition` moves a log",
+    )
+    stages: Literal["all", "books"] = Field(
+        ALL_STAGES,
+        description="which stages run: all, or the books alone (capture and positions), without what hangs on them",
     )
     guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
         {},

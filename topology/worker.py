@@ -28,7 +28,8 @@ from topology.clock import tick_clock
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
 from topology.sinks.metrics import SinkCollector
-from topology.stages import Observer, create_topics
+from topology.stages import Observer, create_topics, is_spine
+from topology.turns import Turns
 from topology.upkeep import keep_retention, keep_writable
 from topology.web.application import add_views
 from topology.web.health import Health
@@ -68,9 +69,25 @@ class Worker:
         self.web_address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._stopping = asyncio.Event()
 
+    @property
+    def spine(self) -> list[StageApp]:
+        """The Apps of the stages that keep the books."""
+        return [app for app in self.apps if is_spine(app.stage)]
+
     def runners(self) -> list[PartitionRunner]:
-        """The runners at work, upstream stages first."""
-        return [app.runners[partition] for app in self.apps for partition in sorted(app.runners)]
+        """The runners at work of the stages that keep the books, upstream stages first."""
+        return [app.runners[partition] for app in self.spine for partition in sorted(app.runners)]
+
+    def spine_waits(self) -> bool:
+        """Whether a stage that keeps the books has anything to do."""
+        return any(
+            runner.has_idle_work
+            or (
+                runner.stopped is None
+                and self.log.end_offset(runner.stage.input.name, runner.partition) > runner.next_offset
+            )
+            for runner in self.runners()
+        )
 
     def stop(self) -> None:
         """End the worker, as SIGTERM does."""
@@ -128,6 +145,7 @@ async def serve(
     create_topics(log, stages, settings.partitions)
     with listener or listen(settings.web_host, settings.web_port) as listener:
         metrics = Metrics()
+        turns = Turns()
         apps = [
             build_app(
                 stage,
@@ -136,16 +154,19 @@ async def serve(
                 observers=observers,
                 on_step=metrics.step,
                 listener=listener if stage.name == WEB_STAGE else None,
+                turns=None if is_spine(stage) else turns,
             )
             for stage in stages
         ]
-        chain_apps(apps)
+        # Nobody steps in a commit of the spine but the spine.
+        chain_apps([app for app in apps if is_spine(app.stage)])
         health = Health(settings, log, apps)
         metrics.watch(apps, health, [LogCollector(log, observers), SinkCollector(settings.data)])
         for app in apps:
             if app.listener is not None:
                 add_views(app, log, health, metrics)
         worker = Worker(settings, log, apps, listener, health)
+        turns.spine_waits = worker.spine_waits
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
@@ -181,7 +202,10 @@ async def _cancel(running: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _drain(worker: Worker) -> bool:
-    """Let the stages apply what stands in the log, now that nothing more comes; returns whether one failed."""
+    """Let the books take what stands in the log, now that nothing more comes; returns whether a stage failed.
+
+    Later stages go on with theirs after the next start.
+    """
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline and any(
         worker.log.end_offset(runner.stage.input.name, runner.partition) > runner.next_offset

@@ -105,7 +105,9 @@ def test_a_worker_goes_on_where_the_log_was_moved(
 ):
     folder = Path(shutil.copytree(sound, tmp_path / "data"))
     twin = Path(shutil.copytree(sound, tmp_path / "twin"))
-    with running(folder, PKS_PARTITIONS=str(PARTITIONS)) as process:
+    # Stages behind the books bind a log to its partitions.
+    monkeypatch.setenv("PKS_STAGES", "books")
+    with running(folder, PKS_PARTITIONS=str(PARTITIONS), PKS_STAGES="books") as process:
         command = ["topology", "repartition", "--partitions", "3", "--data", str(folder)]
         assert application.run(command) == 3
         assert f"found process {process.pid} owning it" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from connectors.embedded.retention import COMPACT_RECORDS_MIN, Retention
 from schemas.changelog import RESTORED_KEY, decode_offset, encode_offset
 from tests.integration.faust_support import append, plain_app, quick_settings, started, until, worker_over
 from tests.support import Books, fill
-from topology.stages import build_stages
+from topology.stages import build_spine
 from topology.worker import serve
 
 
@@ -69,7 +69,7 @@ def test_p01_what_recovery_clears_was_never_delivered(log: EmbeddedLog, tmp_path
 
 def test_p02_a_record_whose_step_fails_is_not_committed(tmp_path: Path):
     settings = quick_settings(tmp_path, partitions=1)
-    capture, booking = build_stages(settings)
+    capture, booking = build_spine(settings)
 
     def failing(state, frames, step):
         if any(event.trade_id == "t3" for frame in frames for event in frame.events):

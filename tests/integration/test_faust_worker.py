@@ -25,7 +25,7 @@ from tests.integration.faust_support import quick_settings, until, worker_over
 from tests.support import Book, Books, fill
 from topology.app import RETRY_SECONDS_FIRST
 from topology.clock import append_ticks
-from topology.stages import build_stages
+from topology.stages import build_spine, build_stages
 from topology.web.server import listen
 from topology.worker import serve
 
@@ -145,7 +145,9 @@ def test_the_views_show_positions_trades_health_and_metrics(tmp_path: Path):
     live, ready = (json.loads(answers[path][1]) for path in ("/health/live", "/health/ready"))
     assert live == {"live": True, "process": os.getpid()}
     assert ready["ready"] and ready["trouble"] is None
-    assert [stage["stage"] for stage in ready["stages"]] == [trade_capture.NAME, positions.NAME]
+    names = [stage["stage"] for stage in ready["stages"]]
+    assert names[:2] == [trade_capture.NAME, positions.NAME]
+    assert names == [stage.name for stage in build_stages(quick_settings(tmp_path))]
     assert {
         (part["lag"], part["caught_up"], part["stopped"])
         for stage in ready["stages"]
@@ -205,7 +207,7 @@ def test_a_broken_invariant_stops_its_partition_only(tmp_path: Path):
     settings = quick_settings(tmp_path)
     place = partition_of_key(b"B1", 2)
     other = next(name for name in ("B2", "B3", "B4", "B5") if partition_of_key(name.encode(), 2) != place)
-    capture, booking = build_stages(settings)
+    capture, booking = build_spine(settings)
 
     def breaking(state, frames, step):
         if any(event.book == "B1" for frame in frames for event in frame.events):
@@ -298,7 +300,8 @@ def test_time_comes_as_a_tick_in_every_partition_of_the_clocked_topics(tmp_path:
         ticks = books.events(FILLS)
         assert {type(tick).__name__ for tick in ticks} == {"ClockTick"}
         sequence = books.log.sequence
-        assert append_ticks(books.log, 2, clock=lambda: 7) == sequence + 4
+        clocked = sum(topic.clocked for topic in TOPICS)
+        assert append_ticks(books.log, 2, clock=lambda: 7) == sequence + 2 * clocked
         assert books.events(FILLS)[-1].event_time == 7
 
 

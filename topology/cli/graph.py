@@ -166,13 +166,13 @@ def _repartition(settings: Settings, partitions: int) -> "Moved":
 def _move_folder(settings: Settings, partitions: int, bar: "Progress") -> "Moved":
     from topology.rebuilding.rebuild import open_to_rebuild
     from topology.rebuilding.repartition import records_to_move, repartition
-    from topology.stages import build_stages
+    from topology.stages import build_all
 
     log = open_to_rebuild(settings.data, settings.sync)
     try:
         task = bar.add_task("moving", total=records_to_move(log))
         return repartition(
-            log, build_stages(settings), settings, partitions, lambda records: bar.advance(task, records)
+            log, build_all(settings), settings, partitions, lambda records: bar.advance(task, records)
         )
     finally:
         log.close()

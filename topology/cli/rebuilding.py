@@ -1,6 +1,5 @@
 """`pks rebuild`: tables and changelogs made anew from the fills and bookings of the log."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
     from topology.rebuilding.rebuild import Rebuilt
 
 
-class RebuiltStage(StrEnum):
-    """A stage whose state can be made anew."""
-
-    TRADE_CAPTURE = "trade_capture"
-    POSITIONS = "positions"
-
-
 def rebuild(
     stage: Annotated[
-        RebuiltStage | None, typer.Option("--stage", help="This stage only; default all of them.")
+        str | None,
+        typer.Option(
+            "--stage",
+            help="This stage only; default all of them whose input is whole.",
+            show_default=False,
+        ),
     ] = None,
     from_snapshot: Annotated[
         bool,
@@ -93,17 +90,21 @@ def _snapshots(address: str) -> "dict[int, Snapshot]":
     return found
 
 
-def _rebuild(stage: RebuiltStage | None, from_snapshot: bool, data: Any, transport: Any) -> "Rebuilt":
+def _rebuild(stage: str | None, from_snapshot: bool, data: Any, transport: Any) -> "Rebuilt":
     from topology.rebuilding import rebuild as rebuilding
     from topology.rebuilding.seeding import SnapshotRefused
     from topology.runtime import PartitionStopped
-    from topology.stages import build_stages
+    from topology.stages import build_all
 
     settings = load_settings(data, transport)
-    stages = [one for one in build_stages(settings) if stage is None or one.name == stage.value]
+    known = build_all(settings)
+    named = [one for one in known if one.name == stage]
+    if stage is not None and not named:
+        bad_input([f"--stage: expected one of {', '.join(one.name for one in known)}, found {stage!r:.80}"])
     snapshots = _snapshots(settings.postgres) if from_snapshot else None
     log = rebuilding.open_to_rebuild(settings.data, settings.sync)
     try:
+        stages = named or rebuilding.rebuildable(log, known)
         with progress() as bar:
             task = bar.add_task("rebuilding", total=rebuilding.records_to_apply(log, stages))
             return rebuilding.rebuild(log, stages, lambda records: bar.advance(task, records), snapshots)

@@ -41,7 +41,6 @@ from topology.app import (
     RETRY_SECONDS_FIRST,
     RETRY_SECONDS_MAX,
     ROOM_SECONDS,
-    TURNS_BETWEEN_SLICES,
     StepObserver,
 )
 from topology.cluster.guarantees import LOW_LATENCY, guarantee_of
@@ -49,7 +48,8 @@ from topology.cluster.places import writer_of
 from topology.cluster.standby import Standby
 from topology.runtime import IDLE, PartitionRunner, PendingStep, prepare_together
 from topology.settings import Settings
-from topology.stages import Observer
+from topology.stages import Observer, is_spine
+from topology.turns import SLICE_BYTES_MAX, SLICE_RECORDS_MAX, TURNS_BETWEEN_SLICES
 from topology.web.server import ListeningWeb
 
 Event = Any
@@ -101,6 +101,12 @@ class ClusterApp(faust.App):  # type: ignore[misc]
         self.measures = Measures()
         self.link = link = cluster.link
         self._input, self._changelog_topic = link.topic(stage.input.name), link.topic(stage.changelog)
+        self._records_max, self._bytes_max = settings.step_events_max, settings.step_bytes_max
+        self._backlog_bytes_max = settings.step_backlog_bytes_max
+        if not is_spine(stage):
+            # Between two of its steps the loop goes round, so that the spine waits for no more than one of them.
+            self._records_max = min(settings.step_events_max, SLICE_RECORDS_MAX)
+            self._bytes_max = self._backlog_bytes_max = min(settings.step_bytes_max, SLICE_BYTES_MAX)
         self._step_lock = asyncio.Lock()
         self._committing: asyncio.Future[int] | None = None
         self._catching_up: asyncio.Future[Any] | None = None
@@ -380,13 +386,13 @@ class ClusterApp(faust.App):  # type: ignore[misc]
                     applied.ack()
 
     def _take_waiting(self, queue: Any, first: Event) -> dict[int, list[Event]]:
-        settings, generation = self.settings, self.consumer_generation_id
+        generation = self.consumer_generation_id
         waiting: dict[int, list[Event]] = {first.message.partition: [first]}
-        count, size, limit = 1, len(first.message.value or b""), settings.step_bytes_max
-        while not queue.empty() and count < settings.step_events_max:
+        count, size, limit = 1, len(first.message.value or b""), self._bytes_max
+        while not queue.empty() and count < self._records_max:
             if size >= limit:
                 # Where more waits than a step takes, half of it, as far as the records so far tell its size.
-                limit = min((size + queue.qsize() * size // count) // 2, settings.step_backlog_bytes_max)
+                limit = min((size + queue.qsize() * size // count) // 2, self._backlog_bytes_max)
                 if size >= limit:
                     break
             event = queue.get_nowait()

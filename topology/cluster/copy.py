@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.stage import Stage
 from connectors.embedded.errors import OwnedElsewhereError
 from connectors.embedded.log import EmbeddedLog
 from connectors.kafka.changelog import ChangelogReader
@@ -21,7 +22,7 @@ from schemas import topics
 from schemas.topics import TOPIC_BY_NAME
 from topology.cluster.places import copy_folder, identity_of, link_in_force
 from topology.settings import Settings
-from topology.stages import build_stages
+from topology.stages import build_spine
 
 _WAIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
@@ -44,7 +45,8 @@ class ClusterCopy:
 
     sequence: None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stages: Sequence[Stage] | None = None) -> None:
+        """A copy of the tables of `stages`, by default of those that keep the books. Raises LinkError and TopicError."""
         self.link = link = link_in_force(settings)
         self.generation = link.generation
         found = look_at(link)
@@ -59,7 +61,9 @@ class ClusterCopy:
                 f"{settings.transport}: expected the topics of PKS, found none; start it there with `pks up`"
             )
         self.partitions = bookings.partitions
-        self._stages = {stage.table.name: stage for stage in build_stages(settings)}
+        self._stages = {
+            stage.table.name: stage for stage in (build_spine(settings) if stages is None else stages)
+        }
         self._ends: dict[tuple[str, int], int] = {}
         self._reader = TopicReader(link, _GROUP)
         self._state = _owned(copy_folder(settings.data, identity_of(found.cluster, link)))

@@ -23,7 +23,7 @@ from topology.control.entry import note_counts
 from topology.control.protocol import ControlError, Outgoing
 from topology.log_reading import table_partition
 from topology.settings import Settings
-from topology.stages import build_stages
+from topology.stages import build_spine
 
 _SILENCE_SECONDS = 60.0
 _ANSWER_SECONDS = 5.0
@@ -46,7 +46,7 @@ class ClusterGate:
         self._link = link_in_force(settings)
         make_topics(settings, self._link)
         self.partitions = settings.partitions
-        self._stages = build_stages(settings)
+        self._stages = build_spine(settings)
         self._progress = progress
         self._copy: ClusterCopy | None = None
         self._sent = 0

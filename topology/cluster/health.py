@@ -1,13 +1,14 @@
 """Whether a worker on a cluster is ready: for the health views, and as lags for the metrics.
 
-A worker is *ready* when its groups gave it partitions (maybe none), their tables are restored, each has caught up (see
-`ClusterApp.caught_up`), and commits succeed.
+A worker is *ready* when the groups of the stages that keep the books gave it partitions (maybe none), their tables are
+restored, each has caught up (see `ClusterApp.caught_up`), and commits succeed.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from topology.cluster.app import ClusterApp
+from topology.stages import is_spine
 
 
 class ClusterHealth:
@@ -23,7 +24,7 @@ class ClusterHealth:
     def document(self) -> dict[str, Any]:
         """All of it; `ready` is the verdict."""
         return {
-            "ready": all(app.ready for app in self._apps),
+            "ready": all(app.ready for app in self._apps if is_spine(app.stage)),
             "stages": [
                 {
                     "stage": app.stage.name,

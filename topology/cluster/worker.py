@@ -44,7 +44,7 @@ from topology.cluster.trades import TradeViews
 from topology.logging import configure_logging
 from topology.settings import Settings
 from topology.sinks.metrics import SinkCollector
-from topology.stages import build_stages
+from topology.stages import build_stages, is_spine
 from topology.web.application import add_views
 from topology.web.metrics import Metrics
 from topology.web.server import listen
@@ -85,7 +85,7 @@ class ClusterWorker:
         return Status(
             process=os.getpid(),
             web=self.web_address,
-            ready=all(app.ready for app in apps),
+            ready=all(app.ready for app in apps if is_spine(app.stage)),
             progress=sum(app.measures.records + app.measures.restored for app in apps)
             + sum(next_offset for next_offset, _ in restoring.values()),
             lag=sum(app.lag(partition) for app in apps for partition in list(app.runners)),
@@ -163,7 +163,10 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
             if app.listener is not None:
                 routing = Routing(app, owners)
                 trades = TradeViews(
-                    routing, worker.tables, settings.partitions, [stage.name for stage in stages]
+                    routing,
+                    worker.tables,
+                    settings.partitions,
+                    [stage.name for stage in stages if is_spine(stage)],
                 )
                 others = {**routing.views(), **trades.views()}
                 add_views(app, worker.tables, health, metrics, routing.of_book, others)

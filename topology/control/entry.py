@@ -30,7 +30,7 @@ from topology.control.protocol import ControlClient, ControlError, Outgoing, Req
 from topology.drive import run_until_idle
 from topology.runtime import PartitionRunner
 from topology.settings import Settings, on_kafka
-from topology.stages import build_runners, build_stages, create_topics
+from topology.stages import build_runners, build_spine, build_stages, create_topics
 
 CHUNK_EVENTS = 4_000
 """Events that are appended together, over all partitions: a step takes them together, so they stay in order."""
@@ -102,16 +102,15 @@ def note_counts(found: Mapping[str, list[int]], stage: Stage, counted: Mapping[s
 
 
 class OwnedGate:
-    """Appends to a log of this process, and runs its stages whenever something was appended."""
+    """Appends to a log of this process, and runs the stages that keep its books whenever something was appended."""
 
     unordered_max: int | None = None
 
     def __init__(self, log: EmbeddedLog, settings: Settings) -> None:
-        stages = build_stages(settings)
-        create_topics(log, stages, settings.partitions)
+        create_topics(log, build_stages(settings), settings.partitions)
         self.partitions = settings.partitions
         self.log = log
-        self.runners = build_runners(stages, log, settings.partitions)
+        self.runners = build_runners(build_spine(settings), log, settings.partitions)
         self._settings = settings
 
     def append(self, records: Sequence[Outgoing]) -> int:

@@ -28,12 +28,12 @@ from topology.rebuilding.cluster_copies import TopicCopies
 from topology.rebuilding.cluster_still import all_applied, end_transactions, stand_still
 from topology.rebuilding.cluster_tables import ChangelogWriter, RestoredTables
 from topology.rebuilding.rebuild import RebuildRefused
-from topology.rebuilding.repartition import Moved
+from topology.rebuilding.repartition import Moved, refuse_later
 from topology.replaying.outcome import Progress, Span, books_of
 from topology.replaying.replay import Origin, replay_bookings
 from topology.replaying.scratch_tables import DiskTables
 from topology.settings import Settings
-from topology.stages import build_stages
+from topology.stages import build_all, is_spine
 
 _MORE_SECONDS = 5.0
 """Beyond a session, until the brokers have noticed its end."""
@@ -44,7 +44,7 @@ _MOVING = tuple(topic for topic in TOPICS if topic.partitioned)
 def drop_old(settings: Settings) -> list[str]:
     """Remove the topics of generations before the one in force; returns their names. Raises LinkError and TopicError."""
     link = link_in_force(settings)
-    by_generation = _by_generation(link, build_stages(settings))
+    by_generation = _by_generation(link, build_all(settings))
     names = [name for number, found in by_generation.items() if number < link.generation for name in found]
     delete_topics(link, names)
     return sorted(names)
@@ -66,16 +66,19 @@ class _Move:
     def __init__(self, settings: Settings, old: ClusterCopy, partitions: int, progress: Progress) -> None:
         self._began = time.perf_counter()
         self._settings = settings
-        self._stages = build_stages(settings)
+        self._stages = build_all(settings)
         self._old = old
         self._link = old.link
+        made = partition_counts(old.link)
+        # Of a cluster that keeps its books alone the others have no topics.
+        self._run = [stage for stage in self._stages if old.link.topic(stage.changelog) in made]
         self._before, self._partitions = old.partitions, partitions
         self._progress = progress
         self._in_sync = {"replicas": settings.replicas, "in_sync_min": settings.in_sync_replicas_min}
 
     def run(self) -> Moved:
         """All of it, in order."""
-        stand_still(self._link, self._stages, self._settings.session_seconds + _MORE_SECONDS)
+        stand_still(self._link, self._run, self._settings.session_seconds + _MORE_SECONDS)
         layout = LayoutWriter(self._link, **self._in_sync)
         # As a move leaves them that was killed between the seal and its end.
         self._lift_seal()
@@ -83,7 +86,11 @@ class _Move:
             raise RebuildRefused(
                 f"expected a log with another number of partitions than {self._partitions}, found one with it already"
             )
-        end_transactions(self._link, self._stages, self._before)
+        end_transactions(self._link, self._run, self._before)
+        later = [stage for stage in self._run if not is_spine(stage)]
+        refuse_later(
+            later, lambda stage, partition: self._old.end_offset(stage.changelog, partition), self._before
+        )
         self._old.settle()
         all_applied(self._old)
         books = books_of(self._old, range(self._before))[0].hexadecimal
@@ -165,7 +172,7 @@ class _Move:
         self, new: Link, copies: TopicCopies, tables: DiskTables, restored: RestoredTables
     ) -> None:
         writer = ChangelogWriter(new)
-        for stage in self._stages:
+        for stage in filter(is_spine, self._stages):
             # The first partition says which definitions were refused: nobody shall be ahead of it.
             referred = {
                 topic.name: self._old.committed(f"{stage.name}/0", topic.name, 0) or 0
@@ -209,7 +216,7 @@ class _Move:
                 f"expected that nothing is sent while the log moves, found records in {', '.join(late)}: stop what sends, "
                 "then run the command again"
             )
-        stand_still(self._link, self._stages)
+        stand_still(self._link, self._run)
 
 
 def _moving_plans(stages: Sequence[Stage], partitions: int) -> list[TopicPlan]:

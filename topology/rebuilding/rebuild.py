@@ -32,6 +32,7 @@ from topology.rebuilding.stage_log import RebuildingLog, Sent, is_kept
 from topology.replaying.fills import reference_sequences
 from topology.replaying.outcome import STEP_BYTES_MAX, STEP_RECORDS_MAX, Progress, books_of
 from topology.runtime import PartitionRunner, PartitionStopped
+from topology.stages import is_spine
 from topology.verifying.checks import UNREADABLE
 
 _DeadLetter: Any = wire(events.DeadLetter)
@@ -70,6 +71,20 @@ def open_to_rebuild(folder: Path, sync: SyncPolicy) -> EmbeddedLog:
         log.close()
         raise
     return log
+
+
+def rebuildable(log: EmbeddedLog, stages: Sequence[Stage]) -> list[Stage]:
+    """Those of the stages that have come to something, and whose input retention has left whole."""
+    partitions = range(partition_count(log))
+    return [
+        stage
+        for stage in stages
+        if is_spine(stage)
+        or (
+            any(log.committed(stage.name, stage.input.name, partition) for partition in partitions)
+            and not any(log.start_offset(stage.input.name, partition) for partition in partitions)
+        )
+    ]
 
 
 def records_to_apply(log: EmbeddedLog, stages: Sequence[Stage]) -> int:

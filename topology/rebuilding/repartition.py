@@ -9,7 +9,7 @@ stands, and after it the new one.
 
 import heapq
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -34,6 +34,7 @@ from topology.rebuilding.rekeying import rekeyed
 from topology.rebuilding.stage_log import RebuildingLog
 from topology.replaying.outcome import Progress, books_of
 from topology.settings import Settings
+from topology.stages import is_spine
 
 _OTHERWISE = (
     "definitions or settings are not those of then, or an id is used for several trades, which would meet in one "
@@ -87,7 +88,9 @@ def repartition(
             + ("none that was ever written to" if before == 0 else f"one with {before} already")
         )
     OwnedGate(log, settings.model_copy(update={"partitions": before})).settle()
-    _check(log, stages, before)
+    stages, later = [one for one in stages if is_spine(one)], [one for one in stages if not is_spine(one)]
+    _check(log, [*stages, *later], before)
+    refuse_later(later, lambda stage, place: log.committed(stage.name, stage.input.name, place), before)
     books = hash_before(log, before)
     moving = [topic for topic in TOPIC_BY_NAME.values() if topic.partitioned and topic.name in log.topics()]
     records = _copy(log, moving, before, partitions, progress)
@@ -106,14 +109,31 @@ def repartition(
             f"expected the book hash {books}, found {found} from the fills and bookings of the log: the tables are not "
             "those of the log; the old state stands: run `pks rebuild` first (docs/operating/rebuild.md)"
         )
+    for stage in later:
+        log.create_topic(new_name(stage.changelog), partitions, compact=True, generation=log.generation + 1)
     exchange(
         log,
-        topics=[topic.name for topic in moving] + [stage.changelog for stage in stages],
+        topics=[topic.name for topic in moving] + [stage.changelog for stage in (*stages, *later)],
         tables=[stage.table.name for stage in stages],
         forgotten=_of_old_partitions(log, stages),
         offsets=offsets,
     )
     return Moved(before, partitions, books, found, count, records, time.perf_counter() - began)
+
+
+def refuse_later(
+    later: Sequence[Stage], come_to: Callable[[Stage, int], int | None], partitions: int
+) -> None:
+    """Raise RebuildRefused where a stage behind the books has come to something (`come_to` a partition of it).
+
+    What it reads cannot be brought to other partitions by keys: a correction goes where its trade went.
+    """
+    for stage in later:
+        if any(come_to(stage, partition) for partition in range(partitions)):
+            raise RebuildRefused(
+                f"expected a log that keeps its books alone, found one that {stage.name} has read: only a log that ran "
+                "with the setting stages=books can be moved (docs/operating/repartition.md)"
+            )
 
 
 def _check(log: EmbeddedLog, stages: Sequence[Stage], partitions: int) -> None:

@@ -32,7 +32,7 @@ def check_changelogs(log: EmbeddedLog, partitions: int, step: Step) -> Check:
     """The table that a changelog makes is the table."""
     check = Check("changelogs", "tables rebuilt from their changelogs = tables")
     with DiskTables() as tables:
-        for stage in declared_stages():
+        for stage in declared_stages(log):
             for partition in range(partitions):
                 _rebuild(log, tables, stage, partition, step)
                 place = f"{stage.table.name}:{partition}"

@@ -2,7 +2,8 @@
 
 A partition has *caught up* when it has applied what the log held when the worker started, and no more waits for
 it than the bound at which senders are slowed (`queue_records_max`). The worker is *ready* while every partition of
-every stage has caught up, none has stopped, and commits succeed.
+the stages that keep the books has caught up, none has stopped, and commits succeed; what hangs on them is told as well,
+and may be behind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from connectors.embedded.contents import TopicPartition
 from connectors.embedded.log import EmbeddedLog
 from topology.app import StageApp
 from topology.settings import Settings
+from topology.stages import is_spine
 
 
 class Health:
@@ -73,7 +75,8 @@ class Health:
         ]
         ready = self._log.failed is None and all(
             stage["trouble"] is None and all(partition["caught_up"] for partition in stage["partitions"])
-            for stage in stages
+            for stage, app in zip(stages, self._apps, strict=True)
+            if is_spine(app.stage)
         )
         return {
             "ready": ready,

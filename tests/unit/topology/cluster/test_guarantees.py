@@ -14,7 +14,7 @@ from topology.cluster.guarantees import (
 from topology.settings import Settings
 from topology.stages import build_stages
 
-CAPTURE, POSITIONS = build_stages(Settings(data=Path("unused")))
+CAPTURE, POSITIONS, *_ = build_stages(Settings(data=Path("unused")))
 
 
 def test_a_stage_that_nobody_names_is_exactly_once():
