@@ -33,6 +33,7 @@ class AlertsSink(ABC):
     topics: Sequence[str] = (
         topics.FILL_DEAD_LETTERS.name,
         topics.BOOKING_DEAD_LETTERS.name,
+        topics.STAGE_DEAD_LETTERS.name,
         topics.SINK_DEAD_LETTERS.name,
     )
 

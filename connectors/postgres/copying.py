@@ -14,7 +14,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 CHUNK_LINES = 200
 """Rows that are sent at a time."""
 
-Value = str | int | bool | bytes | Decimal | None
+Value = str | int | bool | bytes | float | Decimal | None
 
 
 def copy_line(values: Sequence[Value]) -> str:

@@ -39,6 +39,7 @@ class DeadLettersSink(PostgresSink):
     topics: Sequence[str] = (
         topics.FILL_DEAD_LETTERS.name,
         topics.BOOKING_DEAD_LETTERS.name,
+        topics.STAGE_DEAD_LETTERS.name,
         topics.SINK_DEAD_LETTERS.name,
     )
     targets: Sequence[Target] = (_LETTERS, _RESOLUTIONS)

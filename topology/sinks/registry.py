@@ -36,6 +36,18 @@ def _postgres_dead_letters(settings: Settings) -> Sink:
     return DeadLettersSink(settings.postgres)
 
 
+def _postgres_money(settings: Settings) -> Sink:
+    from connectors.postgres.money import MoneySink
+
+    return MoneySink(settings.postgres)
+
+
+def _postgres_values(settings: Settings) -> Sink:
+    from connectors.postgres.values import ValuesSink
+
+    return ValuesSink(settings.postgres)
+
+
 def _postgres_snapshots(settings: Settings) -> Sink:
     from connectors.postgres.snapshots import SnapshotsSink
 
@@ -113,6 +125,18 @@ SINKS: tuple[SinkKind, ...] = (
         "dead letters with their bytes, and what became of them, into Postgres",
         lambda settings: bool(settings.postgres),
         _postgres_dead_letters,
+    ),
+    SinkKind(
+        "postgres-money",
+        "the ledger, payment orders, balances and currency positions into Postgres",
+        lambda settings: bool(settings.postgres),
+        _postgres_money,
+    ),
+    SinkKind(
+        "postgres-values",
+        "what positions are worth, and the P&L of their days, into Postgres",
+        lambda settings: bool(settings.postgres),
+        _postgres_values,
     ),
     SinkKind(
         "postgres-snapshots",
