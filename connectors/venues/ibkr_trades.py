@@ -48,6 +48,7 @@ INSTRUMENT_CLASSES: Mapping[str, str] = {
 """Instrument class by `assetCategory`; any other category is its own class, in lower case."""
 
 _PERCENT_QUOTED = ("BOND", "BILL")
+_CURRENCIES = "CASH"
 _NUMBER_DIGITS_MAX = 18
 _ID_CHARACTERS_MAX = 48
 """Two ids and a word still make an identifier."""
@@ -162,6 +163,9 @@ class TradeRows:
         accrued = self._number("accruedInt", ZERO)
         settlement_date = self._settlement_date()
         venue, underlying = self._text("exchange"), self._text("underlyingSymbol")
+        if category == _CURRENCIES and not underlying:
+            # `EUR.USD` is euros, for dollars: the ledger moves both.
+            underlying = instrument.partition(".")[0]
         if not self._sound:
             return None
         assert quantity is not None and price is not None and executed_at is not None and accrued is not None

@@ -35,6 +35,12 @@ def import_files(
     input_format: Annotated[
         str | None, typer.Option("--input-format", help="csv, json or jsonl, for canonical files.")
     ] = None,
+    opening_cash: Annotated[
+        bool,
+        typer.Option(
+            "--opening-cash", help="Book what a statement's accounts began with, too (its first import)."
+        ),
+    ] = False,
     list_formats: Annotated[bool, typer.Option("--list", help="Print the formats.")] = False,
     conflate: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Of marks, the newest of each so many seconds.")
@@ -63,7 +69,15 @@ def import_files(
         )
         _report(document, as_json, quiet=False)
         return
-    document = _import(files, format_name, _options(book, books, input_format), out, data, transport)
+    document = _import(
+        files,
+        format_name,
+        _options(book, books, input_format),
+        out,
+        data,
+        transport,
+        opening_cash=opening_cash,
+    )
     _report(document, as_json, quiet=out == "-")
 
 
@@ -174,13 +188,17 @@ def _import(
     out: str | None,
     data: Any,
     transport: Any,
+    *,
+    opening_cash: bool,
 ) -> dict[str, Any]:
     from connectors.venues.formats import decode
     from topology.control.entry import open_entry
     from topology.importing.importing import counts_document, spool, write_lines
+    from topology.importing.movements import enter, placed, places_of, statement_cash
 
     decoded = decode(format_name, files, options)
     receipt = None
+    movements: list[Any] = []
     with progress() as bar:
         reading = bar.add_task("reading", total=None)
         with spool(decoded, lambda count: bar.advance(reading, count)) as fills:
@@ -191,14 +209,22 @@ def _import(
             else:
                 applying = bar.add_task("applying", total=fills.fills)
                 settings = load_settings(data, transport)
+                cash = statement_cash(format_name, files, opening=opening_cash)
+                if cash is not None:
+                    _say_what_cash_lacks(cash.left_out)
+                    movements = list(placed(cash.movements, options, places_of(settings)))
                 with open_entry(settings) as entry:
                     receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
+                    enter(entry, movements)
     for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
         messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
     if receipt is not None and (receipt.rejected or receipt.waiting):
         _say_what_is_left(receipt, settings)
     _say_what_positions_lack(decoded.counts.skipped)
-    return counts_document(decoded, receipt)
+    document = counts_document(decoded, receipt)
+    if movements:
+        document["movements"] = len(movements)
+    return document
 
 
 def _say_what_is_left(receipt: "Receipt", settings: Settings) -> None:
@@ -224,6 +250,15 @@ def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:
         messages().print(
             f"corporate actions skipped: {actions:,}; the positions of their instruments may differ from the "
             "broker's",
+            soft_wrap=True,
+        )
+
+
+def _say_what_cash_lacks(left_out: Mapping[str, int]) -> None:
+    for kind, count in left_out.items():
+        messages().print(
+            f"cash transactions left out, of types that are not known: {kind!r:.80} ({count:,})",
+            markup=False,
             soft_wrap=True,
         )
 
