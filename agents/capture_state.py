@@ -7,6 +7,7 @@ Families of keys (first byte):
     r topic 0 id    a definition of reference data
     i hash          when a client-supplied idempotency hash was recorded; x time hash is the same by time
     k               the clock: ticks seen
+    y book          the first business date of a book that is not over
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,13 +21,14 @@ from domain.capture.booking import Booker
 from domain.capture.definitions import definition_fault
 from domain.capture.lifecycle import TradeRecord
 from domain.capture.reference import ReferenceData
-from schemas import events, reference
+from schemas import events, money, reference
 from schemas.frames import encode_event, wire
 from schemas.times import NANOSECONDS_PER_SECOND
 from tables.known_keys import KnownKeys
 from tables.partition import TablePartition
 
 TRADE, WAITING, REFERENCE, HASH, HASH_BY_TIME, CLOCK = b"t", b"w", b"r", b"i", b"x", b"k"
+OPEN_DAY = b"y"
 
 IDEMPOTENCY_NANOSECONDS = 24 * 3600 * NANOSECONDS_PER_SECOND
 _EXPIRED_HASHES_MAX = 10_000
@@ -37,12 +39,13 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_record = msgspec.msgpack.Decoder(TradeRecord).decode
 
 _REFERENCE_KEYS: Mapping[type, tuple[str, str]] = {
+    wire(money.PostingRules): ("PostingRules", "version"),
     wire(reference.Instrument): ("Instrument", "instrument"),
     wire(reference.Book): ("Book", "book"),
     wire(reference.RoutingRule): ("RoutingRule", "rule"),
 }
 _decode_reference = msgspec.json.Decoder(
-    wire(reference.Instrument) | wire(reference.Book) | wire(reference.RoutingRule)
+    wire(reference.Instrument) | wire(reference.Book) | wire(reference.RoutingRule) | wire(money.PostingRules)
 ).decode
 
 
@@ -114,7 +117,7 @@ class CaptureState:
             return Refusal(fault.reason, fault.field, fault.expected, fault.found)
         self.reference.define([definition])
         kind, name = _REFERENCE_KEYS[type(definition)]
-        key = REFERENCE + kind.encode() + b"\x00" + getattr(definition, name).encode()
+        key = REFERENCE + kind.encode() + b"\x00" + str(getattr(definition, name)).encode()
         self.table.put(key, encode_event(definition))
         return None
 

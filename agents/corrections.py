@@ -69,6 +69,7 @@ def finish_correction(state: PositionsState, event: Any, planned: Planned, step:
             change.realised,
             step,
             number,
+            change.removed[0] if change.added is None and change.removed is not None else None,
         )
     state.put_index(event.book, event.original_trade_id, _corrected_index(event, planned.index))
     state.table.put(_event_key(event), event.event_id.encode())

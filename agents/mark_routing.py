@@ -181,5 +181,6 @@ def stage() -> Stage:
         broadcasts=(topics.INSTRUMENTS,),
         on_broadcast=RoutingState.define,
         codec=_READ,
+        bears_gaps=True,
         description="brings marks to the positions that they value, and rates of currencies to all",
     )

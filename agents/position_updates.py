@@ -70,10 +70,12 @@ def emit_rematched(
     realised: RealisedChanges,
     step: Step,
     index: int,
+    taken_out_at: int | None = None,
 ) -> None:
     """A re-match: the changes against `before`, and which other trades now realise something else.
 
-    `content` is the trade as it now stands in this position, None where `event` took it out.
+    `content` is the trade as it now stands in this position, None where `event` took it out: then it had been executed
+    at `taken_out_at`.
     """
     position = opened.position
     step.touched[opened.book, opened.instrument] = opened
@@ -97,6 +99,7 @@ def emit_rematched(
         position.fees - before.fees,
         rematched,
         realised.count,
+        taken_out_at,
     )
 
 
@@ -135,6 +138,7 @@ def _emit(
     fees_delta: Decimal,
     rematched: tuple[events.RematchedTrade, ...] = (),
     rematched_count: int = 0,
+    taken_out_at: int | None = None,
 ) -> None:
     position = opened.position
     opened.revision += 1
@@ -187,5 +191,6 @@ def _emit(
             terms.inverse,
             posting_rules,
             position.held_fees or ZERO,
+            taken_out_at,
         )
     )

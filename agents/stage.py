@@ -192,7 +192,8 @@ class Stage:
 
     `broadcasts` are inputs of one partition that every partition of the stage reads whole, always before the
     records of `input` that were appended after them. `on_broadcast` takes in one event of them, or refuses it.
-    `codec` reads the input's frames, where the stage does not want whole events (`schemas.passing`).
+    `codec` reads the input's frames, where the stage does not want whole events (`schemas.passing`). A stage that
+    `bears_gaps` goes on where retention took input that it had not read; any other one stops.
     """
 
     name: str
@@ -205,6 +206,7 @@ class Stage:
     on_broadcast: Callable[[Any, Any], Refusal | None] | None = None
     idle_work: IdleWork | None = None
     codec: FrameCodec | None = None
+    bears_gaps: bool = False
     description: str = ""
 
     @property

@@ -2,7 +2,7 @@
 
 Validates, resolves and routes each fill, refuses a trade id that it knows, turns amends and cancels into
 life-cycle events for the books that they touch, and lets a correction wait for its trade. What it refuses goes
-to the dead letters with its bytes, and out as `TradeRejected`.
+to the dead letters with its bytes, and out as `TradeRejected`. Says when the business day of a book is over.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from typing import Any
 import native
 from agents.capture_state import CaptureState
 from agents.counters import Counts
+from agents.day_closing import close_days
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.capture.faults import Fault
 from domain.capture.lifecycle import Change, State, TradeRecord, Verdict, advance, content_digest, decide
@@ -69,6 +70,7 @@ def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
                 _capture(state, frame.offset, frame.indexes[place], event, counts, step)
             elif kind is _ClockTick:
                 _tick(state, event, step)
+                close_days(state, frame.partition, event.event_time, step)
             place += 1
 
 
@@ -288,7 +290,7 @@ def stage(waiting_max: int = 100_000, waiting_ticks_max: int = 10) -> Stage:
         table=TableDeclaration(NAME),
         open_state=lambda table: CaptureState(table, waiting_max, waiting_ticks_max),
         handler=handle,
-        broadcasts=(topics.INSTRUMENTS, topics.BOOKS, topics.ROUTING_RULES),
+        broadcasts=(topics.INSTRUMENTS, topics.BOOKS, topics.ROUTING_RULES, topics.POSTING_RULES),
         on_broadcast=CaptureState.define,
-        description="validates, resolves, routes and de-duplicates fills",
+        description="validates, resolves, routes and de-duplicates fills, and closes the days of books",
     )

@@ -113,6 +113,7 @@ cdef class _Booking:
     cdef dict instruments, books, days
     cdef object multiplier, currency, instrument_class, underlying
     cdef object lot_method, fee_policy, entity, day, settles
+    cdef int64_t posting_rules
     cdef int64_t executed_at, recorded_at, sequence, leg
     cdef char quantity[PKS_SPELLED_MAX]
     cdef char price[PKS_SPELLED_MAX]
@@ -121,6 +122,7 @@ cdef class _Booking:
     def __init__(self, booker):
         self.booker, self.reference = booker, booker.reference
         self.instruments, self.books, self.days = self.reference.instruments, self.reference.books, booker.days()
+        self.posting_rules = self.reference.posting_rules
 
 
 # -- capturing ----------------------------------------------------------------------------------------------------
@@ -389,6 +391,7 @@ cdef int _write_terms(pks_bytes *out, object fill, _Booking booking) except -1:
         pks_write(out, b',"group_id":', 12)
         pks_json_text(out, group_id)
     _integer(out, b',"leg":', 7, booking.leg)
+    _integer(out, b',"posting_rules":', 17, booking.posting_rules)
     return pks_write(out, b"}", 1)
 
 

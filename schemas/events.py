@@ -202,7 +202,7 @@ class PositionUpdated(Event):
 
     What the event was stands in the rest, so that whoever posts or values it reads nothing else. `kind` is None for a
     trade, else what corrected one. `trade_quantity` is the trade's after the event, signed: None where it is
-    `quantity_delta`; 0 where the trade was taken out, and then nothing else of it is told. `trade_price`, `trade_fees`,
+    `quantity_delta`; 0 where the trade was taken out: then nothing else of it is told but `trade_executed_at`. `trade_price`, `trade_fees`,
     `accrued_interest`, the dates, `entity` to `instrument_class` and `posting_rules` are the trade's as it was booked;
     `multiplier` and `inverse` are the position's terms; `held_fees` is what `cost_basis` has of fees.
     """
@@ -242,6 +242,7 @@ class PositionUpdated(Event):
     inverse: bool = False
     posting_rules: int = 0
     held_fees: Decimal = ZERO
+    trade_executed_at: Nanoseconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from schemas.events import Event, Identifier, PositiveNumber
+from schemas.money import PostingRules
 from schemas.numbers import ONE
 from schemas.pricing_terms import canonical_pricing
 from schemas.units import FeePolicy, LotMethod
@@ -76,7 +77,9 @@ class RoutingRule(Event):
     active: bool = True
 
 
-_CLASSES: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (Instrument, Book, RoutingRule)}
+_CLASSES: Mapping[str, type[Any]] = {
+    kind.__name__: kind for kind in (Instrument, Book, RoutingRule, PostingRules)
+}
 
 
 def invalid_field(definition: Any) -> tuple[str, str, str] | None:

@@ -14,7 +14,7 @@ from agents.open_position import OpenPosition, scan_positions
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from domain.book_hash import BookHash, position_digest
-from schemas import events, reference
+from schemas import events, money, reference
 from schemas.frames import BadEvent, encode_frames, wire
 from schemas.identity import content_id
 from schemas.murmur2 import partition_of_key
@@ -25,6 +25,7 @@ from schemas.topics import (
     FILL_DEAD_LETTERS,
     FILLS,
     INSTRUMENTS,
+    POSTING_RULES,
     ROUTING_RULES,
     TOPIC_BY_NAME,
     Topic,
@@ -45,6 +46,7 @@ Fee = wire(events.Fee)
 Instrument = wire(reference.Instrument)
 Book = wire(reference.Book)
 RoutingRule = wire(reference.RoutingRule)
+PostingRules = wire(money.PostingRules)
 
 MONDAY = 1_767_571_200_000_000_000
 """2026-01-05T00:00:00Z, a Monday: the origin of times in tests."""
@@ -207,6 +209,7 @@ class Books:
                 Instrument: (INSTRUMENTS, "instrument"),
                 Book: (BOOKS, "book"),
                 RoutingRule: (ROUTING_RULES, "rule"),
+                PostingRules: (POSTING_RULES, "version"),
             }[type(definition)]
             self.append_events(topic, [definition], lambda event, name=name: getattr(event, name))
 

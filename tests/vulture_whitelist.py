@@ -12,6 +12,7 @@ events.PositionUpdated.trade_quantity
 events.PositionUpdated.trade_price
 events.PositionUpdated.trade_fees
 events.PositionUpdated.posting_rules
+events.PositionUpdated.trade_executed_at
 topics.Topic.clocked
 units.TradeId
 units.BookId

@@ -142,6 +142,8 @@ class PartitionRunner:
         fresh = records
         if not records or records[0].offset < self.next_offset:
             fresh = [record for record in records if record.offset >= self.next_offset]
+        if fresh and self.stage.bears_gaps and fresh[0].offset > self.next_offset:
+            self._pass_over(fresh[0])
         if fresh and not contiguous(fresh, self.next_offset):
             self._stop(
                 f"expected {len(fresh)} records of {self.stage.input.name} from offset {self.next_offset} on, found "
@@ -170,6 +172,19 @@ class PartitionRunner:
         next_offset = fresh[-1].offset + 1 if fresh else None
         blank = records is IDLE and not (self.state.table.changes or step.outputs or dead)
         return Prepared(self, step, dead, dead_broadcasts, next_offset, broadcast_offsets, report, blank)
+
+    def _pass_over(self, first: Record) -> None:
+        """Go on with a record before which some are gone; where marks of transactions stand there, none are."""
+        start = getattr(first, "follows", first.offset)
+        if start > self.next_offset:
+            _logger.warning(
+                "input is gone that was not read",
+                stage=self.stage.name,
+                partition=self.partition,
+                expected=self.next_offset,
+                found=first.offset,
+            )
+            self.next_offset = start
 
     def rollback(self) -> None:
         """Forget whatever the running step has done."""

@@ -31,8 +31,8 @@ class Booker:
             self._version = self.reference.version
         return self._days
 
-    def business_date(self, book: str, executed_at: int) -> str:
-        """The business date of an execution in a book."""
+    def days_of(self, book: str) -> BusinessDays:
+        """The business days of a book."""
         known_days = self.days()
         days = known_days.get(book)
         if days is None:
@@ -42,7 +42,11 @@ class Booker:
                 if known is None
                 else BusinessDays(known.time_zone, known.cut_off, known.calendar)
             )
-        return days.of(executed_at)
+        return days
+
+    def business_date(self, book: str, executed_at: int) -> str:
+        """The business date of an execution in a book."""
+        return self.days_of(book).of(executed_at)
 
     def book(
         self, fill: Any, event_id: str, trade_id: str, source_sequence: int, book_before: str | None = None
@@ -114,6 +118,7 @@ class Booker:
             instrument_class,
             fill.group_id,
             fill.leg,
+            reference.posting_rules,
         )
 
 

@@ -57,6 +57,19 @@ class BusinessDays:
             self._find(executed_at)
         return self._date
 
+    def ended(self, first: str, now: int, most: int) -> list[tuple[str, int]]:
+        """The business dates from `first` on that are over at `now`, `most` of them, each with the instant of its end."""
+        found: list[tuple[str, int]] = []
+        day = add_business_days(date.fromisoformat(first), 0, self._calendar)
+        while len(found) < most and (end := self._ends(day)) <= now:
+            found.append((day.isoformat(), end))
+            day = add_business_days(day, 1, self._calendar)
+        return found
+
+    def after(self, business_date: str) -> str:
+        """The business date that follows one."""
+        return settlement_date(business_date, 1, self._calendar)
+
     def _find(self, executed_at: int) -> None:
         # Instants are compared, never times of day: where the clock is changed, those repeat or are left out.
         local = (_EPOCH + timedelta(seconds=executed_at // NANOSECONDS_PER_SECOND)).astimezone(self._zone)

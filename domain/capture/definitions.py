@@ -9,7 +9,7 @@ from typing import Any
 from domain.capture.business_date import time_zone_fault
 from domain.capture.faults import Fault
 from domain.capture.instruments import identifiers_fault
-from schemas import reference
+from schemas import money, reference
 from schemas.frames import wire
 
 _FOUND_MAX = 80
@@ -26,6 +26,7 @@ _CHECKS: Mapping[type, Callable[[Any], Fault | None]] = {
     wire(reference.Book): _book_fault,
     wire(reference.Instrument): lambda instrument: identifiers_fault(instrument.identifiers),
     wire(reference.RoutingRule): lambda rule: None,
+    wire(money.PostingRules): lambda rules: None,
 }
 
 

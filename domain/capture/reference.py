@@ -3,25 +3,30 @@
 from collections.abc import Iterable
 from typing import Any
 
-from schemas import reference
+from schemas import money, reference
 from schemas.frames import wire
 from schemas.units import FeePolicy, LotMethod
 
 _Instrument = wire(reference.Instrument)
 _Book = wire(reference.Book)
 _RoutingRule = wire(reference.RoutingRule)
+_PostingRules = wire(money.PostingRules)
 _FIFO = LotMethod.FIFO
 _EXCLUDED = FeePolicy.EXCLUDED
 
 
 class ReferenceData:
-    """Books, instruments and routing rules by id; the last definition of each holds."""
+    """Books, instruments and routing rules by id; the last definition of each holds.
+
+    `posting_rules` is the newest version of the ledger's rules, 0 the built-in ones.
+    """
 
     def __init__(self) -> None:
         self.books: dict[str, Any] = {}
         self.instruments: dict[str, Any] = {}
         self.by_identifier: dict[tuple[str, str], tuple[str, ...]] = {}
         self.rules: list[Any] = []
+        self.posting_rules = 0
         self.version = 0
 
     def define(self, definitions: Iterable[Any]) -> None:
@@ -42,6 +47,8 @@ class ReferenceData:
                 rules = {rule.rule: rule for rule in self.rules}
                 self._set(rules, definition.rule, definition)
                 self.rules = sorted(rules.values(), key=lambda rule: (rule.priority, rule.rule))
+            elif kind is _PostingRules:
+                self.posting_rules = max(self.posting_rules, definition.version)
 
     @staticmethod
     def _set(table: dict[str, Any], name: str, definition: Any) -> None:

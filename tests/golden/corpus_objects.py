@@ -327,6 +327,7 @@ VERSION_3: tuple[Any, ...] = (
             inverse=True,
             posting_rules=4,
             held_fees=Decimal("1.5"),
+            trade_executed_at=_EXECUTED - 1,
         )
         for kind in (None, *LifecycleKind)
     ),

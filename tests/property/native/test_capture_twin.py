@@ -20,7 +20,17 @@ from schemas.numbers import exact_arithmetic
 from schemas.topics import FILLS
 from schemas.units import Action, FeePolicy, LifecycleKind, LotMethod, Regime, Side
 from tests.stage_support import RecordedStage, written
-from tests.support import MONDAY, Book, ClockTick, Fee, FillEvent, Instrument, RoutingRule, plain_code
+from tests.support import (
+    MONDAY,
+    Book,
+    ClockTick,
+    Fee,
+    FillEvent,
+    Instrument,
+    PostingRules,
+    RoutingRule,
+    plain_code,
+)
 
 pytestmark = pytest.mark.skipif(native.capture() is None, reason=native.description())
 
@@ -85,6 +95,7 @@ DEFINITIONS = st.sampled_from(
     [
         Instrument(event_id="d", instrument="X", currency="EUR"),
         Instrument(event_id="d", instrument="X", active=False),
+        PostingRules(event_id="d", version=300, definition="{}"),
         Book(event_id="d", book="B1", time_zone="Asia/Tokyo", cut_off="17:00", entity="E"),
         Book(event_id="d", book="B2", lot_methods={"*": LotMethod.LIFO}, fee_policy=FeePolicy.EXPENSED),
     ]

@@ -349,6 +349,8 @@ def test_an_update_says_what_a_correction_made_of_its_trade(books: Books):
     assert (amend.trade_price, amend.trade_fees) == (90, FEES)
     assert (cancel.kind, cancel.trade_quantity, cancel.quantity_delta) == (LifecycleKind.CANCEL, 0, -4)
     assert said(cancel, NOTHING) == NOTHING and (cancel.entity, cancel.multiplier) == ("", 100)
+    executed_at = booked("t1", at=1).executed_at
+    assert (amend.trade_executed_at, cancel.trade_executed_at) == (None, executed_at)
 
 
 def test_a_trade_that_goes_to_another_instrument_is_taken_out_and_told_where_it_is(books: Books):

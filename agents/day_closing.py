@@ -1,0 +1,47 @@
+"""The end of a book's business day, told among its bookings by the first tick of the clock that comes after it.
+
+Of each defined book the partition of capture says it that has the book's key. What was executed before the end and comes
+later is late, and belongs to its day all the same (its `business_date` says so).
+
+Guarantees: every business date of a book is closed once, in order, from the day on which the book was first seen; also the
+days over which nothing ran.
+"""
+
+from agents.capture_state import OPEN_DAY, CaptureState
+from agents.stage import Step
+from schemas import events, topics
+from schemas.frames import encode_event, wire
+from schemas.times import Nanoseconds
+
+SOURCE = "calendar"
+
+DAYS_MAX = 366
+"""Most days that are closed at one tick; more wait for the next."""
+
+_DayClosed = wire(events.DayClosed)
+
+
+def close_days(state: CaptureState, partition: int, now: int, step: Step) -> None:
+    """Close the days that are over at `now`, of the books of this partition."""
+    for book in state.reference.books:
+        if step.partition_of(book) != partition:
+            continue
+        days, key = state.booker.days_of(book), OPEN_DAY + book.encode()
+        stored = state.table.get(key)
+        if stored is None:
+            state.table.put(key, days.of(now).encode())
+            continue
+        ended = days.ended(stored.decode(), now, DAYS_MAX)
+        output = step.bucket(topics.BOOKINGS, book) if ended else None
+        for business_date, end in ended:
+            closed = _DayClosed(
+                event_id=f"{book}@{business_date}",
+                source=SOURCE,
+                book=book,
+                business_date=business_date,
+                event_time=Nanoseconds(end),
+            )
+            assert output is not None, "there are days to be closed"
+            output.pass_on(encode_event(closed), (end, 0))
+        if ended:
+            state.table.put(key, days.after(ended[-1][0]).encode())
