@@ -143,7 +143,7 @@ def read_definitions(
     key, shape = _SHAPES[kind]
     faults = FaultCollector(source.name)
     found: dict[str, Any] = {}
-    for row in _rows(source, faults, input_format, key):
+    for row in definition_rows(source, faults, input_format, key):
         definition = _definition(row, kind, shape, faults, Counter() if unknown is None else unknown)
         if definition is None:
             continue
@@ -158,7 +158,10 @@ def read_definitions(
     return list(found.values())
 
 
-def _rows(source: Source, faults: FaultCollector, input_format: str | None, key: str) -> Iterator[Row]:
+def definition_rows(
+    source: Source, faults: FaultCollector, input_format: str | None, key: str
+) -> Iterator[Row]:
+    """The rows of a file of definitions, whose `key` is required: CSV, JSON, JSON Lines, or YAML."""
     if input_format == "yaml" or (input_format is None and source.suffix in YAML_SUFFIXES):
         yield from _yaml_rows(source, faults)
     else:

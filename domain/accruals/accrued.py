@@ -32,8 +32,9 @@ class Accrued:
 class Hole:
     """What cannot be reckoned, and why: it is booked by a later run, once that is there.
 
-    `keys_from` begins the keys of what is missing, so that nothing booked under them is taken back meanwhile.
+    `at` is the day or time that it is of. `keys_from` begins the keys of what is missing, so that nothing booked under them is taken back meanwhile.
     """
 
     keys_from: str
     reason: str
+    at: str = ""

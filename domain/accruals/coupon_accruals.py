@@ -2,6 +2,7 @@
 
 Owns: which quantity earns (what is settled by the end of a day) and which is paid (what was settled before the bond went ex
 coupon). A day's accrual is dated that day, and is what the bond earns until the next.
+A coupon clears no accrual by key: what has accrued and what trades brought stand in one account, which it empties.
 Guarantees: for a position held over a whole period, the accruals add up to the coupon; one that is bought or sold inside
 it has the rest in the accrued interest of its trades.
 """
@@ -30,13 +31,14 @@ def coupon_accruals(
         try:
             yield from _of_period(holding, bond, period, currency, max(first, period.start), until)
         except NotFixed as unknown:
-            yield Hole(_key("coupon", holding, ""), f"{holding.instrument}: {unknown} is not fixed")
+            yield Hole(
+                _key("coupon", holding, ""), f"{holding.instrument}: its rate is not fixed", str(unknown)
+            )
 
 
 def _of_period(
     holding: Holding, bond: CouponBond, period: CouponPeriod, currency: str, first: date, until: date
 ) -> Iterator[Accrued]:
-    cleared_by = f"{holding.book}/{holding.instrument}/{period.end}"
     day = first
     while day < period.end and day <= until:
         quantity = holding.settled.on(day.toordinal())
@@ -51,7 +53,6 @@ def _of_period(
                 account=holding.account,
                 book=holding.book,
                 instrument=holding.instrument,
-                cleared_by=cleared_by,
                 reference=f"coupon of {period.end}",
             )
         day += _DAY
@@ -70,10 +71,9 @@ def _of_period(
             book=holding.book,
             instrument=holding.instrument,
             payment_date=period.payment_date,
-            cleared_by=cleared_by,
             reference=f"coupon of {period.end}",
         )
 
 
 def _key(kind: str, holding: Holding, day: str) -> str:
-    return f"{kind}/{holding.book}/{holding.instrument}/{day}"
+    return f"{kind}/{holding.place}/{day}"

@@ -125,7 +125,7 @@ def _up_to(bond: CouponBond, period: CouponPeriod, day: date) -> Decimal:
     if period.amount is not None:
         days = Fraction((day - period.start).days, (period.end - period.start).days)
         return times(period.amount, days, bond.decimals)
-    raise NotFixed(f"the rate of the period from {period.start} to {period.end}")
+    raise NotFixed(f"{period.start} to {period.end}")
 
 
 def coupon_periods(

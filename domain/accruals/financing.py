@@ -55,7 +55,7 @@ def borrow_fees(
 ) -> Iterator[Accrued | Hole]:
     """What a holding costs for every day on which it is short, up to and including a day, and the payments of it."""
     days = _days(holding.settled, until)
-    prefix = f"/{holding.book}/{holding.instrument}/"
+    prefix = f"/{holding.place}/"
 
     def of_day(day: date) -> Decimal | Hole | None:
         quantity = holding.settled.on(day.toordinal())
@@ -64,7 +64,7 @@ def borrow_fees(
         rate, price = rate_of(day), price_of(day)
         key = f"borrow_fee_accrual{prefix}{day}"
         if rate is None:
-            return Hole(key, f"{holding.instrument}: no borrowing rate on {day}")
+            return Hole(key, f"{holding.instrument}: no borrowing rate", str(day))
         if price is None:
             return Hole(
                 key, f"{holding.instrument}: no mark on {day}, which the borrowing fee is reckoned on"
@@ -97,24 +97,36 @@ def margin_interest(
     rate_of: OfDay,
     until: date,
 ) -> Iterator[Accrued | Hole]:
-    """What an account's cash in one currency costs or earns, by its balance by value date, and the payments of it."""
+    """What an account's cash in one currency costs or earns, by its balance by value date, and the payments of it.
+
+    `balances` are without those payments: each is added to the balance from its day on, so that what is booked already and
+    what is booked now give the same.
+    """
     prefix = f"/{entity}/{account}/{financing.currency}/"
+    months: dict[date, Decimal] = {}
+    paid = ZERO
 
     def of_day(day: date) -> Decimal | Hole | None:
-        balance = balances.on(day.toordinal())
+        nonlocal paid
+        paid += months.pop(day, ZERO)
+        balance = balances.on(day.toordinal()) + paid
         if 0 <= balance <= financing.free_balance:
             return None
         rate = rate_of(day)
         if rate is None:
             return Hole(
                 f"margin_interest_accrual{prefix}{day}",
-                f"{account or entity or 'cash'}: no interest rate on {day}",
+                f"{account or entity or 'cash'}: no interest rate for {financing.currency}",
+                str(day),
             )
         if balance < 0:
             amount, rate = balance, rate + financing.debit_spread
         else:
             amount, rate = balance - financing.free_balance, max(ZERO, rate - financing.credit_spread)
-        return interest_of_day(amount, rate, financing.day_count, day, financing.decimals)
+        interest = interest_of_day(amount, rate, financing.day_count, day, financing.decimals)
+        due = payment_day(day)
+        months[due] = months.get(due, ZERO) + interest
+        return interest
 
     base = Accrued(
         key=prefix,

@@ -49,7 +49,7 @@ def funding_payments(
     if not holding.executed.at:
         return
     start = holding.executed.at[0]
-    prefix = f"funding/{holding.book}/{holding.instrument}/"
+    prefix = f"funding/{holding.place}/"
     for fixing in fixings.between(start, until):
         quantity = holding.executed.on(fixing.at)
         if not quantity:
@@ -57,7 +57,7 @@ def funding_payments(
         price = price_at(fixing.at) if fixing.price is None else fixing.price
         key = prefix + format_time(fixing.at)
         if price is None or (holding.inverse and price <= 0):
-            yield Hole(key, f"{holding.instrument}: no price for the funding of {format_time(fixing.at)}")
+            yield Hole(key, f"{holding.instrument}: no price for its funding", format_time(fixing.at))
             continue
         yield Accrued(
             key=key,
@@ -78,5 +78,6 @@ def funding_payments(
         if before >= start and after <= until and holding.executed.on(before):
             yield Hole(
                 prefix,
-                f"{holding.instrument}: no funding rate between {format_time(before)} and {format_time(after)}",
+                f"{holding.instrument}: no funding rate between two that are there",
+                f"{format_time(before)} to {format_time(after)}",
             )

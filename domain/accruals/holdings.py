@@ -51,3 +51,8 @@ class Holding:
     multiplier: Decimal = Decimal(1)
     inverse: bool = False
     currency: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is held, as keys of accruals name it."""
+        return f"{self.entity}/{self.account}/{self.book}/{self.instrument}"

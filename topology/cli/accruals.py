@@ -1,18 +1,240 @@
-"""`pks accruals bonds`: what accrues on what, and what a run of a day books of it."""
+"""`pks accruals`: what accrues on what, by which rates, and what a run of a day books of it."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topology.cli.options import JsonOption
-from topology.cli.output import bad_input, print_facts, print_json, print_table
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
+    from datetime import date
     from decimal import Decimal
+
+    from topology.accruals.running import Run
 
 accruals = typer.Typer(
     no_args_is_help=True, help="Coupons, funding, interest: their terms and rates, and what they come to."
 )
+
+
+class RatesFormat(StrEnum):
+    """How a file of rates is written."""
+
+    ROWS = "rows"
+    HYPERLIQUID = "hyperliquid"
+
+
+class PaymentsFormat(StrEnum):
+    """How a file of funding payments is written."""
+
+    HYPERLIQUID = "hyperliquid"
+
+
+InputFormatOption = Annotated[
+    str | None,
+    typer.Option("--input-format", help="csv, json, jsonl or yaml, where the extension does not say."),
+]
+
+
+@accruals.command("define")
+def define(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, JSON, JSON Lines or YAML; - is stdin.")],
+    input_format: InputFormatOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Define what accrues: coupons of bonds, funding of perpetuals, fees for what is short, interest on cash."""
+    from connectors.files.accrual_terms import read_accrual_terms
+    from connectors.files.source import open_source
+    from schemas import topics
+    from schemas.accruals import terms_key
+    from topology.accruals.defining import check_terms, make_periods
+    from topology.control.entry import open_entry
+
+    found = read_accrual_terms(open_source(file), make_periods, check_terms, input_format=input_format)
+    with open_entry(load_settings(data, transport)) as entry:
+        if found:
+            entry.publish(topics.ACCRUAL_TERMS, found, terms_key)
+    keys = [terms_key(terms) for terms in found]
+    if as_json:
+        print_json({"defined": len(found), "terms": keys})
+    else:
+        print_facts({"defined": len(found), "terms": ", ".join(keys)})
+
+
+@accruals.command("rates")
+def rates(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Fixings: rows, or a venue's own answer; - is stdin.")
+    ],
+    file_format: Annotated[
+        RatesFormat, typer.Option("--format", help="rows of PKS, or Hyperliquid's fundingHistory.")
+    ] = RatesFormat.ROWS,
+    input_format: InputFormatOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Enter rates as they were fixed; one of the same name and time again corrects it."""
+    from connectors.files.accrual_terms import read_fixings
+    from connectors.files.hyperliquid_funding import read_funding_rates
+    from connectors.files.source import open_source
+    from schemas import topics
+    from schemas.accruals import rate_key
+    from topology.control.entry import open_entry
+
+    source = open_source(file)
+    if file_format is RatesFormat.HYPERLIQUID:
+        found = read_funding_rates(source)
+    else:
+        found = read_fixings(source, input_format=input_format)
+    with open_entry(load_settings(data, transport)) as entry:
+        if found:
+            entry.publish(topics.RATES, found, rate_key)
+    names = sorted({fixed.rate for fixed in found})
+    if as_json:
+        print_json({"fixed": len(found), "rates": names})
+    else:
+        print_facts({"fixed": len(found), "rates": ", ".join(names)})
+
+
+@accruals.command("payments")
+def payments(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A venue's answer; - is stdin.")],
+    file_format: Annotated[
+        PaymentsFormat, typer.Option("--format", help="Hyperliquid's userFunding.")
+    ] = PaymentsFormat.HYPERLIQUID,
+    account: Annotated[str, typer.Option(help="The account that was paid.")] = "",
+    book: Annotated[str, typer.Option(help="The book whose entity has it.")] = "",
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Book funding payments as a venue states them, each once; for an account whose funding no run reckons."""
+    from connectors.files.hyperliquid_funding import read_funding_payments
+    from connectors.files.source import open_source
+    from connectors.venues.decoding import DecodeOptions
+    from topology.control.entry import open_entry
+    from topology.importing.movements import enter, placed, places_of
+
+    assert file_format is PaymentsFormat.HYPERLIQUID, "the only one"
+    found = read_funding_payments(open_source(file), account)
+    settings = load_settings(data, transport)
+    movements = list(placed(found, DecodeOptions(book=book), places_of(settings)))
+    with open_entry(settings) as entry:
+        enter(entry, movements)
+    amounts = _sums((each.currency, each.amount) for each in movements)
+    if as_json:
+        print_json({"movements": len(movements), "amounts": amounts})
+    else:
+        print_facts({"movements": len(movements), **amounts})
+
+
+@accruals.command("run")
+def run(
+    day: Annotated[str, typer.Option("--date", metavar="DATE", help="Up to and including this day.")],
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Book everything that accrued up to a day and was not booked; what was booked with another rate is corrected.
+
+    Again, it books nothing; after runs that were missed, it books their days.
+    """
+    from topology.accruals.running import run_accruals
+
+    until = _date(day)
+    done = run_accruals(
+        load_settings(data, transport),
+        until,
+        lambda text: messages().print(text, markup=False, soft_wrap=True),
+    )
+    _report(done, as_json)
+
+
+def _date(text: str) -> "date":
+    from datetime import date
+
+    try:
+        found = date.fromisoformat(text)
+        if found.isoformat() == text:
+            return found
+    except ValueError:
+        pass
+    return bad_input([f"--date: expected a day as YYYY-MM-DD, found {text!r:.80}"])
+
+
+def _report(done: "Run", as_json: bool) -> None:
+    from schemas.numbers import plain
+
+    by_kind: dict[str, list[Any]] = {}
+    for booking in done.booked:
+        by_kind.setdefault(booking.accrued.kind.value, []).append(booking)
+    missing: dict[str, list[str]] = {}
+    for hole in done.holes:
+        missing.setdefault(hole.reason, []).append(hole.at)
+    if as_json:
+        print_json(
+            {
+                "booked": len(done.booked),
+                "reversed": sum(1 for booking in done.booked if booking.reverses),
+                "by_kind": {
+                    kind: {
+                        "movements": len(found),
+                        "amounts": _sums((each.accrued.currency, each.accrued.amount) for each in found),
+                    }
+                    for kind, found in sorted(by_kind.items())
+                },
+                "missing": [
+                    {"reason": reason, "count": len(places), "first": places[0], "last": places[-1]}
+                    for reason, places in missing.items()
+                ],
+                "movements": [
+                    {
+                        "movement_id": each.movement_id,
+                        "kind": each.accrued.kind.value,
+                        "date": each.accrued.day.isoformat(),
+                        "amount": plain(each.accrued.amount),
+                        "currency": each.accrued.currency,
+                        "book": each.accrued.book,
+                        "instrument": each.accrued.instrument,
+                        "account": each.accrued.account,
+                        "reverses": each.reverses,
+                    }
+                    for each in done.booked
+                ],
+            }
+        )
+        return
+    print_table(
+        "Booked",
+        ("kind", "movements", "reversed", "amount", "currency"),
+        (
+            [kind, len(found), sum(1 for each in found if each.reverses), amount, currency]
+            for kind, found in sorted(by_kind.items())
+            for currency, amount in _sums(
+                (each.accrued.currency, each.accrued.amount) for each in found
+            ).items()
+        ),
+    )
+    for reason, places in missing.items():
+        where = (
+            places[0] if len(places) == 1 else f"{len(places):,} times, first {places[0]}, last {places[-1]}"
+        )
+        messages().print(f"missing: {reason} ({where})", markup=False, soft_wrap=True)
+
+
+def _sums(amounts: Any) -> dict[str, str]:
+    from schemas.numbers import ZERO, exact_arithmetic, plain
+
+    found: dict[str, Any] = {}
+    with exact_arithmetic():
+        for currency, amount in amounts:
+            found[currency] = found.get(currency, ZERO) + amount
+    return {currency: plain(amount) for currency, amount in sorted(found.items())}
 
 
 @accruals.command("bonds")

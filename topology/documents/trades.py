@@ -6,7 +6,7 @@ Guarantees: bounded memory: the corrections of one partition are held, trades pa
 stands once in the book that has it, and once, as moved, in a book that it left.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -61,8 +61,9 @@ def trades_documents(
     trade_id: str | None = None,
     executed_until: int | None = None,
     checkpoints: Checkpoints | None = None,
+    instruments: Collection[str] | None = None,
 ) -> Iterator[Document]:
-    """The trades of a book, an instrument, an id, executed until an instant (None: all), by partition and as
+    """The trades of a book, an instrument (or some), an id, executed until an instant (None: all), by partition and as
     they came; `state` is live, amended, cancelled or moved (to another book).
 
     One trade is looked for where the index has it: among the bookings between two checkpoints, where there are any.
@@ -72,6 +73,7 @@ def trades_documents(
         return (
             book in (None, content.book)
             and instrument in (None, content.instrument)
+            and (instruments is None or content.instrument in instruments)
             and (executed_until is None or content.executed_at <= executed_until)
         )
 

@@ -129,7 +129,7 @@ def test_outside_of_its_periods_nothing_accrues():
 def test_what_floats_accrues_once_it_is_fixed():
     period = CouponPeriod(date(2024, 1, 1), date(2024, 4, 1), date(2024, 4, 1), D(1000))
     for reckon in (accrued_interest, earned):
-        with pytest.raises(NotFixed, match="from 2024-01-01 to 2024-04-01"):
+        with pytest.raises(NotFixed, match="2024-01-01 to 2024-04-01"):
             reckon(CouponBond("Act/365F", (period,)), date(2024, 2, 1))
 
 

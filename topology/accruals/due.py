@@ -1,0 +1,118 @@
+"""What is due by a day: the holdings of a log with their terms, rates and marks, through the rules of accruals.
+
+Assumes: `exact_arithmetic()` around it; that the positions stage has applied what stands in the log.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from domain.accruals.accrued import Accrued, Hole
+from domain.accruals.coupon_accruals import coupon_accruals
+from domain.accruals.financing import Financing, borrow_fees
+from domain.accruals.funding import funding_payments
+from domain.accruals.holdings import Holding, Quantities
+from domain.accruals.rates import Fixings
+from schemas import market_data, topics
+from schemas.frames import wire
+from schemas.numbers import parse_exact
+from schemas.times import parse_time
+from topology.accruals.reference import Terms, bond_of, end_of
+from topology.documents.trades import trades_documents
+from topology.log_reading import WholeLog, partition_count, read_events
+
+_Mark: Any = wire(market_data.Mark)
+_STANDING = ("live", "amended")
+_NONE = Fixings()
+
+
+def holdings(log: WholeLog, instruments: set[str]) -> list[Holding]:
+    """The positions in some instruments, over all time."""
+    found: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    if instruments:
+        for trade in trades_documents(log, partition_count(log), instruments=instruments):
+            if trade["state"] in _STANDING:
+                place = (trade["entity"], trade["account"], trade["book"], trade["instrument"])
+                found.setdefault(place, []).append(trade)
+    return [_holding(place, trades) for place, trades in sorted(found.items())]
+
+
+def _holding(place: tuple[str, str, str, str], trades: list[dict[str, Any]]) -> Holding:
+    last = trades[-1]
+    return Holding(
+        *place,
+        Quantities.of((_settled(trade), parse_exact(trade["quantity"])) for trade in trades),
+        Quantities.of((parse_time(trade["executed_at"]), parse_exact(trade["quantity"])) for trade in trades),
+        parse_exact(last["multiplier"]),
+        last["inverse"],
+        last["settlement_currency"],
+    )
+
+
+def _settled(trade: dict[str, Any]) -> int:
+    day = trade["settlement_date"] or trade["business_date"] or trade["executed_at"][:10]
+    return date.fromisoformat(day).toordinal()
+
+
+class Prices:
+    """Marks by instrument and time, as far as the log keeps them."""
+
+    def __init__(self, log: WholeLog, instruments: set[str]) -> None:
+        found: dict[str, dict[int, Decimal]] = {}
+        for partition in range(partition_count(log)) if instruments else ():
+            for _, mark in read_events(log, topics.MARKS, partition):
+                if type(mark) is _Mark and mark.instrument in instruments and mark.price is not None:
+                    found.setdefault(mark.instrument, {})[mark.event_time] = mark.price
+        self._prices = {name: sorted(by_time.items()) for name, by_time in found.items()}
+
+    def at(self, instrument: str, moment: int) -> Decimal | None:
+        """The last mark up to a time; None where there is none."""
+        prices = self._prices.get(instrument, [])
+        place = bisect_right(prices, moment, key=lambda pair: pair[0])
+        return prices[place - 1][1] if place else None
+
+
+def due_on_positions(
+    log: WholeLog, terms: Terms, fixings: dict[str, Fixings], until: date
+) -> Iterator[Accrued | Hole]:
+    """Coupons, funding and borrowing fees of every position up to and including a day."""
+    prices = Prices(log, {*terms.funding, *terms.borrow})
+    for holding in holdings(log, terms.instruments):
+        name = holding.instrument
+        if name in terms.coupons:
+            coupon = terms.coupons[name]
+            yield from coupon_accruals(holding, bond_of(coupon, fixings), coupon.currency, until)
+        if name in terms.funding:
+            funding = terms.funding[name]
+            yield from funding_payments(
+                holding,
+                fixings.get(funding.rate, _NONE),
+                _price_at(prices, name),
+                end_of(until),
+                funding.currency,
+                funding.interval_seconds,
+                funding.decimals,
+            )
+        if name in terms.borrow:
+            borrow = terms.borrow[name]
+            financing = Financing(borrow.currency, borrow.day_count, borrow.decimals, borrow.spread)
+            rates = fixings.get(borrow.rate, _NONE)
+            yield from borrow_fees(holding, financing, _rate_of(rates), _price_of(prices, name), until)
+
+
+def _price_at(prices: Prices, instrument: str) -> Callable[[int], Decimal | None]:
+    return lambda moment: prices.at(instrument, moment)
+
+
+def _price_of(prices: Prices, instrument: str) -> Callable[[date], Decimal | None]:
+    return lambda day: prices.at(instrument, end_of(day))
+
+
+def _rate_of(fixings: Fixings) -> Callable[[date], Decimal | None]:
+    def rate_of(day: date) -> Decimal | None:
+        found = fixings.in_force(end_of(day))
+        return None if found is None else found.value
+
+    return rate_of

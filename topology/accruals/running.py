@@ -1,0 +1,99 @@
+"""A run of accruals: what is due by a day and was not booked, as movements of cash in the ledger's input.
+
+Guarantees: a run that is repeated books nothing; one that died halfway is completed by the next, since movements are appended in
+the order in which a run plans them and have ids of their own; a run after others were missed books their days as well.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from domain.accruals.accrued import Accrued, Hole
+from domain.accruals.booking import Booking, bookings
+from schemas import money
+from schemas.frames import wire
+from schemas.numbers import exact_arithmetic
+from schemas.times import parse_time
+from topology.accruals.due import due_on_positions
+from topology.accruals.reference import SOURCE, read_booked, read_fixings_of, read_terms
+from topology.catching_up import caught_up
+from topology.control.entry import open_entry
+from topology.importing.movements import enter, read_places
+from topology.settings import Settings
+
+CHUNK_MOVEMENTS = 2_000
+"""Movements that are appended together."""
+
+_movement = wire(money.CashMovement)
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run booked, and what it could not reckon."""
+
+    booked: list[Booking] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+
+
+def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) -> Run:
+    """Book what is due up to and including a day."""
+    run = Run()
+    with caught_up(settings, ["positions"], say) as log, exact_arithmetic():
+        terms, rules = read_terms(log), read_places(log).posting_rules
+        found = due_on_positions(log, terms, read_fixings_of(log), until)
+        planned = _planned(run, found, log)
+    _book(run, settings, planned, rules)
+    return run
+
+
+def _planned(run: Run, found: Iterable[Accrued | Hole], log: Any) -> list[Booking]:
+    due: list[Accrued] = []
+    for each in found:
+        if isinstance(each, Hole):
+            run.holes.append(each)
+        else:
+            due.append(each)
+    planned = bookings(due, read_booked(log), run.holes)
+    first: dict[str, date] = {}
+    for booking in planned:
+        key, day = booking.accrued.key, booking.accrued.day
+        first[key] = min(first.get(key, day), day)
+    # By day, and of one key in the order of its revisions.
+    return sorted(planned, key=lambda booking: first[booking.accrued.key])
+
+
+def _book(run: Run, settings: Settings, planned: Sequence[Booking], posting_rules: int) -> None:
+    if not planned:
+        return
+    movements = [movement_of(booking, posting_rules) for booking in planned]
+    with open_entry(settings) as entry:
+        for start in range(0, len(movements), CHUNK_MOVEMENTS):
+            enter(entry, movements[start : start + CHUNK_MOVEMENTS])
+    run.booked += planned
+
+
+def movement_of(booking: Booking, posting_rules: int) -> Any:
+    """The movement (wire twin) that a booking is."""
+    accrued = booking.accrued
+    day = accrued.day.isoformat()
+    return _movement(
+        event_id=booking.movement_id,
+        correlation_id=accrued.key,
+        source=SOURCE,
+        movement_id=booking.movement_id,
+        kind=accrued.kind,
+        currency=accrued.currency,
+        amount=accrued.amount,
+        trade_date=day,
+        event_time=parse_time(f"{day}T00:00:00Z"),
+        entity=accrued.entity,
+        account=accrued.account,
+        book=accrued.book,
+        settlement_date=(accrued.payment_date or accrued.day).isoformat(),
+        instrument=accrued.instrument,
+        reference=accrued.reference,
+        reverses=booking.reverses,
+        accrual_key=accrued.cleared_by,
+        posting_rules=posting_rules,
+    )
