@@ -8,7 +8,7 @@ in the order of their codes, whatever came first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
 
 from domain.currency_position import OpenCurrencyPosition, open_currency_position
@@ -18,6 +18,11 @@ from schemas.currency_position import NET
 from schemas.frames import positional, wire
 from schemas.numbers import ZERO, plain
 
+REPORTED_DECIMALS = 18
+"""Decimals of an amount in the reporting currency. A rate that is crossed is rounded to 24."""
+
+_QUANTUM = Decimal(1).scaleb(-REPORTED_DECIMALS)
+_ROUNDING = Context(prec=2_000, rounding=ROUND_HALF_EVEN)
 _exposure: Any = positional(currency_position.CurrencyExposure)
 
 
@@ -80,9 +85,17 @@ def exposure(currency: str, held: Held, reporting_currency: str, rates: Rates) -
         None if found.way is Way.SAME else found.event_time,
         found.quality,
         path,
-        held.with_pending * found.rate,
-        held.without_pending * found.rate,
+        _converted(held.with_pending, found.rate),
+        _converted(held.without_pending, found.rate),
     )
+
+
+def _converted(amount: Decimal, rate: Decimal) -> Decimal:
+    """An amount at a rate, rounded half-even where the rate is a rounded one and the product has more decimals than it."""
+    product = amount * rate
+    if -int(product.as_tuple().exponent) <= REPORTED_DECIMALS:
+        return product
+    return product.quantize(_QUANTUM, context=_ROUNDING).normalize(_ROUNDING)
 
 
 def measure(exposures: Iterable[Any], policy: Any) -> Measured:

@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
 
 from connectors.embedded.log import EmbeddedLog
+from connectors.files import ecb_rates
 from connectors.marks.formats import QUOTE_FORMATS
 from connectors.shm import layout
 from connectors.venues.formats import FORMATS, NOT_AVAILABLE
@@ -240,6 +241,7 @@ def formats_table() -> str:
                 for entry in FORMATS.values()
             ),
             *((_code(entry.name), entry.description, "") for entry in QUOTE_FORMATS.values()),
+            (_code(ecb_rates.NAME), ecb_rates.DESCRIPTION, ""),
         ),
     )
 

@@ -69,6 +69,10 @@ def import_files(
         )
         _report(document, as_json, quiet=False)
         return
+    if _makes_rates(format_name):
+        _check_marks(book, books, out)
+        _report(_import_rates(files, load_settings(data, transport)), as_json, quiet=False)
+        return
     document = _import(
         files,
         format_name,
@@ -112,20 +116,51 @@ def _check(
 def _is_known(format_name: str) -> bool:
     from connectors.venues.formats import FORMATS
 
-    return format_name in FORMATS or _makes_marks(format_name)
+    return format_name in FORMATS or _makes_marks(format_name) or _makes_rates(format_name)
 
 
 def _readable() -> list[str]:
+    from connectors.files.ecb_rates import NAME as ECB_RATES
     from connectors.marks.formats import QUOTE_FORMATS
     from connectors.venues.formats import FORMATS
 
-    return [*(name for name, entry in FORMATS.items() if entry.available), *QUOTE_FORMATS]
+    return [*(name for name, entry in FORMATS.items() if entry.available), *QUOTE_FORMATS, ECB_RATES]
 
 
 def _makes_marks(format_name: str) -> bool:
     from connectors.marks.formats import QUOTE_FORMATS
 
     return format_name in QUOTE_FORMATS
+
+
+def _makes_rates(format_name: str) -> bool:
+    from connectors.files.ecb_rates import NAME
+
+    return format_name == NAME
+
+
+def _import_rates(files: list[str], settings: Settings) -> dict[str, Any]:
+    """Reference rates: the newest of each currency into the log, where a later one replaces it."""
+    from connectors.files.ecb_rates import read_ecb_rates
+    from connectors.files.source import open_source
+    from schemas import topics
+    from topology.control.entry import open_entry
+
+    histories = [read_ecb_rates(open_source(file)) for file in files]
+    with open_entry(settings) as entry:
+        for history in histories:
+            entry.publish(topics.FX_RATES, history.newest(), topics.FX_RATES.key_of)
+    cells = sum(len(day.rates) for history in histories for day in history.days)
+    missing = sum(history.missing for history in histories)
+    sent = sum(len(history.currencies) for history in histories)
+    return {
+        "read": cells + missing,
+        "rates": sent,
+        "rejected": 0,
+        "skipped": {"no rate": missing, "superseded": cells - sent},
+        "days": sum(len(history.days) for history in histories),
+        "ended": {currency: day for history in histories for currency, day in history.ended().items()},
+    }
 
 
 def _check_marks(book: str | None, books: str | None, out: str | None) -> None:
@@ -277,11 +312,13 @@ def _report(document: dict[str, Any], as_json: bool, *, quiet: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
+    from connectors.files import ecb_rates
     from connectors.marks.formats import QUOTE_FORMATS
     from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 
     rows = [(entry.name, entry.description, entry.available) for entry in FORMATS.values()]
     rows += [(entry.name, entry.description, True) for entry in QUOTE_FORMATS.values()]
+    rows.append((ecb_rates.NAME, ecb_rates.DESCRIPTION, True))
     if as_json:
         print_json(
             {"formats": [{"name": name, "description": text, "available": ok} for name, text, ok in rows]}

@@ -107,6 +107,13 @@ def test_a_currency_without_a_rate_is_named_and_in_no_sum(positions: StageInMemo
     assert one(positions, balance(2, "E", "A", "RUB", "0", "0")).unrated == ()
 
 
+def test_a_rate_that_has_ended_converts_and_is_said(positions: StageInMemory):
+    positions.define(rate("EUR", "RUB", "117.201", at=1_646_146_800 * 10**9, quality=MarkQuality.STALE))
+    answer = one(positions, balance(1, "E", "A", "RUB", "-117201", "0"))
+    assert answer.net_open_position == 1000
+    assert answer.warnings == ("RUB: its rate is stale, of 2022-03-01T15:00:00Z",)
+
+
 def test_limits_warn(positions: StageInMemory):
     positions.define(
         rate("EUR", "USD", "1"),
