@@ -17,6 +17,8 @@ from schemas import currency_position
 from schemas.currency_position import NET
 from schemas.frames import positional, wire
 from schemas.numbers import ZERO, plain
+from schemas.times import format_time
+from schemas.units import MarkQuality
 
 REPORTED_DECIMALS = 18
 """Decimals of an amount in the reporting currency. A rate that is crossed is rounded to 24."""
@@ -117,7 +119,15 @@ def measure(exposures: Iterable[Any], policy: Any) -> Measured:
         each.currency for each in ordered if each.rate is None and (each.with_pending or each.without_pending)
     )
     amounts = {each.currency: each.reported_with_pending for each in rated if each.currency != reporting}
-    return Measured(ordered, position, settled, unrated, tuple(_warnings(amounts, position, policy, unrated)))
+    warnings = (*_stale(ordered), *_warnings(amounts, position, policy, unrated))
+    return Measured(ordered, position, settled, unrated, warnings)
+
+
+def _stale(exposures: Iterable[Any]) -> Iterable[str]:
+    """Which exposures are converted at a rate that is not renewed any more."""
+    for each in exposures:
+        if each.rate_quality is MarkQuality.STALE and (each.with_pending or each.without_pending):
+            yield f"{each.currency}: its rate is stale, of {format_time(each.rate_time)}"
 
 
 def _warnings(
