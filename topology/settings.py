@@ -41,6 +41,11 @@ class Settings(BaseSettings):
         ALL_STAGES,
         description="which stages run: all, or the books alone (capture and positions), without what hangs on them",
     )
+    reporting_currency: str = Field(
+        "EUR",
+        pattern=r"^[A-Z0-9]{3,12}$",
+        description="in which open currency positions are measured, of entities that `pks ocp-define` does not name",
+    )
     guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
         {},
         description="by stage, what holds on Kafka: exactly_once (where none is named) or low_latency",

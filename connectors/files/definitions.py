@@ -6,7 +6,8 @@ Owns: the columns of such files. A book: `book`, `entity`, `base_currency`, `lot
 `multiplier`, `inverse`, `underlying`, `settlement_days`, `isin`, `cusip`, `figi`, `ric`, `symbol:VENUE` (or all
 of those as `identifiers`), `active`, and how it is priced: `model`, `option_type`, `strike`, `expiry` and so on (or all of
 those as `pricing`, a JSON object). A routing rule: `rule`, `book`, `priority`, `venue`, `account`,
-`instrument_class`, `strategy`, `active`.
+`instrument_class`, `strategy`, `active`. A policy of currency positions: `entity`, `reporting_currency`, `capital_rate`,
+`limits` (by currency, and `*`: a mapping, or `USD=1000000;*=5000000`).
 Guarantees: all faults of a file are raised together; a definition has the same event id at every import.
 """
 
@@ -19,11 +20,11 @@ import yaml
 from pydantic import ValidationError
 
 from connectors.files.faults import FaultCollector
-from connectors.files.fields import positive
+from connectors.files.fields import number, positive
 from connectors.files.rows import JsonNumber, Row, describe, read_rows
 from connectors.files.source import Source
 from connectors.files.validation import expected_of
-from schemas import reference
+from schemas import currency_position, reference
 from schemas.frames import encode_event, to_wire
 from schemas.identity import content_id
 from schemas.pricing_terms import COLUMNS, PricingFault, canonical_pricing
@@ -120,10 +121,28 @@ def _rule(values: dict[str, Any], _faults: FaultCollector, _place: str) -> dict[
     return values
 
 
+def _policy(values: dict[str, Any], faults: FaultCollector, place: str) -> dict[str, Any] | None:
+    limits = values.pop("limits", None)
+    if limits is not None:
+        pairs = _pairs(limits, faults, place, "limits")
+        if pairs is None:
+            return None
+        found = {}
+        for name, value in pairs.items():
+            try:
+                found[name] = number(str(value) if isinstance(value, JsonNumber) else value)
+            except ValueError as error:
+                faults.add(place, f"limits.{name}", str(error), describe(value))
+                return None
+        values["limits"] = found
+    return values
+
+
 _SHAPES: Mapping[type, tuple[str, Callable[..., dict[str, Any] | None]]] = {
     reference.Book: ("book", _book),
     reference.Instrument: ("instrument", _instrument),
     reference.RoutingRule: ("rule", _rule),
+    currency_position.CurrencyPolicy: ("entity", _policy),
 }
 
 

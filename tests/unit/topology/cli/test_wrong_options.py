@@ -17,7 +17,7 @@ from topology.cli.application import run
         (
             ["import", "x", "--format", "foo"],
             "--format: expected one of canonical, binance-stream, lean-tick, ibkr-flex, binance-quotes, lean-quotes, "
-            "moex-iss-marks, alor-quotes, csv-marks, found 'foo'",
+            "moex-iss-marks, alor-quotes, csv-marks, ecb-rates, found 'foo'",
         ),
         (
             ["import", "x", "--format", "canonical", "--out", "/none/of/these/x"],

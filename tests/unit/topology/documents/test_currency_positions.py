@@ -1,0 +1,68 @@
+"""Open currency positions as documents: cash, and what positions are worth beside it."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.numbers import exact_arithmetic
+from topology.cli.application import run
+from topology.documents.currency_positions import values_of
+
+D = Decimal
+
+
+def valued(**changes: Any) -> dict[str, Any]:
+    return {
+        "book": "B",
+        "instrument": "X",
+        "entity": "E",
+        "instrument_class": "equity",
+        "quantity": "10",
+        "currency": "USD",
+        "inverse": False,
+        "market_value": "100.5",
+        "unrealised_pnl": "7",
+        "reason": "",
+        **changes,
+    }
+
+
+def test_what_is_paid_for_counts_whole_and_what_is_margined_by_its_pnl():
+    with exact_arithmetic():
+        found, unvalued = values_of(
+            [
+                valued(),
+                valued(instrument_class="future"),
+                valued(instrument_class="perpetual", inverse=True, currency="BTC", unrealised_pnl="-0.5"),
+                valued(instrument_class="fx"),
+                valued(quantity="0", market_value=None),
+                valued(entity="", currency="EUR", market_value="-1"),
+                valued(instrument="Y", market_value=None, reason="no mark"),
+            ]
+        )
+    assert found == {"E": {"USD": D("107.5"), "BTC": D("-0.5")}, "": {"EUR": D("-1")}}
+    assert unvalued == ["B/Y: no mark"]
+
+
+def test_policies_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "policies.csv"
+    file.write_text("entity,reporting_currency,capital_rate,limits\nE,EUR,0.1,USD=5;*=9\n*,CHF,,\n")
+    assert run(["ocp-define", str(file), "--data", str(tmp_path / "books"), "--json"]) == 0
+    assert '"entities": ["E", "*"]' in capsys.readouterr().out
+    file.write_text(
+        "entity,reporting_currency,limits\nE,eur,\nF,EUR,USD=1e5\nG,EUR,usd=1\nH,EUR,USD=-1\nI,EUR,USD\n"
+    )
+    assert run(["ocp-define", str(file), "--data", str(tmp_path / "books")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("policies.csv: ")[2][:6] for line in lines] == [f"line {n}" for n in range(2, 7)]
+
+
+def test_an_empty_log_has_no_positions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "policies.csv"
+    file.write_text("entity,reporting_currency\n*,CHF\n")
+    assert run(["ocp-define", str(file), "--data", str(tmp_path / "books"), "--json"]) == 0
+    capsys.readouterr()
+    assert run(["ocp-live", "--data", str(tmp_path / "books"), "--json"]) == 0
+    assert capsys.readouterr().out == '{"ocp-live": []}\n'

@@ -1,0 +1,118 @@
+"""Open currency positions as documents: what each entity holds by currency, with and without what is pending, and what
+its positions are worth beside it.
+
+Owns: which values are an exposure: the market value of what was paid for; of what is margined its unrealised P&L, since no
+principal was paid; nothing of currency pairs, whose two sides are in the balances already.
+Guarantees: exact numbers are text in plain notation; what comes from balances is never mixed with what comes from marks.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from agents import currency_position
+from agents.currency_position import CurrencyState
+from domain.currency_exposure import Held, exposure, measure
+from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
+from schemas.times import format_time
+from topology.log_reading import WholeLog, partition_count, table_partition
+
+EXCHANGED = ("fx", "spot_fx")
+MARGINED = ("future", "perpetual", "cfd")
+"""Classes of instruments, as the standard posting rules move cash for them."""
+
+Values = Mapping[str, Mapping[str, Decimal]]
+"""What positions are worth, by entity and currency."""
+
+
+def values_of(valuations: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[str, Decimal]], list[str]]:
+    """What valued positions add to the exposures of their entities, and which could not be valued."""
+    found: dict[str, dict[str, Decimal]] = {}
+    unvalued = []
+    for each in valuations:
+        kind = each["instrument_class"]
+        if kind in EXCHANGED or not parse_exact(each["quantity"]):
+            continue
+        value = each["unrealised_pnl" if kind in MARGINED or each["inverse"] else "market_value"]
+        if value is None:
+            unvalued.append(f"{each['book']}/{each['instrument']}: {each['reason'] or 'no value'}")
+            continue
+        by_currency = found.setdefault(each["entity"], {})
+        currency = each["currency"]
+        by_currency[currency] = by_currency.get(currency, ZERO) + parse_exact(value)
+    return found, unvalued
+
+
+def currency_position_documents(
+    log: WholeLog, reporting_currency: str, values: Values | None = None, entity: str | None = None
+) -> list[dict[str, Any]]:
+    """The positions of an entity (None: of all), by entity; with what `values` add, where they are given."""
+    with exact_arithmetic():
+        found = [
+            _document(state, name, None if values is None else values.get(name, {}))
+            for state in _states(log, reporting_currency)
+            for name in state.entities
+            if entity in (None, name)
+        ]
+    return sorted(found, key=lambda each: str(each["entity"]))
+
+
+def _states(log: WholeLog, reporting_currency: str) -> Iterator[CurrencyState]:
+    for partition in range(partition_count(log)):
+        yield CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+
+
+def _document(state: CurrencyState, entity: str, values: Mapping[str, Decimal] | None) -> dict[str, Any]:
+    policy = state.policy(entity)
+    found = state.measured(entity)
+    position = found.position
+    document = {
+        "entity": entity,
+        "reporting_currency": policy.reporting_currency,
+        **position.document(),
+        "settled_net_open_position": plain(found.settled.net_open_position),
+        "exposures": [_exposure(each) for each in found.exposures],
+        "unrated": list(found.unrated),
+        "warnings": list(found.warnings),
+    }
+    if values is not None:
+        document["with_market_value"] = _with_values(state, entity, policy, values)
+    return document
+
+
+def _with_values(
+    state: CurrencyState, entity: str, policy: Any, values: Mapping[str, Decimal]
+) -> dict[str, Any]:
+    held = state.entities[entity].held
+    nothing = Held(ZERO, ZERO)
+    exposures = []
+    for currency in sorted({*held, *values}):
+        cash, value = held.get(currency, nothing), values.get(currency, ZERO)
+        both = Held(cash.with_pending + value, cash.without_pending + value)
+        exposures.append(exposure(currency, both, policy.reporting_currency, state.rates))
+    found = measure(exposures, policy)
+    return {
+        "market_values": {currency: plain(value) for currency, value in sorted(values.items())},
+        **found.position.document(),
+        "exposures": [_exposure(each) for each in found.exposures],
+        "unrated": list(found.unrated),
+        "warnings": list(found.warnings),
+    }
+
+
+def _exposure(each: Any) -> dict[str, Any]:
+    return {
+        "currency": each.currency,
+        "with_pending": plain(each.with_pending),
+        "without_pending": plain(each.without_pending),
+        "reported_with_pending": _text(each.reported_with_pending),
+        "reported_without_pending": _text(each.reported_without_pending),
+        "rate": _text(each.rate),
+        "rate_time": None if each.rate_time is None else format_time(each.rate_time),
+        "rate_quality": None if each.rate_quality is None else str(each.rate_quality),
+        "rate_path": each.rate_path,
+    }
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
