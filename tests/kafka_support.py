@@ -164,7 +164,9 @@ def ids_of(events: Sequence[bytes]) -> list[str]:
 def start_worker(
     link: Link, folder: Path, name: str, *, ends_at: str = "", **environment: str
 ) -> subprocess.Popen[bytes]:
-    """A worker of every stage; with `ends_at` it signals itself there (`tests.faults.kafka_points`)."""
+    """A worker of the stages that keep the books (of others by `PKS_STAGES`); with `ends_at` it signals itself there
+    (`tests.faults.kafka_points`)."""
+    environment = {"PKS_STAGES": "books", **environment}
     command = [sys.executable, "-m", "tests.integration.cluster_worker", f"kafka://{link.brokers}"]
     command += [str(folder), name, *([ends_at] if ends_at else [])]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})

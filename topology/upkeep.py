@@ -24,8 +24,22 @@ _logger = structlog.get_logger(__name__)
 
 
 async def keep_retention(worker: "Worker") -> None:
-    """Apply retention until cancelled; a removal that cannot be written waits for the next round."""
-    retention = Retention(worker.log)
+    """Apply retention until cancelled; a removal that cannot be written waits for the next round.
+
+    What a stage of this worker has not read yet stays, unless it bears that it goes.
+    """
+    inputs: dict[str, list[str]] = {}
+    for app in worker.apps:
+        if not app.stage.bears_gaps:
+            inputs.setdefault(app.stage.input.name, []).append(app.stage.name)
+
+    def needed_from(topic: str, partition: int) -> int | None:
+        return min(
+            (worker.log.committed(stage, topic, partition) or 0 for stage in inputs.get(topic, ())),
+            default=None,
+        )
+
+    retention = Retention(worker.log, needed_from=needed_from)
     while True:
         try:
             done = retention.step() is None

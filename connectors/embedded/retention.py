@@ -35,11 +35,21 @@ _SECOND = 1_000_000_000
 
 
 class Retention:
-    """Goes round the topics of a log, a slice a step."""
+    """Goes round the topics of a log, a slice a step.
 
-    def __init__(self, log: EmbeddedLog, clock: Callable[[], int] = time.time_ns) -> None:
+    `needed_from` says from which offset on records of a topic and partition are still to be read (None: from none):
+    those stay, however old they are.
+    """
+
+    def __init__(
+        self,
+        log: EmbeddedLog,
+        clock: Callable[[], int] = time.time_ns,
+        needed_from: Callable[[str, int], int | None] = lambda topic, partition: None,
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._needed_from = needed_from
         self._kept: dict[tuple[str, int], int] = {}
         self._work = self._round()
 
@@ -87,7 +97,8 @@ class Retention:
                 cut,
                 self._first(topic, partition, start, lambda record: total - record.bytes_before <= bytes_max),
             )
-        cut = min(cut, end - 1)
+        needed = self._needed_from(topic.name, partition)
+        cut = min(cut, end - 1, end if needed is None else needed)
         if cut <= start:
             return 0
         prefix = layout.log_prefix(topic.number, partition)

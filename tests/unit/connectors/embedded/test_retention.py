@@ -79,6 +79,18 @@ def test_too_many_bytes_go_from_the_oldest_on(log: EmbeddedLog, clock: Clock, by
     assert kept * stored <= max(bytes_max, stored)
 
 
+@pytest.mark.parametrize(("needed", "kept"), [(None, 1), (10, 1), (8, 2), (0, 10)])
+def test_what_is_still_to_be_read_stays_however_old_it_is(
+    log: EmbeddedLog, clock: Clock, needed: int | None, kept: int
+):
+    log.create_topic("t", 1, retention_seconds=0)
+    for number in range(10):
+        append(log, "t", [(None, str(number).encode())])
+        clock.now += SECOND
+    Retention(log, clock, lambda topic, partition: needed).run_round()
+    assert len(left(log, "t")) == kept
+
+
 def test_topics_without_retention_are_kept_for_ever(log: EmbeddedLog, clock: Clock):
     log.create_topic("t", 1)
     append(log, "t", [(b"k", b"v")] * 2 * COMPACT_RECORDS_MIN)
