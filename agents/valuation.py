@@ -28,6 +28,8 @@ CHANGES_MAX = 400
 FUTURE_NANOSECONDS = 300 * NANOSECONDS_PER_SECOND
 """How far beyond the newest tick of the clock a mark may be dated; ticks come every half minute or so."""
 
+BROADCASTS = (topics.INSTRUMENTS, topics.BOOKS, topics.CURVES, topics.FX_RATES)
+
 _Mark = wire(market_data.Mark)
 _PositionUpdated = wire(events.PositionUpdated)
 _DayClosed = wire(events.DayClosed)
@@ -186,7 +188,7 @@ def stage(pivot: str = "USD") -> Stage:
         table=TableDeclaration(NAME),
         open_state=lambda table: ValuationState(table, pivot),
         handler=handle,
-        broadcasts=(topics.INSTRUMENTS, topics.BOOKS, topics.CURVES, topics.FX_RATES),
+        broadcasts=BROADCASTS,
         on_broadcast=ValuationState.define,
         description="values positions at the newest marks, with their Greeks",
     )

@@ -4,7 +4,7 @@ Owns: where a position stands: with the others in its instrument (`Alike`), or w
 or forward (`Options`). A definition that comes later moves it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -16,8 +16,6 @@ from domain.valuation.terms import MODELLED, Model, Terms
 
 Cause = tuple[str, str]
 """The event id and the correlation id of what touched rows."""
-
-_SHARED_MAX, _SHARED_BYTES_MAX = 100_000, 24
 
 
 class Touch(msgspec.Struct, gc=False):
@@ -39,17 +37,15 @@ class Alike(Rows):
 
 
 class Blocks:
-    """All blocks of a partition. `find_held` gives the kept record of a position."""
+    """All blocks of a partition."""
 
-    def __init__(self, definitions: Definitions, find_held: Callable[[str, str], Held | None]) -> None:
+    def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._find_held = find_held
         self.of: dict[str, Alike | Options] = {}
         self.options: dict[str, Options] = {}
         self.hung_on: dict[str, dict[str, None]] = {}
         self.of_pair: dict[tuple[str, str], dict[Rows, None]] = {}
         self.touched: dict[Rows, Touch] = {}
-        self._shared: dict[bytes, bytes] = {}
 
     def __iter__(self) -> Iterator[Alike | Options]:
         alike = (block for block in self.of.values() if isinstance(block, Alike))
@@ -74,7 +70,7 @@ class Blocks:
         """Set the row of a position; returns its block and row."""
         block = self.of.get(held.instrument) or self._open(held.instrument)
         desk, currency = self._definitions.desk_and_currency(held.book)
-        row = block.put(held, desk, currency, self._share)
+        row = block.put(held, desk, currency)
         self._note_pair(block, row)
         return block, row
 
@@ -108,21 +104,13 @@ class Blocks:
             else:
                 self.hung_on[terms.driver].pop(terms.instrument, None)
 
-    def _share(self, piece: bytes) -> bytes:
-        """The same piece as before, where it is a short one that many positions have."""
-        if len(piece) > _SHARED_BYTES_MAX:
-            return piece
-        if len(self._shared) > _SHARED_MAX:
-            self._shared.clear()
-        return self._shared.setdefault(piece, piece)
-
     # -- definitions that come later ---------------------------------------------------------------------------
 
     def redefine_book(self, book: str, cause: Cause) -> None:
         """The desk and the currency of a book's rows."""
         desk, currency = self._definitions.desk_and_currency(book)
         for block in self:
-            rows = [row for row, name in enumerate(block.books) if name == book]
+            rows = [row for row, held in enumerate(block.held) if held.book == book]
             for row in rows:
                 block.set_book(row, desk, currency)
                 self._note_pair(block, row)
@@ -130,7 +118,7 @@ class Blocks:
                 self.touch(block, rows, cause)
 
     def redefine_instrument(self, instrument: str, cause: Cause) -> Options | None:
-        """Positions of it may belong elsewhere now: those that do are taken from the table and placed again.
+        """Positions of it may belong elsewhere now: those that do are placed again.
 
         Returns the block of options that was made anew for those that were left, if one was.
         """
@@ -155,7 +143,7 @@ class Blocks:
 
     def _move(self, block: Alike | Options, cause: Cause) -> None:
         """Take a block apart, and place its positions again by the definitions of now."""
-        keys = list(zip(block.books, block.instruments, strict=True))
+        kept = list(block.held)
         for name in block.by_instrument:
             del self.of[name]
         if isinstance(block, Options):
@@ -165,9 +153,7 @@ class Blocks:
         for blocks in self.of_pair.values():
             blocks.pop(block, None)
         self.touched.pop(block, None)
-        for key in keys:
-            held = self._find_held(*key)
-            assert held is not None, "a row has its record"
+        for held in kept:
             rows, row = self.place(held)
             self.touch(rows, [row], cause)
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from agents.stage import Output
-from agents.valuation_rows import EMPTY, ROWS_MAX, Rows
-from agents.valuation_values import GREEKS, MISSING, Values, chosen, encoded, same
+from agents.valuation_rows import EMPTY, ROWS_MAX, Rows, encoded
+from agents.valuation_values import GREEKS, MISSING, Values, chosen, same
 from domain.fx import Conversion, FxTable, MissingRate
 from schemas import valuation
 from schemas.frames import FRAME_BYTES_MAX, encode_event, positional, wire
@@ -30,7 +30,7 @@ def _change(row: int, update: Any, held_fees_delta: Decimal) -> Any:
     return _PositionChange(
         row=row,
         trade_id=update.trade_id,
-        executed_at=update.executed_at,
+        executed_at=update.executed_at if update.trade_executed_at is None else update.trade_executed_at,
         revision=update.revision,
         kind=update.kind,
         business_date=update.business_date,

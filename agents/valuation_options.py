@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from math import exp, nan
+from typing import Any
 
 import numpy as np
 
-from agents.valuation_rows import EMPTY, Rows
+from agents.valuation_rows import EMPTY, Rows, encoded
 from agents.valuation_values import (
     GREEKS,
     MISSING,
@@ -21,7 +22,6 @@ from agents.valuation_values import (
     Values,
     chosen,
     decimals,
-    encoded,
     maybe_decimals,
     same,
 )
@@ -43,10 +43,9 @@ class Options(Rows):
     """Positions whose instruments hang on one spot or forward, `driver`."""
 
     __slots__ = (
-        "_by_mark",
         "_day",
+        "_encoded_terms",
         "_inputs",
-        "_no_rate",
         "_terms",
         "driver",
         "own",
@@ -62,6 +61,7 @@ class Options(Rows):
         self.volatility: dict[str, float] = {}
         self._terms: list[Terms] = []
         self._inputs: Inputs | None = None
+        self._encoded_terms: dict[tuple[int, int], tuple[Any, Any]] = {}
         self._day: date | None = None
 
     def define(self, terms: Terms) -> None:
@@ -82,7 +82,7 @@ class Options(Rows):
 
     def _inputs_of(self, day: date, rate_of: ZeroRateOf) -> Inputs:
         if self._inputs is None or self._day != day or len(self._terms) != len(self):
-            self._terms = found = [self.terms[name] for name in self.instruments]
+            self._terms = found = [self.terms[each.instrument] for each in self.held]
             rates = {name: rate_of(terms, day) for name, terms in self.terms.items()}
             known = self.volatility
             self._inputs = Inputs(
@@ -95,6 +95,7 @@ class Options(Rows):
                 np.array([each.model is Model.BLACK76 for each in found], dtype=np.bool_),
             )
             self._day = day
+            self._encoded_terms.clear()
         return self._inputs
 
     def value(
@@ -121,11 +122,20 @@ class Options(Rows):
         else:
             values = self._one_by_one(rows, unit, spot)
         values.spot = EMPTY if spot.price is None else same(at, len(rows))
-        values.volatility = encoded(inputs.volatility.tolist())
-        values.rate = encoded(inputs.rate.tolist())
+        values.volatility, values.rate = self._terms_columns(rows, inputs)
         values.time_to_expiry = encoded(years.tolist())
         values.greeks = greeks
         return values
+
+    def _terms_columns(self, rows: Sequence[int], inputs: Inputs) -> tuple[Any, Any]:
+        """The columns of volatility and rate, which of a range are kept as long as the terms."""
+        if not isinstance(rows, range):
+            return encoded(inputs.volatility.tolist()), encoded(inputs.rate.tolist())
+        found = self._encoded_terms.get((rows.start, rows.stop))
+        if found is None:
+            found = encoded(inputs.volatility.tolist()), encoded(inputs.rate.tolist())
+            self._encoded_terms[rows.start, rows.stop] = found
+        return found
 
     def _by_model(self, rows: Sequence[int], unit: UnitGreeks, spot: Price) -> Values:
         """All by model, all priced: the way of ten thousand at once."""
@@ -148,10 +158,11 @@ class Options(Rows):
         )
 
     def _one_by_one(self, rows: Sequence[int], unit: UnitGreeks, spot: Price) -> Values:
+        held = chosen(self.held, rows)
         prices = [self._price(row, price, spot) for row, price in zip(rows, unit.price.tolist(), strict=True)]
         found = [
-            worth(self.quantity[row], self.multiplier[row], self.inverse[row], self.cost[row], price.price)
-            for row, price in zip(rows, prices, strict=True)
+            worth(each.quantity, each.multiplier, each.inverse, each.gross_cost, price.price)
+            for each, price in zip(held, prices, strict=True)
         ]
         worths = [None if each is None else each.market_value for each in found]
         pnls = [None if each is None else each.unrealised_pnl for each in found]
@@ -164,8 +175,7 @@ class Options(Rows):
             accrued_interest=EMPTY,
             unrealised_pnl=maybe_decimals(pnls),
             reasons=[
-                "" if not self.quantity[row] else price.reason
-                for row, price in zip(rows, prices, strict=True)
+                "" if not each.quantity else price.reason for each, price in zip(held, prices, strict=True)
             ],
             worths=worths,
             pnls=pnls,
@@ -173,7 +183,7 @@ class Options(Rows):
 
     def _price(self, row: int, modelled: float, spot: Price) -> Price:
         """What one row is valued at: its own mark, else the model."""
-        instrument = self.instruments[row]
+        instrument = self.held[row].instrument
         terms, own = self.terms[instrument], self.own.get(instrument)
         if own is not None and own.price is not None and not terms.by_model:
             reason = own.reason

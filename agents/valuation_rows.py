@@ -1,10 +1,10 @@
-"""Positions as the valuation stage holds them: what a value needs of each as numbers, the rest as pieces of JSON.
+"""Positions as the valuation stage holds them, and the columns of a frame that follow from them alone.
 
-A frame of columns is made of pieces that are encoded when a position changes and not each time a mark does: to join ten
-thousand of them takes a twentieth of the time that it takes to encode them.
+Those columns are encoded when a position changes, and not each time a mark does: of ten thousand positions that takes
+longer than to value them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -59,12 +59,9 @@ STATIC = (
 """Columns that a position's changes set, in the order of `PositionsValuated`."""
 
 _encode = msgspec.json.Encoder().encode
-_DESK = STATIC.index("desk")
-_DEFAULTS = (None, None, None, None, b'""', b'""', b'""', b'""', b'"1"', b"false", *(b'"0"',) * 5)
-"""The pieces whose column may be left out, where every row has them."""
 
 EMPTY: Any = ()
-"""A column that is left out."""
+"""A column that is left out: every row has the default."""
 
 ROWS_MAX = 1_000
 """Most rows of a frame; fewer where they take more bytes than a frame may have."""
@@ -75,24 +72,28 @@ def array(pieces: Sequence[bytes]) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join(pieces) + b"]")
 
 
+def encoded(values: Sequence[Any]) -> msgspec.Raw:
+    """A column of values as JSON has them; NaN is null."""
+    return msgspec.Raw(_encode(values))
+
+
+def _column(values: list[Any]) -> Any:
+    """A column whose default is 0, false or empty."""
+    return encoded(values) if any(values) else EMPTY
+
+
 class Rows:
-    """Positions that are valued together. Numbers are lists by row; `weight` is quantity x multiplier (`size` the same
-    as a float), `cost` gross."""
+    """Positions that are valued together, by row: what is kept of each (`held`), and what a value needs of it at once:
+    `weight` is quantity x multiplier (`size` the same as a float), `cost` gross."""
 
     __slots__ = (
         "_columns",
-        "_kept",
-        "_pieces",
         "_place",
-        "books",
         "by_instrument",
         "cost",
-        "held_fees",
-        "instruments",
-        "inverse",
-        "multiplier",
+        "desks",
+        "held",
         "pairs",
-        "quantity",
         "size",
         "some_inverse",
         "underlying",
@@ -101,102 +102,88 @@ class Rows:
 
     def __init__(self, underlying: str) -> None:
         self.underlying = underlying
-        self.books: list[str] = []
+        self.held: list[Held] = []
         self.by_instrument: dict[str, list[int]] = {}
-        self.instruments: list[str] = []
-        self.quantity: list[Decimal] = []
-        self.multiplier: list[Decimal] = []
         self.weight: list[Decimal] = []
         self.size: list[float] = []
         self.cost: list[Decimal] = []
-        self.held_fees: list[Decimal] = []
-        self.inverse: list[bool] = []
-        self.some_inverse = False
+        self.desks: list[str] = []
         self.pairs: list[tuple[str, str]] = []
+        self.some_inverse = False
         self._place: dict[tuple[str, str], int] = {}
-        self._pieces: tuple[list[bytes], ...] = tuple([] for _ in STATIC)
-        self._kept = [0] * len(STATIC)
         self._columns: dict[tuple[int, int], list[Any]] = {}
 
     def __len__(self) -> int:
-        return len(self.books)
+        return len(self.held)
 
     def place(self, book: str, instrument: str) -> int | None:
         """The row of a position."""
         return self._place.get((book, instrument))
 
-    def put(self, held: Held, desk: str, book_currency: str, shared: Callable[[bytes], bytes]) -> int:
-        """Set a position's row, a new one where it has none; `shared` keeps equal pieces once."""
+    def put(self, held: Held, desk: str, book_currency: str) -> int:
+        """Set a position's row, a new one where it has none."""
         key = (held.book, held.instrument)
         row = self._place.get(key)
-        new = row is None
+        weight = held.quantity * held.multiplier
+        pair = (held.currency, book_currency)
         if row is None:
-            row = self._place[key] = len(self.books)
-            self.books.append(held.book)
-            self.instruments.append(held.instrument)
-            for numbers in (self.quantity, self.multiplier, self.weight, self.cost, self.held_fees):
-                numbers.append(ZERO)
-            self.size.append(0.0)
-            self.inverse.append(False)
-            self.pairs.append(("", ""))
+            row = self._place[key] = len(self.held)
+            self.held.append(held)
+            self.weight.append(weight)
+            self.size.append(float(weight))
+            self.cost.append(held.gross_cost)
+            self.desks.append(desk)
+            self.pairs.append(pair)
             self.by_instrument.setdefault(held.instrument, []).append(row)
-        self.quantity[row] = held.quantity
-        self.multiplier[row] = held.multiplier
-        self.weight[row] = held.quantity * held.multiplier
-        self.size[row] = float(self.weight[row])
-        self.cost[row] = held.gross_cost
-        self.held_fees[row] = held.held_fees
-        self.inverse[row] = held.inverse
-        self.some_inverse = self.some_inverse or held.inverse
-        self.pairs[row] = (held.currency, book_currency)
-        values = (
-            held.book,
-            held.instrument,
-            held.revision,
-            held.quantity,
-            held.currency,
-            held.instrument_class,
-            held.entity,
-            desk,
-            held.multiplier,
-            held.inverse,
-            held.cost_basis,
-            held.held_fees,
-            held.realised_pnl,
-            held.net_realised_pnl,
-            held.fees,
-        )
-        for number, value in enumerate(values):
-            self._set(number, row, shared(_encode(value)), new)
-        self._columns.clear()
+        else:
+            self.held[row] = held
+            self.weight[row] = weight
+            self.size[row] = float(weight)
+            self.cost[row] = held.gross_cost
+            self.pairs[row] = pair
+        if held.inverse:
+            self.some_inverse = True
+        self._forget(row)
         return row
 
     def set_book(self, row: int, desk: str, book_currency: str) -> None:
         """The book of a row is defined anew."""
         self.pairs[row] = (self.pairs[row][0], book_currency)
-        self._set(_DESK, row, _encode(desk), False)
-        self._columns.clear()
+        self.desks[row] = desk
+        self._forget(row)
 
-    def _set(self, number: int, row: int, piece: bytes, new: bool) -> None:
-        pieces, default = self._pieces[number], _DEFAULTS[number]
-        if new:
-            pieces.append(piece)
-        else:
-            self._kept[number] -= pieces[row] != default
-            pieces[row] = piece
-        self._kept[number] += piece != default
+    def _forget(self, row: int) -> None:
+        """The columns with a row are not as they were."""
+        if self._columns:
+            for place in [place for place in self._columns if place[0] <= row < place[1]]:
+                del self._columns[place]
 
     def static_columns(self, rows: Sequence[int]) -> list[Any]:
-        """The columns of `STATIC`, of some rows; of a range they are kept until a position changes."""
+        """The columns of `STATIC`, of some rows; of a range they are kept until a position in it changes."""
         if not isinstance(rows, range):
-            return [
-                array([pieces[row] for row in rows]) if kept else EMPTY
-                for pieces, kept in zip(self._pieces, self._kept, strict=True)
-            ]
+            return self._encoded(rows)
         found = self._columns.get((rows.start, rows.stop))
         if found is None:
-            found = self._columns[rows.start, rows.stop] = [
-                array(pieces[rows.start : rows.stop]) if kept else EMPTY
-                for pieces, kept in zip(self._pieces, self._kept, strict=True)
-            ]
+            found = self._columns[rows.start, rows.stop] = self._encoded(rows)
         return found
+
+    def _encoded(self, rows: Sequence[int]) -> list[Any]:
+        held = [self.held[row] for row in rows]
+        multipliers = [each.multiplier for each in held]
+        return [
+            encoded([each.book for each in held]),
+            encoded([each.instrument for each in held]),
+            encoded([each.revision for each in held]),
+            encoded([each.quantity for each in held]),
+            _column([each.currency for each in held]),
+            _column([each.instrument_class for each in held]),
+            _column([each.entity for each in held]),
+            _column([self.desks[row] for row in rows]),
+            EMPTY if all(each == 1 for each in multipliers) else encoded(multipliers),
+            _column([each.inverse for each in held]),
+            _column([each.cost_basis for each in held]),
+            _column([each.held_fees for each in held]),
+            _column([each.realised_pnl for each in held]),
+            _column([each.net_realised_pnl for each in held]),
+            _column([each.fees for each in held]),
+        ]

@@ -81,7 +81,7 @@ class ValuationState:
         table = self.table
         self.definitions = Definitions(self._pivot)
         self.conversions = Conversions(self.definitions.fx)
-        self.blocks = Blocks(self.definitions, self.held)
+        self.blocks = Blocks(self.definitions)
         self.marks: dict[str, Any] = {}
         self.asked: dict[str, Asked] = {}
         self.now: dict[str, int] = {}
@@ -145,16 +145,11 @@ class ValuationState:
 
     # -- positions ---------------------------------------------------------------------------------------------
 
-    def held(self, book: str, instrument: str) -> Held | None:
-        """A position as it is kept."""
-        stored = self.table.get(POSITION + position_key(book, instrument))
-        return None if stored is None else _decode_held(stored)
-
     def held_fees(self, book: str, instrument: str) -> Decimal:
         """The fees in the cost basis of a position as it is known; 0 of a new one."""
         block = self.blocks.of.get(instrument)
         row = None if block is None else block.place(book, instrument)
-        return ZERO if block is None or row is None else block.held_fees[row]
+        return ZERO if block is None or row is None else block.held[row].held_fees
 
     def hold(self, held: Held) -> tuple[Rows, int]:
         """Keep a position; returns its block and its row."""

@@ -157,7 +157,7 @@ class Revaluation:
         if price.accrued is None:
             return price
         # The engine's is in units of the price; a position's is of one unit of its quantity.
-        return price._replace(accrued=price.accrued * block.multiplier[0])
+        return price._replace(accrued=price.accrued * block.held[0].multiplier)
 
     # -- the engine --------------------------------------------------------------------------------------------
 

@@ -61,11 +61,6 @@ def same(value: Any, count: int) -> msgspec.Raw:
     return array([_encode(value)] * count)
 
 
-def encoded(values: Sequence[Any]) -> msgspec.Raw:
-    """A column of values as JSON has them; NaN is null."""
-    return msgspec.Raw(_encode(values))
-
-
 def decimals(numbers: Sequence[Decimal] | Sequence[str]) -> Any:
     """A column of decimals, or of their texts."""
     return msgspec.Raw(('["' + '","'.join(map(str, numbers)) + '"]').encode()) if numbers else EMPTY
@@ -95,15 +90,8 @@ def value_alike(held: Rows, rows: Sequence[int], price: Price) -> Values:
     market_value: Any
     if held.some_inverse or mark is None:
         found = [
-            worth(
-                held.quantity[row],
-                held.multiplier[row],
-                held.inverse[row],
-                held.cost[row],
-                mark,
-                price.accrued,
-            )
-            for row in rows
+            worth(each.quantity, each.multiplier, each.inverse, each.gross_cost, mark, price.accrued)
+            for each in chosen(held.held, rows)
         ]
         worths = [None if each is None else each.market_value for each in found]
         pnls = [None if each is None else each.unrealised_pnl for each in found]
@@ -117,7 +105,7 @@ def value_alike(held: Rows, rows: Sequence[int], price: Price) -> Values:
         pnls = gains = [value - cost for value, cost in zip(plain, chosen(held.cost, rows), strict=True)]
         if price.accrued is not None:
             accrued = price.accrued
-            shares = [quantity * accrued for quantity in chosen(held.quantity, rows)]
+            shares = [each.quantity * accrued for each in chosen(held.held, rows)]
             plain = [value + share for value, share in zip(plain, shares, strict=True)]
         worths = plain
         market_value, unrealised_pnl = decimals(plain), decimals(gains)
@@ -152,7 +140,7 @@ def _greeks(held: Rows, rows: Sequence[int], price: Price) -> dict[str, list[flo
     mark = float(price.price)
     if mark <= 0.0:
         return {}
-    inverse = chosen(held.inverse, rows)
+    inverse = [each.inverse for each in chosen(held.held, rows)]
     return {
         "delta": [
             size / mark / mark if turned else size for size, turned in zip(sizes, inverse, strict=True)

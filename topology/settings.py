@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Z0-9]{3,12}$",
         description="in which open currency positions are measured, of entities that `pks ocp-define` does not name",
     )
+    fx_pivot: str = Field(
+        "USD",
+        pattern=r"^[A-Z0-9]{3,12}$",
+        description="the currency through which two others are converted where their own pair has no rate",
+    )
     guarantees: dict[str, Literal["exactly_once", "low_latency"]] = Field(
         {},
         description="by stage, what holds on Kafka: exactly_once (where none is named) or low_latency",

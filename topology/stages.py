@@ -6,7 +6,7 @@ spine, and may be left out (setting `stages`).
 
 from collections.abc import Callable, Sequence
 
-from agents import currency_position, mark_routing, position_routing, positions, trade_capture
+from agents import currency_position, mark_routing, position_routing, positions, trade_capture, valuation
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas.topics import TOPICS
@@ -18,6 +18,7 @@ Observer = Callable[[PartitionRunner, StepReport], None]
 LATER: tuple[Callable[[Settings], Stage], ...] = (
     lambda settings: position_routing.stage(),
     lambda settings: mark_routing.stage(),
+    lambda settings: valuation.stage(settings.fx_pivot),
     lambda settings: currency_position.stage(settings.reporting_currency),
 )
 """The later stages, each behind those whose outputs it reads. A new stage is one line here."""

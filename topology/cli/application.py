@@ -37,6 +37,7 @@ from topology.cli import (
     simulating,
     sinks,
     stating,
+    valuing,
     verifying,
 )
 from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
@@ -58,6 +59,7 @@ _MODULES: tuple[Any, ...] = (
     importing,
     stating,
     reading,
+    valuing,
     currency,
     rebuilding,
     replaying,

@@ -1,0 +1,72 @@
+"""`pks valuations`: what positions are worth at the newest marks, with their Greeks."""
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import bad_input, messages, print_json, print_table, progress, shorten
+from topology.cli.reading_options import AsOfOption, BookOption, InstrumentOption, KnownAtOption
+
+_SHOWN = ("quantity", "mark", "market_value", "unrealised_pnl")
+
+
+def valuations(
+    book: BookOption = None,
+    instrument: InstrumentOption = None,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what positions are worth now: value, unrealised P&L, Greeks, and why where there is none."""
+    from topology.catching_up import caught_up
+    from topology.documents.valuations import valuation_documents
+
+    for option, given in (("--as-of", as_of), ("--known-at", known_at)):
+        if given is not None:
+            bad_input(
+                [
+                    f"{option}: expected none, found {given!r:.80}: values of another time hang on the marks of then; "
+                    "pks positions has the positions of then, the topic bo.position.valuated.v1 what was told of them"
+                ]
+            )
+    settings = load_settings(data, transport)
+
+    def say(line: str) -> None:
+        messages().print(line, markup=False, soft_wrap=True)
+
+    with progress() as bar:
+        task = bar.add_task("records", total=None)
+
+        def note(applied: int, whole: int) -> None:
+            bar.update(task, completed=applied, total=whole)
+
+        with caught_up(settings, ["valuation"], say, note) as log:
+            found = valuation_documents(log, settings.fx_pivot, book, instrument)
+    if as_json:
+        print_json({"valuations": found})
+        return
+    print_table(
+        "Valuations",
+        ("book", "instrument", *_SHOWN, "currency", "quality", "delta", "gamma", "vega", "theta", "why not"),
+        (
+            [
+                each["book"],
+                each["instrument"],
+                *(shorten(each[name]) for name in _SHOWN),
+                each["currency"],
+                each["mark_quality"],
+                *(
+                    "" if each[name] is None else f"{each[name]:.6g}"
+                    for name in ("delta", "gamma", "vega", "theta")
+                ),
+                each["reason"],
+            ]
+            for each in found
+        ),
+    )
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command()(valuations)
