@@ -1,4 +1,4 @@
-"""What the bars stage keeps: bars that can still be corrected, and the newest tick of each instrument.
+"""What the bars stage keeps: bars that can still be corrected, and the newest tick and mark of each instrument.
 
 Owns: the layout of the `bars` table, and the cache of bars in memory.
 Guarantees: memory is bounded by `cached_bars_max` bars (what a step touches may be more until it is committed), the table
@@ -8,10 +8,11 @@ Families of keys (first byte):
 
     b interval instrument 0 time   a bar, by when it begins
     n instrument                   the time of the newest tick
+    m instrument                   the newest mark, ticks and others
     t                              ticks that came too late, by interval
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -19,10 +20,13 @@ import msgspec
 
 from agents.counters import Counters
 from domain.marks.bars import LENGTHS, WINDOW_BARS, OpenBar, Order, is_kept, opened_at
+from domain.marks.judging import order_of
+from schemas import market_data
+from schemas.frames import encode_event, wire
 from schemas.units import BarInterval
 from tables.partition import TablePartition
 
-BAR, NEWEST, TOO_LATE = b"b", b"n", b"t"
+BAR, NEWEST, MARK, TOO_LATE = b"b", b"n", b"m", b"t"
 
 PRUNE_BARS = 64
 """How many bars of an instrument leave the window before they are removed from the table together."""
@@ -32,7 +36,14 @@ _CODES = {BarInterval.SECOND: b"s", BarInterval.MINUTE: b"m", BarInterval.DAY: b
 
 _encode = msgspec.json.Encoder().encode
 _decode_bar = msgspec.json.Decoder(tuple[Decimal, Decimal, Decimal, Decimal, Order, Order, int]).decode
+decode_mark = msgspec.json.Decoder(wire(market_data.Mark)).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
+
+
+def scan_marks(table: TablePartition) -> Iterator[Any]:
+    """The newest mark (wire twin) of each instrument of a table partition."""
+    for _, stored in table.scan_prefix(MARK):
+        yield decode_mark(stored)
 
 
 class BarKey(NamedTuple):
@@ -65,6 +76,8 @@ class BarsState:
         self._cached_bars_max = cached_bars_max
         self._bars: dict[BarKey, OpenBar] = {}
         self._newest: dict[str, int] = {}
+        self._marks: dict[str, Any] = {}
+        self._marked: set[str] = set()
         self._touched: set[BarKey] = set()
         self._too_late: dict[str, int] = {}
         self._load_too_late()
@@ -91,6 +104,18 @@ class BarsState:
             if stored is not None:
                 found = self._newest[instrument] = int.from_bytes(stored, "big") - _TIME_ORIGIN
         return found
+
+    def take_mark(self, mark: Any) -> bool:
+        """Take in a mark; says whether it is now the newest of its instrument."""
+        held = self._marks.get(mark.instrument)
+        if held is None:
+            stored = self.table.get(MARK + mark.instrument.encode())
+            held = None if stored is None else decode_mark(stored)
+        if held is not None and order_of(held) > order_of(mark):
+            return False
+        self._marks[mark.instrument] = mark
+        self._marked.add(mark.instrument)
+        return True
 
     def advance(self, instrument: str, event_time: int) -> None:
         """An instrument has a newer tick; bars that leave the window go, some together."""
@@ -136,19 +161,25 @@ class BarsState:
             else:
                 content = (bar.open, bar.high, bar.low, bar.close, bar.first, bar.last, bar.revision)
                 self.table.put(_key(key), _encode(content))
+        for instrument in sorted(self._marked):
+            self.table.put(MARK + instrument.encode(), encode_event(self._marks[instrument]))
         self.counters.before_commit()
 
     def committed(self) -> None:
         """The step is committed: what was taken in first goes, where there is too much."""
         self._touched.clear()
+        self._marked.clear()
         self.counters.committed()
         _shrink(self._bars, self._cached_bars_max)
         _shrink(self._newest, self._cached_bars_max)
+        _shrink(self._marks, self._cached_bars_max)
 
     def rollback(self) -> None:
         """Forget the step: bars are read from the table again."""
         self._touched.clear()
         self._bars.clear()
         self._newest.clear()
+        self._marks.clear()
+        self._marked.clear()
         self._load_too_late()
         self.counters.rollback()

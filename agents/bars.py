@@ -4,7 +4,7 @@ Reads marks by instrument; live and indicative ones are ticks (a stale one repea
 late tick corrects its bar, as long as that is kept (`domain.marks.bars`: an hour of seconds, two days of minutes, 400
 days), and is counted as too late after that. Each step emits the bars that it changed, once, as they are then; a bar's
 `revision` counts the ticks that changed it, so what is emitted does not depend on how ticks were batched, only how often
-it is.
+it is. The newest mark of each instrument is kept too, for those who show it (shared memory).
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,6 @@ NAME = "bars"
 CACHED_BARS_MAX = 50_000
 
 _Bar: Any = wire(market_data.Bar)
-_Mark = wire(market_data.Mark)
 _TICKS = (MarkQuality.LIVE, MarkQuality.INDICATIVE)
 _INDEXES = {interval: index for index, interval in enumerate(LENGTHS)}
 
@@ -36,7 +35,9 @@ def handle(state: BarsState, frames: Iterable[Frame], step: Step) -> None:
             counts = state.counters.of(event.source)
             counts.read += 1
             counts.applied += 1
-            if type(event) is _Mark and event.quality in _TICKS:
+            if state.take_mark(event):
+                step.touched[event.instrument] = event
+            if event.quality in _TICKS:
                 _take(state, event, changed)
     if step.silent:
         return
@@ -92,5 +93,6 @@ def stage(cached_bars_max: int = CACHED_BARS_MAX) -> Stage:
         table=TableDeclaration(NAME),
         open_state=lambda table: BarsState(table, cached_bars_max),
         handler=handle,
+        bears_gaps=True,
         description="bars of seconds, minutes and days from marks, corrected by late ones",
     )

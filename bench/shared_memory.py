@@ -142,7 +142,7 @@ def _publisher_row(name: str) -> Row:
                 trade = Trade(f"t{number}", number, number, Decimal("1.5"), Decimal("64250.125") + number)
                 apply(opened.position, trade)
             opened.last = (3, 3, "t3")
-            value = _nanoseconds(lambda: publisher._write(opened, 0, 1))
+            value = _nanoseconds(lambda: publisher.write_touched(opened, 0, 1))
         return _row("python: observer, one touched position of three lots", value, None, "")
     finally:
         publisher.writer.close(keep=False)

@@ -18,6 +18,9 @@ from pydantic_settings import (
 
 from schemas.topics import PARTITIONS_DEFAULT
 
+SHARED_MEMORY = "/pks-positions-v1"
+"""The usual name of the shared memory of positions."""
+
 KAFKA = "kafka://"
 """How the transport of a cluster begins."""
 
@@ -148,7 +151,9 @@ class Settings(BaseSettings):
         description="most bytes of all checkpoints on the disk, beyond which they stand farther apart",
     )
     shared_memory: str = Field(
-        "/pks-positions-v1", description="name of the shared-memory directory; empty for none"
+        SHARED_MEMORY,
+        description="name of the shared-memory directory of positions; empty for none. Marks are in /md-marks-v1 beside "
+        "the usual name, and in NAME.md.marks beside another one",
     )
     shared_memory_slots: int = Field(16_384, ge=16, description="slots of the first shared-memory segment")
     web_host: str = Field("127.0.0.1", description="address of the web views")

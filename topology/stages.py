@@ -6,7 +6,15 @@ spine, and may be left out (setting `stages`).
 
 from collections.abc import Callable, Sequence
 
-from agents import currency_position, mark_routing, position_routing, positions, trade_capture, valuation
+from agents import (
+    bars,
+    currency_position,
+    mark_routing,
+    position_routing,
+    positions,
+    trade_capture,
+    valuation,
+)
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas.topics import TOPICS
@@ -18,6 +26,7 @@ Observer = Callable[[PartitionRunner, StepReport], None]
 LATER: tuple[Callable[[Settings], Stage], ...] = (
     lambda settings: position_routing.stage(),
     lambda settings: mark_routing.stage(),
+    lambda settings: bars.stage(),
     lambda settings: valuation.stage(settings.fx_pivot),
     lambda settings: currency_position.stage(settings.reporting_currency),
 )

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -19,9 +19,11 @@ from topology.control.intake import Intake
 from topology.control.owner import OwnerAnswers
 from topology.control.server import listen_control, serve_control
 from topology.history.upkeep import keep_checkpoints
-from topology.settings import Settings
-from topology.shared_memory import HEARTBEAT_SECONDS, PositionsPublisher
+from topology.marks.shared_memory import MarksPublisher, marks_name
+from topology.settings import ALL_STAGES, Settings
+from topology.shared_memory import PositionsPublisher
 from topology.sinks.supervise import keep_sinks
+from topology.slots_publisher import HEARTBEAT_SECONDS, SlotsPublisher
 from topology.stages import build_stages
 from topology.web.server import listen
 from topology.worker import Worker, run_worker
@@ -40,39 +42,48 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
         EmbeddedLog.owner(settings.data, sync=settings.sync) as log,
         listen(settings.web_host, settings.web_port) as web,
     ):
-        publisher = _publisher(settings)
+        publishers = _publishers(settings)
         listener = listen_control(settings.data)
         try:
             return run_worker(
                 settings,
                 build_stages(settings),
                 log=log,
-                observers=() if publisher is None else (publisher,),
-                on_ready=lambda worker: on_ready(_start(worker, publisher, started)),
+                observers=publishers,
+                on_ready=lambda worker: on_ready(_start(worker, publishers, started)),
                 services=(
                     _control(listener),
                     keep_checkpoints,
                     lambda worker: keep_sinks(worker.settings),
-                    *(() if publisher is None else (_beats(publisher),)),
+                    *(() if not publishers else (_beats(publishers),)),
                 ),
                 listener=web,
             )
         finally:
             listener.close()
-            if publisher is not None:
+            for publisher in publishers:
                 publisher.close()
 
 
-def _publisher(settings: Settings) -> PositionsPublisher | None:
+def _publishers(settings: Settings) -> tuple[SlotsPublisher[Any], ...]:
+    """What is shown in shared memory, by the settings."""
     if not settings.shared_memory:
-        return None
-    return PositionsPublisher(settings.shared_memory, settings.shared_memory_slots, settings.partitions)
+        return ()
+    slots, partitions = settings.shared_memory_slots, settings.partitions
+    positions = PositionsPublisher(settings.shared_memory, slots, partitions)
+    if settings.stages != ALL_STAGES:
+        return (positions,)
+    try:
+        return positions, MarksPublisher(marks_name(settings), slots, partitions)
+    except BaseException:
+        positions.close()
+        raise
 
 
-def _start(worker: Worker, publisher: PositionsPublisher | None, started: float) -> dict[str, Any]:
-    """Show the committed positions; returns the addresses."""
-    if publisher is not None:
-        publisher.start(worker.runners(), worker.log)
+def _start(worker: Worker, publishers: Sequence[SlotsPublisher[Any]], started: float) -> dict[str, Any]:
+    """Show what is committed; returns the addresses."""
+    for publisher in publishers:
+        publisher.start(worker.all_runners(), worker.log)
     return {**status(worker), "ready_after_seconds": round(time.monotonic() - started, 3)}
 
 
@@ -83,6 +94,7 @@ def status(worker: Worker) -> dict[str, Any]:
         "data": str(worker.settings.data),
         "web": worker.web_address,
         "shared_memory": worker.settings.shared_memory or None,
+        "shared_memory_marks": marks_name(worker.settings) or None,
     }
 
 
@@ -95,10 +107,11 @@ def _control(listener: socket.socket) -> Callable[[Worker], Awaitable[None]]:
     return serve
 
 
-def _beats(publisher: PositionsPublisher) -> Callable[[Worker], Awaitable[None]]:
+def _beats(publishers: Sequence[SlotsPublisher[Any]]) -> Callable[[Worker], Awaitable[None]]:
     async def beat(worker: Worker) -> None:
         while True:
-            publisher.beat(worker.runners(), worker.log)
+            for publisher in publishers:
+                publisher.beat(worker.all_runners(), worker.log)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     return beat

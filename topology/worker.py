@@ -78,6 +78,10 @@ class Worker:
         """The runners at work of the stages that keep the books, upstream stages first."""
         return [app.runners[partition] for app in self.spine for partition in sorted(app.runners)]
 
+    def all_runners(self) -> list[PartitionRunner]:
+        """The runners at work of every stage."""
+        return [app.runners[partition] for app in self.apps for partition in sorted(app.runners)]
+
     def spine_waits(self) -> bool:
         """Whether a stage that keeps the books has anything to do."""
         return any(

@@ -16,7 +16,7 @@ from connectors.shm import layout
 from connectors.shm.errors import SharedMemoryError
 from connectors.shm.layout import DIRECTORY, WORKER
 from connectors.shm.mapping import PERMISSIONS, Mapping, path_of
-from schemas.fields import CATALOGUE_VERSION
+from connectors.shm.slots import SlotLayout
 
 _EPOCH_NANOSECONDS = 100_000
 """Epochs are from the clock, in a unit that fits their 48 bits until the year 2860."""
@@ -25,12 +25,13 @@ _EPOCH_NANOSECONDS = 100_000
 class Directory:
     """The directory, for writers."""
 
-    def __init__(self, name: str, partitions: int) -> None:
+    def __init__(self, name: str, partitions: int, kind: SlotLayout = layout.POSITIONS) -> None:
         if not 1 <= partitions <= layout.PARTITIONS_MAX:
             raise SharedMemoryError(
                 f"shared memory {name}: expected 1 to {layout.PARTITIONS_MAX} partitions, found {partitions}"
             )
         self.name = name
+        self._kind = kind
         self._mapping = _open_or_create(name)
         with self.locked():
             self._prepare(partitions)
@@ -40,18 +41,18 @@ class Directory:
         if mapping.get(DIRECTORY["magic"]) == 0:
             for member, value in (
                 ("layout_version", layout.LAYOUT_VERSION),
-                ("catalogue_version", CATALOGUE_VERSION),
+                ("catalogue_version", self._kind.catalogue_version),
                 ("header_size", layout.DIRECTORY_HEADER_SIZE),
                 ("worker_size", layout.WORKER_SIZE),
                 ("worker_count", layout.WORKERS_MAX),
                 ("partition_count", partitions),
-                ("magic", layout.DIRECTORY_MAGIC),
+                ("magic", self._kind.directory_magic),
             ):
                 mapping.set(DIRECTORY[member], value)
         found = mapping.get(DIRECTORY["magic"]), mapping.get(DIRECTORY["layout_version"])
-        if found != (layout.DIRECTORY_MAGIC, layout.LAYOUT_VERSION):
+        if found != (self._kind.directory_magic, layout.LAYOUT_VERSION):
             raise SharedMemoryError(
-                f"shared memory {self.name}: expected layout version {layout.LAYOUT_VERSION}, found {found[1]} "
+                f"shared memory {self.name}: expected {self._kind.what} of layout version {layout.LAYOUT_VERSION}, found {found[1]} "
                 f"(magic {found[0]:#x}): stop what uses it and remove {path_of(self.name)}"
             )
         # The partition count of a log is fixed; another one here is another log's, or an older run's.

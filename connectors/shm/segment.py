@@ -11,18 +11,28 @@ import time
 
 from connectors.shm import layout
 from connectors.shm.errors import SharedMemoryFull
-from connectors.shm.layout import SEGMENT, SEGMENT_HEADER_SIZE, SLOT_SIZE
+from connectors.shm.layout import SEGMENT, SEGMENT_HEADER_SIZE
 from connectors.shm.mapping import Mapping, unlink
-from schemas.fields import CATALOGUE_VERSION
+from connectors.shm.slots import SlotLayout
 
 TEXT_BYTES_MAX = (1 << 16) - 1
 
 
 class Segment:
-    """A generation that is being written."""
+    """A generation that is being written; `kind` says what stands in its slots."""
 
-    def __init__(self, directory: str, worker: str, generation: int, slots: int, epoch: int) -> None:
-        index_count, index_offset, strings_offset, strings_size, size = layout.segment_sizes(slots)
+    def __init__(
+        self,
+        directory: str,
+        worker: str,
+        generation: int,
+        slots: int,
+        epoch: int,
+        kind: SlotLayout = layout.POSITIONS,
+    ) -> None:
+        index_count, index_offset, strings_offset, strings_size, size = layout.segment_sizes(slots, kind.size)
+        self.kind = kind
+        self._slot_size = kind.size
         self.name = layout.segment_name(directory, worker, generation)
         self.generation = generation
         self.slot_count = slots
@@ -37,9 +47,9 @@ class Segment:
         self._strings_used = 2
         for member, value in (
             ("layout_version", layout.LAYOUT_VERSION),
-            ("catalogue_version", CATALOGUE_VERSION),
+            ("catalogue_version", kind.catalogue_version),
             ("header_size", SEGMENT_HEADER_SIZE),
-            ("slot_size", SLOT_SIZE),
+            ("slot_size", kind.size),
             ("slot_count", slots),
             ("index_offset", index_offset),
             ("index_count", index_count),
@@ -52,7 +62,7 @@ class Segment:
             ("started_at", time.time_ns()),
             ("state", layout.BUILDING),
             ("strings_used", self._strings_used),
-            ("magic", layout.SEGMENT_MAGIC),
+            ("magic", kind.segment_magic),
         ):
             self.set(member, value)
         self.mapping.set_text(SEGMENT["worker"], worker)
@@ -88,12 +98,13 @@ class Segment:
         return self.slots_used - 1
 
     def write(self, number: int, body: bytes) -> None:
-        """Write a slot, packed by `layout.SLOT_BODY`."""
-        start = SEGMENT_HEADER_SIZE + number * SLOT_SIZE
+        """Write a slot, packed without its sequence."""
+        size = self._slot_size
+        start = SEGMENT_HEADER_SIZE + number * size
         words, word = self.mapping.words, start >> 3
         sequence = words[word]
         words[word] = sequence + 1
-        self.mapping.view[start + 8 : start + SLOT_SIZE] = body
+        self.mapping.view[start + 8 : start + size] = body
         words[word] = sequence + 2
 
     def index(self, number: int, key_hash: int) -> None:
@@ -106,8 +117,8 @@ class Segment:
 
     def grown(self, directory: str, generation: int) -> "Segment":
         """A generation of twice the slots with the same contents. Raises SharedMemoryFull."""
-        larger = Segment(directory, self._worker, generation, 2 * self.slot_count, self._epoch)
-        end = SEGMENT_HEADER_SIZE + self.slots_used * SLOT_SIZE
+        larger = Segment(directory, self._worker, generation, 2 * self.slot_count, self._epoch, self.kind)
+        end = SEGMENT_HEADER_SIZE + self.slots_used * self._slot_size
         larger.mapping.view[SEGMENT_HEADER_SIZE:end] = self.mapping.view[SEGMENT_HEADER_SIZE:end]
         to, start = larger._strings_offset, self._strings_offset
         larger.mapping.view[to : to + self._strings_used] = self.mapping.view[
@@ -115,8 +126,8 @@ class Segment:
         ]
         larger.texts, larger._strings_used = self.texts, self._strings_used
         larger.slots_used = self.slots_used
-        words, step = self.mapping.words, SLOT_SIZE >> 3
-        first = SEGMENT_HEADER_SIZE + layout.SLOT["key_hash"].offset >> 3
+        words, step = self.mapping.words, self._slot_size >> 3
+        first = SEGMENT_HEADER_SIZE + self.kind.members["key_hash"].offset >> 3
         for number in range(self.slots_used):
             larger.index(number, words[first + number * step])
         larger.set("strings_used", self._strings_used)

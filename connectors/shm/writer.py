@@ -1,148 +1,41 @@
 """The one writer of a worker's positions in shared memory.
 
-Owns: the worker's generations: the first, those that growth makes, and the end.
-Assumes: called from one thread, with committed state only.
-Guarantees: readers see nothing of a generation before `claim`; a full segment grows by a generation of twice the
-slots, and where that is not possible the positions without a slot wait (alarm in the header, hook) and get theirs
-as soon as there is room; nothing here raises because a segment is full.
+Owns: what of a position stands in its slot. All else is `connectors.shm.slot_writer`'s.
 """
 
-import re
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 from connectors.shm import layout
-from connectors.shm.directory import Directory
-from connectors.shm.errors import SharedMemoryError, SharedMemoryFull, SharedMemoryInUse
-from connectors.shm.layout import SEGMENT, segment_name
-from connectors.shm.mapping import Mapping, path_of, unlink
+from connectors.shm.mapping import path_of, unlink
 from connectors.shm.packing import key_hash, pack_slot
-from connectors.shm.segment import Segment
+from connectors.shm.slot_writer import SLOTS_MAX, Key, Place, SlotWriter
 
-SLOTS_MAX = 1 << 22
-"""Most slots of a generation (1.4 GB); more positions than that wait for a slot."""
-
-Key = tuple[str, str]
-_Place = tuple[int, int, int, int]
-"""Slot number, hash of the key, places of book and instrument among the texts."""
+__all__ = ["SLOTS_MAX", "PositionWriter", "remove"]
 
 _Values = tuple[int, str, Sequence[Decimal | None], Sequence[int], Sequence[int]]
-_WORKER = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
+"""Partition, currency, decimals, counts and times."""
 
 
-class PositionWriter:
-    """Writes positions into slots.
+class PositionWriter(SlotWriter[_Values]):
+    """Writes positions into slots, by book and instrument."""
 
-    `partitions` is how many the log has. Raises SharedMemoryInUse where another process writes as this worker,
-    SharedMemoryError where the directory is of another layout, SharedMemoryFull where there is no memory.
-    """
+    kind = layout.POSITIONS
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        slots: int,
-        partitions: int,
-        worker: str = "0",
-        slots_max: int = SLOTS_MAX,
-        on_alarm: Callable[[str], None] | None = None,
-    ) -> None:
-        if _WORKER.fullmatch(worker) is None:
-            raise SharedMemoryError(
-                f"shared memory {name}: expected a worker name of 1 to 48 letters, digits, _ and -, found {worker!r}"
-            )
-        self.name, self.worker, self.partitions = name, worker, partitions
-        self._slots_max = max(slots, slots_max)
-        self._on_alarm = on_alarm
-        self._waiting: dict[Key, _Values] = {}
-        self._places: dict[Key, _Place] = {}
-        self._shown = self._closed = False
-        self._directory = Directory(name, partitions)
-        try:
-            with self._directory.locked():
-                self._begin(slots)
-        except BaseException:
-            self._directory.close()
-            raise
+    def texts_of(self, values: _Values) -> Sequence[str]:
+        """The currency."""
+        return (values[1],)
 
-    def _begin(self, slots: int) -> None:
-        directory = self._directory
-        self._index = directory.worker(self.worker)
-        shown, building = directory.generations(self._index)
-        self._previous = self._take_over(shown)
-        unfinished = self._take_over(building) if building != shown else None
-        if unfinished is not None:
-            # A worker died before it showed this generation.
-            unlink(unfinished.name)
-            unfinished.close()
-        if self._previous is not None:
-            # What was shown before will be shown again: to grow into it costs as much as to write it.
-            used = self._previous.get(SEGMENT["slots_used"])
-            while slots < used and 2 * slots <= self._slots_max:
-                slots *= 2
-        self.epoch = directory.next_epoch()
-        self._epochs = [self.epoch] * self.partitions
-        self._released: dict[int, int] = {}
-        generation = max(shown, building) + 1
-        try:
-            self._segment = Segment(self.name, self.worker, generation, slots, self.epoch)
-        except BaseException:
-            if self._previous is not None:
-                self._previous.close()
-            raise
-        directory.build(self._index, generation)
+    def hash_of(self, key: Key) -> int:
+        """The hash of book and instrument."""
+        return key_hash(*key)
 
-    def _take_over(self, generation: int) -> Mapping | None:
-        mapping = Mapping.open(segment_name(self.name, self.worker, generation)) if generation else None
-        if mapping is not None and not mapping.try_lock():
-            pid = mapping.get(SEGMENT["writer_pid"])
-            mapping.close()
-            raise SharedMemoryInUse(
-                f"shared memory {self.name}: expected no other writer of worker {self.worker}, found process {pid}: "
-                "stop it, or take another name (setting shared_memory)"
-            )
-        return mapping
-
-    @property
-    def segment(self) -> Segment:
-        """The generation that is written now."""
-        return self._segment
-
-    @property
-    def waiting(self) -> int:
-        """How many positions have no slot, since the segment cannot grow."""
-        return len(self._waiting)
-
-    def write(
-        self,
-        key: Key,
-        partition: int,
-        currency: str,
-        decimals: Sequence[Decimal | None],
-        counts: Sequence[int],
-        times: Sequence[int],
-    ) -> None:
-        """Write a position; `decimals`, `counts` and `times` in the order of the field catalogue."""
-        place = self._places.get(key)
-        if place is None or currency not in self._segment.texts:
-            self._write_new(key, (partition, currency, decimals, counts, times))
-        else:
-            self._write(place, partition, currency, decimals, counts, times)
-
-    def _write(
-        self,
-        place: _Place,
-        partition: int,
-        currency: str,
-        decimals: Sequence[Decimal | None],
-        counts: Sequence[int],
-        times: Sequence[int],
-    ) -> None:
-        number, hashed, book, instrument = place
-        segment = self._segment
-        body = pack_slot(
+    def body(self, place: Place, values: _Values) -> bytes:
+        """A position packed."""
+        partition, currency, decimals, counts, times = values
+        _, hashed, book, instrument = place
+        return pack_slot(
             hashed,
             decimals,
             self._epochs[partition],
@@ -150,131 +43,25 @@ class PositionWriter:
             times,
             book,
             instrument,
-            segment.texts[currency],
+            self._segment.texts[currency],
             partition,
         )
-        segment.write(number, body)
 
-    def _write_new(self, key: Key, values: _Values) -> None:
-        """Write a position that has no slot yet, or a currency that is not among the texts."""
-        segment = self._segment
-        # Where it could not grow before, only the heartbeat tries again, not every new position.
-        may_grow = not self._waiting
-        while True:
-            try:
-                book, instrument = segment.text(key[0]), segment.text(key[1])
-                segment.text(values[1])
-                place = self._places.get(key)
-                if place is not None:
-                    self._write(place, *values)
-                    return
-                place = (segment.add(), key_hash(*key), book, instrument)
-                break
-            except SharedMemoryFull as error:
-                if not may_grow or not self._grow(str(error)):
-                    self._waiting[key] = values
-                    segment.set("waiting", len(self._waiting))
-                    return
-                segment = self._segment
-        self._write(place, *values)
-        segment.index(place[0], place[1])
-        self._places[key] = place
-
-    def _grow(self, reason: str) -> bool:
-        """Go on in a generation of twice the slots; False where that is not possible now."""
-        segment = self._segment
-        try:
-            if 2 * segment.slot_count > self._slots_max:
-                raise SharedMemoryFull(f"expected at most {self._slots_max} slots (the bound)")
-            with self._directory.locked():
-                larger = segment.grown(self.name, segment.generation + 1)
-                if self._shown:
-                    larger.set("state", layout.ACTIVE)
-                    with self._directory.changing():
-                        self._directory.show(self._index, larger.generation, self.epoch)
-                self._directory.build(self._index, larger.generation)
-        except SharedMemoryFull as error:
-            if not segment.get("alarms") & layout.ALARM_FULL:
-                segment.set("alarms", segment.get("alarms") | layout.ALARM_FULL)
-                self._alarm(f"{reason} are used and cannot be more: {error}; new positions are not shown")
-            return False
-        self._segment = larger
-        segment.retire(layout.SUPERSEDED, keep=False)
-        self._alarm(f"{reason} are used: generation {larger.generation} has {larger.slot_count} slots")
-        return True
-
-    def _alarm(self, text: str) -> None:
-        if self._on_alarm is not None:
-            self._on_alarm(text)
-
-    def claim(self, partitions: Iterable[int] | None = None) -> None:
-        """Show what was written, and own partitions (all of them, if none are named) for readers.
-
-        A partition that another worker has claimed with a later epoch stays with that one.
-        """
-        claimed = range(self.partitions) if partitions is None else partitions
-        self.heartbeat()
-        with self._directory.locked():
-            self._segment.set("state", layout.ACTIVE)
-            with self._directory.changing():
-                self._directory.show(self._index, self._segment.generation, self.epoch)
-                self._directory.own(self._index, ((number, self._epochs[number]) for number in claimed))
-            self._shown = True
-            if self._previous is not None:
-                self._previous.set(SEGMENT["state"], layout.SUPERSEDED)
-                unlink(self._previous.name)
-                self._previous.close()
-                self._previous = None
-
-    def renew(self, partition: int) -> None:
-        """Begin to own a partition (again): write its positions after this, then `claim` it."""
-        with self._directory.locked():
-            self._epochs[partition] = self._directory.next_epoch()
-        self._released.pop(partition, None)
-
-    def release(self, partitions: Iterable[int]) -> None:
-        """Own partitions no more: their slots keep the last state, and stop being live at once."""
-        with self._directory.locked():
-            epoch = self._directory.next_epoch()
-            with self._directory.changing():
-                for partition in partitions:
-                    if self._directory.owner(partition) == (self._epochs[partition], self._index):
-                        self._directory.own(self._index, [(partition, epoch)])
-                        self._released[partition] = epoch
-
-    def resume(self, partition: int) -> bool:
-        """Own a released partition again whose slots are still what they were; False where another owned it since."""
-        released = self._released.pop(partition, None)
-        if released is None:
-            return False
-        with self._directory.locked(), self._directory.changing():
-            return self._directory.own_again(self._index, partition, released, self._epochs[partition])
-
-    def committed(self, sequence: int) -> None:
-        """All that is written is the state up to this sequence of the log."""
-        self._segment.set("committed_sequence", sequence)
-        self._segment.set("heartbeat", time.monotonic_ns())
-
-    def heartbeat(self, durable_sequence: int | None = None) -> None:
-        """Say that this writer lives and what is durable; give waiting positions a slot where there is room."""
-        segment = self._segment
-        if durable_sequence is not None:
-            segment.set("durable_sequence", durable_sequence)
-        segment.set("heartbeat", time.monotonic_ns())
-        if self._waiting and self._grow(f"shared memory {segment.name}: {segment.slot_count} slots"):
-            waiting, self._waiting = self._waiting, {}
-            for key, values in waiting.items():
-                self._write_new(key, values)
-
-    def close(self, *, keep: bool = True) -> None:
-        """A clean stop: marked as closed. The last state stays readable, and not live, if told to keep it."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._previous is not None:
-            self._previous.close()
-        self._segment.retire(layout.CLOSED, keep=keep and self._shown)
-        self._directory.close()
+    def write(
+        self,
+        key: tuple[str, str],
+        partition: int,
+        currency: str,
+        decimals: Sequence[Decimal | None],
+        counts: Sequence[int],
+        times: Sequence[int],
+    ) -> None:
+        """Write a position; `decimals`, `counts` and `times` in the order of the field catalogue."""
+        place, values = self._places.get(key), (partition, currency, decimals, counts, times)
+        if place is None or currency not in self._segment.texts:
+            self._write_new(key, values)
+        else:
+            self._segment.write(place[0], self.body(place, values))
 
 
 def remove(name: str) -> None:

@@ -22,7 +22,8 @@ from topology.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from clients.python.pks_client import PositionReader, PositionSlot
+    from clients.python.pks_client import MarkReader, MarkSlot, PositionReader, PositionSlot
+    from clients.python.pks_client.slots import SlotReader
 
 CHANGES_MAX = 100_000
 """Most changes that `watch --json` keeps for its one document; the oldest go first, and are counted."""
@@ -49,8 +50,9 @@ application = typer.Typer(
 
 
 @contextlib.contextmanager
-def _reader(name: str | None) -> "Iterator[PositionReader]":
-    from clients.python.pks_client import LayoutMismatch, PositionError, PositionReader
+def _reader(name: str | None) -> "Iterator[SlotReader]":
+    from clients.python.pks_client import LayoutMismatch, MarkReader, PositionError, PositionReader
+    from clients.python.pks_client.segment import directory_magic
 
     chosen = load_settings().shared_memory if name is None else name
     if not chosen.startswith("/") or "/" in chosen[1:] or len(chosen) < 2:
@@ -61,11 +63,22 @@ def _reader(name: str | None) -> "Iterator[PositionReader]":
             ]
         )
     try:
-        yield PositionReader(chosen)
+        of_marks = directory_magic(chosen) == MarkReader.form.directory_magic
+        yield MarkReader(chosen) if of_marks else PositionReader(chosen)
     except LayoutMismatch as error:
         raise CommandError(str(error), exit_code=EXIT_STATE) from error
     except PositionError as error:
         raise CommandError(str(error), exit_code=EXIT_FAILURE) from error
+
+
+def _positions(reader: "SlotReader") -> "PositionReader":
+    from clients.python.pks_client import PositionReader
+
+    if not isinstance(reader, PositionReader):
+        bad_input(
+            [f"--name: expected shared memory of positions, found {reader.name}, of {reader.form.what}"]
+        )
+    return reader
 
 
 def document(position: "PositionSlot") -> dict[str, Any]:
@@ -89,6 +102,38 @@ def document(position: "PositionSlot") -> dict[str, Any]:
         "partition": position.partition,
         "owner_epoch": position.owner_epoch,
     }
+
+
+def mark_document(mark: "MarkSlot") -> dict[str, Any]:
+    """A slot of a mark, and how far it may be trusted."""
+    from schemas.numbers import plain
+    from schemas.times import format_time
+
+    numbers = {name: getattr(mark, name) for name in ("price", "bid", "ask", "accrued_interest")}
+    return {
+        "instrument": mark.instrument,
+        "currency": mark.currency,
+        **{name: None if value is None else plain(value) for name, value in numbers.items()},
+        "quality": mark.quality,
+        "event_time": format_time(mark.event_time),
+        "source_sequence": mark.source_sequence,
+        "source": mark.source,
+        "updated_at": format_time(mark.updated_at),
+        "status": mark.status.value,
+        "inexact": list(mark.inexact),
+        "partition": mark.partition,
+    }
+
+
+def _marks(reader: "MarkReader", instrument: str | None) -> list[dict[str, Any]]:
+    found = [mark_document(mark) for mark in reader.marks() if instrument in (None, mark.instrument)]
+    return sorted(found, key=lambda mark: str(mark["instrument"]))
+
+
+def _print_marks(title: str, found: list[dict[str, Any]]) -> None:
+    columns = ("instrument", "price", "bid", "ask", "currency", "quality", "event_time", "source", "status")
+    rows = ([mark[name] for name in columns] for mark in found)
+    print_table(title, columns, rows, file_width=_LINE_WIDTH)
 
 
 def _selected(reader: "PositionReader", book: str | None, instrument: str | None) -> "Iterator[PositionSlot]":
@@ -126,9 +171,18 @@ def dump(
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every slot, with whether it is live."""
+    """Show every slot, of positions or marks by the name, with whether it is live."""
+    from clients.python.pks_client import MarkReader
+
     with _reader(name) as reader:
-        found = [document(position) for position in _selected(reader, book, instrument)]
+        if isinstance(reader, MarkReader):
+            marks = _marks(reader, instrument)
+            if as_json:
+                print_json({"name": reader.name, "marks": marks})
+            else:
+                _print_marks(reader.name, marks)
+            return
+        found = [document(position) for position in _selected(_positions(reader), book, instrument)]
         found.sort(key=lambda position: (position["book"], position["instrument"]))
     if as_json:
         print_json({"name": reader.name, "positions": found})
@@ -169,7 +223,7 @@ def watch(
 ) -> None:
     """Show slots as they change. With --json: one document of all changes, at the end."""
     with _reader(name) as reader:
-        changes = _changes(reader, book, instrument, seconds)
+        changes = _changes(_positions(reader), book, instrument, seconds)
         if as_json:
             _collect(reader.name, changes)
             return

@@ -13,16 +13,21 @@ is imported as `clients.python.pks_client`.
 """
 
 from .errors import LayoutMismatch, NotAvailable, PositionError, SlotBusy
+from .marks import MarkHandle, MarkReader, MarkSlot, RawMark
 from .position import PositionSlot, RawPosition, Status
 from .reader import PositionReader, SlotHandle
 from .segment import SegmentFacts
 
 __all__ = [
     "LayoutMismatch",
+    "MarkHandle",
+    "MarkReader",
+    "MarkSlot",
     "NotAvailable",
     "PositionError",
     "PositionReader",
     "PositionSlot",
+    "RawMark",
     "RawPosition",
     "SegmentFacts",
     "SlotBusy",

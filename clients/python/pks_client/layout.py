@@ -4,6 +4,7 @@ The writer's tests hold these numbers equal to what it writes.
 """
 
 import struct
+from typing import NamedTuple
 
 LAYOUT_VERSION = 1
 DIRECTORY_MAGIC = int.from_bytes(b"PKSPDIR1", "little")
@@ -53,6 +54,21 @@ SEGMENT_WORDS = {
 }
 STATE_WORD, HEARTBEAT_WORD = SEGMENT_WORDS["state"], SEGMENT_WORDS["heartbeat"]
 
+
+class Form(NamedTuple):
+    """What stands in the slots of one kind of segment. `slot` is a slot from the key's hash on; the others are places
+    among what it unpacks."""
+
+    what: str
+    directory_magic: int
+    segment_magic: int
+    size: int
+    slot: struct.Struct
+    keys: tuple[int, ...]
+    epoch: int
+    partition: int
+
+
 SLOT_SIZE = 320
 SLOT_FLOATS_OFFSET = 16
 DECIMALS = ("quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees")
@@ -61,21 +77,40 @@ SLOT = struct.Struct("=Q6dQQQqqIIII8x" + "QqiI" * 6)
 """From the key's hash on: hash, floats, owner epoch, lots_open, revision, executed_at, updated_at, places of book,
 instrument and currency, partition; then low, high, exponent and flags of each exact decimal."""
 
+POSITIONS = Form("positions", DIRECTORY_MAGIC, SEGMENT_MAGIC, SLOT_SIZE, SLOT, (12, 13), 7, 15)
+
+MARK_DECIMALS = ("price", "bid", "ask", "accrued_interest")
+MARK_FLOATS = struct.Struct("=4d")
+MARK_SLOT = struct.Struct("=Q4dQQqqqIIII24x" + "QqiI" * 4)
+"""From the key's hash on: hash, floats, owner epoch, quality, event_time, source_sequence, updated_at, places of
+instrument, currency and source, partition; then the exact decimals."""
+
+MARKS = Form(
+    "marks",
+    int.from_bytes(b"PKSMDIR1", "little"),
+    int.from_bytes(b"PKSMSEG1", "little"),
+    256,
+    MARK_SLOT,
+    (10,),
+    5,
+    13,
+)
+
 _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 _MURMUR_SEED, _MURMUR_MULTIPLIER, _MASK = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 
 
-def key_hash(book: str, instrument: str) -> int:
-    """FNV-1a, 64 bits, of the UTF-8 of the book, a zero byte, and the instrument."""
+def key_hash(*key: str) -> int:
+    """FNV-1a, 64 bits, of the UTF-8 of the key's texts with a zero byte between them."""
     value = _FNV_OFFSET
-    for byte in f"{book}\0{instrument}".encode():
+    for byte in "\0".join(key).encode():
         value = (value ^ byte) * _FNV_PRIME & 0xFFFFFFFFFFFFFFFF
     return value
 
 
-def partition_of(book: str, partitions: int) -> int:
-    """The partition of a book: Kafka's murmur2 of its UTF-8, made positive, modulo the number of partitions."""
-    data = book.encode()
+def partition_of(text: str, partitions: int) -> int:
+    """The partition of a key by its first text: Kafka's murmur2 of its UTF-8, made positive, modulo the number of partitions."""
+    data = text.encode()
     value = (_MURMUR_SEED ^ len(data)) & _MASK
     whole = len(data) & ~3
     for start in range(0, whole, 4):

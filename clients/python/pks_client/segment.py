@@ -7,6 +7,7 @@ import mmap
 import os
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from . import layout
 from .errors import LayoutMismatch, NotAvailable
@@ -47,15 +48,24 @@ def _check(name: str, words: memoryview, magic: int) -> None:
         )
 
 
+def directory_magic(name: str) -> int:
+    """What says of a directory what its segments hold. Raises NotAvailable where there is none."""
+    mapped = _map(name, layout.DIRECTORY_SIZE)
+    try:
+        return int.from_bytes(mapped[:8], "little")
+    finally:
+        mapped.close()
+
+
 class DirectoryView:
     """The directory; `words[VERSION]` is odd while it changes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, form: layout.Form = layout.POSITIONS) -> None:
         self.name = name
         self.map = _map(name, layout.DIRECTORY_SIZE)
         self.words = memoryview(self.map).cast("Q")
         self.inode = os.stat(_FOLDER + name).st_ino
-        _check(name, self.words, layout.DIRECTORY_MAGIC)
+        _check(name, self.words, form.directory_magic)
 
     def replaced(self) -> bool:
         """Whether the name now stands for other memory (somebody removed it, and a writer made it anew)."""
@@ -70,12 +80,12 @@ class DirectoryView:
         name, generation, _, _, _ = layout.WORKER.unpack_from(self.map, start)
         return name.rstrip(b"\0").decode(), generation
 
-    def owner(self, book: str) -> tuple[int, int]:
-        """Owner epoch and worker index (-1: none) of a book."""
+    def owner(self, text: str) -> tuple[int, int]:
+        """Owner epoch and worker index (-1: none) of a key, by its first text (a book, an instrument)."""
         partitions = self.words[layout.DIRECTORY_PARTITION_COUNT_WORD]
         if not partitions:
             return 0, -1
-        return self.owner_of_partition(layout.partition_of(book, partitions))
+        return self.owner_of_partition(layout.partition_of(text, partitions))
 
     def owner_of_partition(self, partition: int) -> tuple[int, int]:
         """Owner epoch and worker index (-1: none) of a partition."""
@@ -113,12 +123,15 @@ class SegmentFacts:
 class SegmentView:
     """A data segment."""
 
-    def __init__(self, directory: str, worker: str, generation: int) -> None:
+    def __init__(
+        self, directory: str, worker: str, generation: int, form: layout.Form = layout.POSITIONS
+    ) -> None:
+        self.form = form
         self.name = f"{directory}.{worker}.{generation}"
         self.worker = worker
         self.map = _map(self.name, layout.SEGMENT_HEADER_SIZE)
         self.words = memoryview(self.map)[: len(self.map) & ~7].cast("Q")
-        _check(self.name, self.words, layout.SEGMENT_MAGIC)
+        _check(self.name, self.words, form.segment_magic)
         self._strings = self.get("strings_offset")
         self._index = self.get("index_offset") >> 3
         self._index_mask = self.get("index_count") - 1
@@ -133,21 +146,26 @@ class SegmentView:
         (length,) = _TEXT_LENGTH.unpack_from(self.map, start)
         return self.map[start + 2 : start + 2 + length].decode()
 
-    def find(self, book: str, instrument: str) -> int:
-        """The number of a position's slot; -1 where it has none."""
-        hashed = layout.key_hash(book, instrument)
+    def find(self, *key: str) -> int:
+        """The number of a key's slot; -1 where it has none."""
+        hashed = layout.key_hash(*key)
         words, place = self.words, hashed & self._index_mask
         while entry := words[self._index + place]:
             number = (entry & 0xFFFFFFFF) - 1
-            if entry >> 32 == hashed >> 32 and self._is(number, hashed, book, instrument):
+            if entry >> 32 == hashed >> 32 and self._is(number, hashed, key):
                 return number
             place = place + 1 & self._index_mask
         return -1
 
-    def _is(self, number: int, hashed: int, book: str, instrument: str) -> bool:
+    def _is(self, number: int, hashed: int, key: tuple[str, ...]) -> bool:
         # Hash and texts of a slot never change once the index names it.
-        values = layout.SLOT.unpack_from(self.map, layout.SEGMENT_HEADER_SIZE + number * layout.SLOT_SIZE + 8)
-        return values[0] == hashed and self.text(values[12]) == book and self.text(values[13]) == instrument
+        form = self.form
+        values = form.slot.unpack_from(self.map, layout.SEGMENT_HEADER_SIZE + number * form.size + 8)
+        return values[0] == hashed and self.key_of(values) == key
+
+    def key_of(self, values: tuple[Any, ...]) -> tuple[str, ...]:
+        """The key of a slot's members."""
+        return tuple(self.text(values[place]) for place in self.form.keys)
 
     def heartbeat_age_seconds(self, now: int) -> float:
         """Seconds from the last heartbeat to `now` (of the monotonic clock, in nanoseconds)."""

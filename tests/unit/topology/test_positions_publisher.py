@@ -145,7 +145,7 @@ def test_a_step_that_fails_to_commit_is_never_shown(open_books, shared_memory_na
 
 
 def test_what_steps_write_while_slots_are_filled_stays(open_books, shared_memory_name, monkeypatch):
-    monkeypatch.setattr("topology.shared_memory.FILL_POSITIONS", 3)
+    monkeypatch.setattr("topology.slots_publisher.FILL_SLOTS", 3)
     books, publisher = open_books()
     books.book(*(fill(f"t{number}", 1, 1, instrument=f"I{number}") for number in range(10)))
     partition, table = next(found for found in tables(books) if any(found[1].scan(b"")))
@@ -221,9 +221,9 @@ def test_a_partition_that_stopped_is_not_live_while_the_others_are(open_books, s
     for runner in books.runners:
         if runner.stage.name == positions.NAME and runner.partition == stopped:
             runner.stopped = "an invariant broke"
-    worker = SimpleNamespace(runners=lambda: books.runners, log=books.log)
+    worker = SimpleNamespace(all_runners=lambda: books.runners, log=books.log)
     with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(_beats(publisher)(worker), 0.05))
+        asyncio.run(asyncio.wait_for(_beats((publisher,))(worker), 0.05))
     found = {slot.book: (slot.partition, slot.status) for slot in reader.positions()}
     assert {partition for partition, _ in found.values()} > {stopped}
     for partition, status in found.values():
@@ -253,6 +253,6 @@ def test_times_beyond_64_bits_stand_at_the_end(open_books, shared_memory_name):
     with exact_arithmetic():
         opened = OpenPosition("B1", "X", Terms())
         opened.last = (1 << 70, 0, "t")
-        publisher._write(opened, 0, 1)
+        publisher.write_touched(opened, 0, 1)
     publisher.writer.claim()
     assert PositionReader(shared_memory_name).read("B1", "X").executed_at == (1 << 63) - 1
