@@ -137,8 +137,9 @@ class CurrencyState:
 
     def measured(self, entity: str) -> Measured:
         """An entity's position as it stands. Call it inside `exact_arithmetic()`."""
-        known = self.entities[entity]
-        policy = self.policy(entity)
+        known, policy = self.entities.get(entity), self.policy(entity)
+        if known is None:
+            return measure((), policy)
         if known.version != self._version:
             known.exposures.clear()
             known.version = self._version

@@ -16,9 +16,13 @@ def ocp_live(
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the open currency position of each entity: exposures, rates with date and quality, limits, Basel shorthand."""
+    """Show the open currency position of each entity: exposures, rates with date and quality, limits, Basel shorthand.
+
+    What comes from balances stands by itself; what positions are worth at the newest marks stands beside it.
+    """
     from topology.catching_up import caught_up
-    from topology.documents.currency_positions import currency_position_documents
+    from topology.documents.currency_positions import currency_position_documents, values_of
+    from topology.documents.valuations import valuation_documents
 
     settings = load_settings(data, transport)
 
@@ -31,12 +35,15 @@ def ocp_live(
         def note(applied: int, whole: int) -> None:
             bar.update(task, completed=applied, total=whole)
 
-        with caught_up(settings, ["currency_position"], say, note) as log:
-            found = currency_position_documents(log, settings.reporting_currency, entity=entity)
+        with caught_up(settings, ["currency_position", "valuation"], say, note) as log:
+            values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
+            found = currency_position_documents(log, settings.reporting_currency, values, entity)
     if as_json:
-        print_json({"ocp-live": found})
+        print_json({"ocp-live": found, "unvalued": unvalued})
         return
     _print(found)
+    for line in unvalued:
+        messages().print(f"without a value: {line}", markup=False, soft_wrap=True)
 
 
 def _print(found: list[dict[str, Any]]) -> None:
@@ -65,6 +72,18 @@ def _print(found: list[dict[str, Any]]) -> None:
             ]
             for each in found
             for one in each["exposures"]
+        ),
+    )
+    print_table(
+        "With what positions are worth",
+        ("entity", "in", *names[:4]),
+        (
+            [
+                each["entity"] or "-",
+                each["reporting_currency"],
+                *(shorten(each["with_market_value"][name]) for name in names[:4]),
+            ]
+            for each in found
         ),
     )
     for each in found:

@@ -6,13 +6,14 @@ principal was paid; nothing of currency pairs, whose two sides are in the balanc
 Guarantees: exact numbers are text in plain notation; what comes from balances is never mixed with what comes from marks.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from agents import currency_position
 from agents.currency_position import CurrencyState
 from domain.currency_exposure import Held, exposure, measure
+from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
 from topology.log_reading import WholeLog, partition_count, table_partition
@@ -39,7 +40,8 @@ def values_of(valuations: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[s
             continue
         by_currency = found.setdefault(each["entity"], {})
         currency = each["currency"]
-        by_currency[currency] = by_currency.get(currency, ZERO) + parse_exact(value)
+        with exact_arithmetic():
+            by_currency[currency] = by_currency.get(currency, ZERO) + parse_exact(value)
     return found, unvalued
 
 
@@ -47,19 +49,18 @@ def currency_position_documents(
     log: WholeLog, reporting_currency: str, values: Values | None = None, entity: str | None = None
 ) -> list[dict[str, Any]]:
     """The positions of an entity (None: of all), by entity; with what `values` add, where they are given."""
+    partitions = partition_count(log)
     with exact_arithmetic():
-        found = [
-            _document(state, name, None if values is None else values.get(name, {}))
-            for state in _states(log, reporting_currency)
-            for name in state.entities
-            if entity in (None, name)
+        states = [
+            CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+            for partition in range(partitions)
         ]
-    return sorted(found, key=lambda each: str(each["entity"]))
-
-
-def _states(log: WholeLog, reporting_currency: str) -> Iterator[CurrencyState]:
-    for partition in range(partition_count(log)):
-        yield CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+        found = []
+        for name in sorted({*(values or {}), *(name for state in states for name in state.entities)}):
+            if entity in (None, name):
+                state = states[partition_of_key(name.encode(), partitions)]
+                found.append(_document(state, name, None if values is None else values.get(name, {})))
+    return found
 
 
 def _document(state: CurrencyState, entity: str, values: Mapping[str, Decimal] | None) -> dict[str, Any]:
@@ -83,7 +84,8 @@ def _document(state: CurrencyState, entity: str, values: Mapping[str, Decimal] |
 def _with_values(
     state: CurrencyState, entity: str, policy: Any, values: Mapping[str, Decimal]
 ) -> dict[str, Any]:
-    held = state.entities[entity].held
+    known = state.entities.get(entity)
+    held = {} if known is None else known.held
     nothing = Held(ZERO, ZERO)
     exposures = []
     for currency in sorted({*held, *values}):

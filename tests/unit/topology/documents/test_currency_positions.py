@@ -65,4 +65,4 @@ def test_an_empty_log_has_no_positions(tmp_path: Path, capsys: pytest.CaptureFix
     assert run(["ocp-define", str(file), "--data", str(tmp_path / "books"), "--json"]) == 0
     capsys.readouterr()
     assert run(["ocp-live", "--data", str(tmp_path / "books"), "--json"]) == 0
-    assert capsys.readouterr().out == '{"ocp-live": []}\n'
+    assert capsys.readouterr().out == '{"ocp-live": [], "unvalued": []}\n'
