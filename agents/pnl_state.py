@@ -1,0 +1,166 @@
+"""What the P&L stage keeps: each position's running day, its closed days, and the closes of the books.
+
+Owns: the layout of the `pnl` table, and the positions in memory.
+Guarantees: a valuation writes its position's running day and no closed one, unless a late booking restates that.
+
+Families of keys (first byte), `P` is book 0 instrument:
+
+    o P          the running day, with what the position is
+    d P 0 date   a closed day
+    e book       the last closes of a book, oldest first
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from agents.counters import Counters
+from domain.pnl.day import Close, ClosedDay, OpenDay, PositionDays
+from schemas.identity import position_key
+from tables.partition import TablePartition
+
+OPEN, CLOSED, CLOSES = b"o", b"d", b"e"
+
+DAYS_KEPT = 60
+"""How many closes of a book are kept: a booking of an earlier day is taken to belong before them."""
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """A position's running day as it is stored."""
+
+    underlying: str
+    currency: str
+    book_currency: str
+    revision: int
+    event_id: str
+    day: OpenDay
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_kept = msgspec.json.Decoder(Kept).decode
+_decode_closed = msgspec.json.Decoder(ClosedDay).decode
+_decode_closes = msgspec.json.Decoder(list[Close]).decode
+
+
+class PositionPnL:
+    """A position of the P&L stage in memory."""
+
+    __slots__ = ("book", "days", "instrument", "kept", "key")
+
+    def __init__(self, table: TablePartition, book: str, instrument: str, kept: Kept) -> None:
+        self.book, self.instrument, self.kept = book, instrument, kept
+        self.key = key = position_key(book, instrument)
+        self.days = PositionDays(kept.day, lambda: list(closed_days(table, key)))
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is told in another currency than its own, too."""
+        return bool(self.kept.book_currency) and self.kept.book_currency != self.kept.currency
+
+
+def closed_days(table: TablePartition, key: bytes) -> Iterator[ClosedDay]:
+    """The closed days of a position (`position_key`) that are kept, oldest first."""
+    for _, stored in table.scan_prefix(CLOSED + key + b"\x00"):
+        yield _decode_closed(stored)
+
+
+def scan_kept(table: TablePartition) -> Iterator[tuple[bytes, Kept]]:
+    """The running days of a table partition with the keys of their positions."""
+    for key, stored in table.scan_prefix(OPEN):
+        yield key[1:], _decode_kept(stored)
+
+
+def closes_of(table: TablePartition, book: str) -> list[Close]:
+    """The closes of a book that are kept, oldest first."""
+    stored = table.get(CLOSES + book.encode())
+    return [] if stored is None else _decode_closes(stored)
+
+
+class PnLState:
+    """The P&L of one partition."""
+
+    def __init__(self, table: TablePartition) -> None:
+        self.table = table
+        self.counters = Counters(table)
+        self._positions: dict[tuple[str, str], PositionPnL] = {}
+        self._books: dict[str, dict[str, None]] = {}
+        self._closes: dict[str, list[Close]] = {}
+        self._touched: dict[tuple[str, str], PositionPnL] = {}
+        for key, _ in table.scan_prefix(OPEN):
+            book, _, instrument = key[1:].decode().partition("\x00")
+            self._books.setdefault(book, {})[instrument] = None
+
+    def find(self, book: str, instrument: str) -> PositionPnL | None:
+        """A position that was valued before."""
+        found = self._positions.get((book, instrument))
+        if found is None and instrument in self._books.get(book, ()):
+            stored = self.table.get(OPEN + position_key(book, instrument))
+            assert stored is not None, "its key was read"
+            found = PositionPnL(self.table, book, instrument, _decode_kept(stored))
+            self._positions[book, instrument] = found
+        return found
+
+    def make(self, book: str, instrument: str, kept: Kept) -> PositionPnL:
+        """A position that is valued for the first time."""
+        found = self._positions[book, instrument] = PositionPnL(self.table, book, instrument, kept)
+        self._books.setdefault(book, {})[instrument] = None
+        return found
+
+    def touch(self, position: PositionPnL) -> None:
+        """The step changes this position."""
+        self._touched[position.book, position.instrument] = position
+
+    def of_book(self, book: str) -> Iterable[PositionPnL]:
+        """Every position of a book, in the order in which they came."""
+        for instrument in list(self._books.get(book, ())):
+            found = self.find(book, instrument)
+            assert found is not None, "it is one of the book's"
+            yield found
+
+    def closes(self, book: str) -> list[Close]:
+        """The closes of a book that are kept."""
+        closes = self._closes.get(book)
+        if closes is None:
+            closes = self._closes[book] = closes_of(self.table, book)
+        return closes
+
+    def add_close(self, book: str, close: Close) -> None:
+        """The book has another close; the oldest is forgotten where there are too many, with its days."""
+        closes = self._closes[book] = [*self.closes(book), close][-DAYS_KEPT:]
+        self.table.put(CLOSES + book.encode(), _encode(closes))
+
+    def forget_days(self, position: PositionPnL) -> None:
+        """Remove the closed days before the oldest close that is kept."""
+        closes = self.closes(position.book)
+        prefix = CLOSED + position.key + b"\x00"
+        if len(closes) == DAYS_KEPT:
+            for key, _ in list(self.table.scan(prefix, prefix + closes[0].business_date.encode())):
+                self.table.delete(key)
+
+    def put_closed(self, position: PositionPnL, day: ClosedDay) -> None:
+        """Write a closed day."""
+        self.table.put(CLOSED + position.key + b"\x00" + day.business_date.encode(), _encode(day))
+
+    def before_commit(self) -> None:
+        """Write what changed."""
+        for position in self._touched.values():
+            position.kept.day = position.days.day
+            self.table.put(OPEN + position.key, _encode(position.kept))
+        self.counters.before_commit()
+
+    def committed(self) -> None:
+        """The step is committed."""
+        for position in self._touched.values():
+            position.days.put_away()
+        self._touched.clear()
+        self.counters.committed()
+
+    def rollback(self) -> None:
+        """Forget the step: what it touched is read again from the table."""
+        for book, instrument in self._touched:
+            del self._positions[book, instrument]
+            if self.table.get(OPEN + position_key(book, instrument)) is None:
+                del self._books[book][instrument]
+        self._touched.clear()
+        self._closes.clear()
+        self.counters.rollback()

@@ -1,0 +1,201 @@
+"""The P&L stage behind positions and valuation: days, restatements, currencies, and what a broken identity does."""
+
+from decimal import Decimal
+
+import pytest
+
+from agents import pnl
+from agents.pnl_state import DAYS_KEPT, closes_of
+from agents.stage import InvariantBroken
+from schemas.units import LifecycleKind
+from tests.pnl_support import PnLChain, outputs, split
+from tests.support import Fee, LifecycleEventApplied, booked
+from tests.valuation_support import DAY, NOON, book, closed, instrument, mark, option, rate
+
+MONDAY, TUESDAY, WEDNESDAY = "2026-01-05", "2026-01-06", "2026-01-07"
+
+
+def trade(trade_id: str, quantity: str, price: str, day: str = MONDAY, fee: str = "0", at: int = 0, **more):
+    return booked(
+        trade_id=trade_id,
+        book="B",
+        instrument=more.pop("instrument", "X"),
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        executed_at=NOON + at,
+        business_date=day,
+        settlement_currency="USD",
+        fees=(Fee(amount=Decimal(fee)),) if fee != "0" else (),
+        event_id=f"e{trade_id}",
+        **more,
+    )
+
+
+@pytest.fixture
+def chain():
+    made = PnLChain()
+    made.define(book(currency="USD"))
+    return made
+
+
+def test_a_trade_and_a_mark(chain):
+    (bought,) = chain.book(trade("t1", "10", "100", fee="3"))
+    assert (bought.total, bought.buckets, bought.reason) == (None, None, "no mark of X")
+    (marked,) = chain.value(mark(price="102"))
+    assert (marked.realised, marked.unrealised, marked.total) == (-3, 20, 17)
+    assert (marked.positional, marked.trading) == (0, 17)
+    assert split(marked) == {"new_trades": 20, "fees": -3}
+    (moved,) = chain.value(mark(price="101.5", at=NOON + 1))
+    assert split(moved) == {"delta": -5, "new_trades": 20, "fees": -3}
+    assert moved.business_date == MONDAY and not moved.closed
+
+
+def test_the_day_rolls_and_splits_what_was_held_from_what_was_traded(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    (end,) = chain.value(closed(day=MONDAY))
+    assert (end.closed, end.business_date, end.total) == (True, MONDAY, 20)
+    chain.book(trade("t2", "-4", "105", TUESDAY, at=DAY))
+    (now,) = chain.value(mark(price="106", at=NOON + DAY))
+    # 10 from 102 to 106 were held; 4 were sold a dollar too early.
+    assert (now.opening_quantity, now.positional, now.trading, now.total) == (10, 40, -4, 36)
+    assert (now.realised, now.unrealised) == (20, 16)
+    assert now.total_to_date == 56
+    assert now.business_date == TUESDAY
+
+
+def test_a_late_trade_restates_the_day_that_it_belongs_to(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    chain.value(closed(day=MONDAY))
+    chain.value(mark(price="103", at=NOON + DAY))
+    monday, today = chain.book(trade("t0", "5", "101", MONDAY, at=1))
+    assert (monday.business_date, monday.closed, monday.restatement, monday.total) == (MONDAY, True, 1, 25)
+    assert split(monday) == {"new_trades": 25}
+    assert (today.opening_quantity, today.total, today.positional, today.trading) == (15, 15, 15, 0)
+    assert split(today) == {"delta": 15}
+    assert today.total_to_date == 40
+
+
+def test_a_cancel_restates_as_well(chain):
+    chain.book(trade("t1", "10", "100"), trade("t2", "10", "101", at=1))
+    chain.value(mark(price="102"))
+    chain.value(closed(day=MONDAY))
+    cancel = LifecycleEventApplied(
+        event_id="c",
+        kind=LifecycleKind.CANCEL,
+        trade_id="c1",
+        original_trade_id="t2",
+        book="B",
+        executed_at=NOON,
+    )
+    monday, today = chain.book(cancel)
+    assert (monday.total, monday.restatement) == (20, 1)
+    assert (today.opening_quantity, today.total) == (10, 0)
+
+
+def test_a_booking_of_tomorrow_is_no_part_of_today(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    chain.book(trade("t2", "10", "101", TUESDAY, at=DAY))
+    (monday,) = chain.value(closed(day=MONDAY))
+    assert (monday.quantity, monday.total) == (10, 20)
+    (today,) = chain.value(mark(price="103", at=NOON + DAY))
+    assert (today.opening_quantity, today.positional, today.trading) == (10, 10, 20)
+
+
+def test_the_rates_part_stands_apart_in_the_book_s_currency():
+    chain = PnLChain()
+    chain.define(book(currency="EUR"), rate("EUR/USD", "1.25"))
+    chain.book(trade("t1", "10", "100"))
+    (marked,) = chain.value(mark(price="110"))
+    assert (marked.book_total, marked.fx) == (80, Decimal("0.8"))
+    chain.define(rate("EUR/USD", "1", at=NOON + 1))
+    (moved,) = chain.value(mark(price="111", at=NOON + 2))
+    assert moved.book_total == 110
+    found = moved.book_buckets
+    assert (found.new_trades, found.fx, found.delta) == (80, 20, 10)
+
+
+def test_a_currency_without_a_rate_has_a_total_of_its_own_and_none_of_the_book():
+    chain = PnLChain()
+    chain.define(book(currency="EUR"))
+    chain.book(trade("t1", "10", "100"))
+    (marked,) = chain.value(mark(price="110"))
+    assert (marked.total, marked.book_total, marked.book_buckets) == (100, None, None)
+
+
+def test_an_option_s_move_is_explained_by_its_greeks():
+    chain = PnLChain()
+    chain.define(book(currency="USD"), instrument("S", currency="USD"), option("C", "S", "100"))
+    chain.book(trade("t1", "100", "10", instrument="C", underlying="S"))
+    chain.value(mark("S", "100"))
+    before = chain.told[-1]
+    chain.value(mark("S", "101", at=NOON + DAY))
+    after = chain.told[-1]
+    assert after.underlying == "S"
+    found, old = split(after), split(before)
+    assert set(found) == {"delta", "gamma", "theta", "new_trades", "unexplained"}
+    assert sum(found.values()) == after.total == after.realised + after.unrealised
+    assert found["delta"] > 60 and found["gamma"] > 0 > found["theta"]
+    assert abs(found["unexplained"] - old.get("unexplained", 0)) < Decimal("0.05")
+
+
+def test_what_was_told_before_is_not_told_again_after_a_restart_and_goes_on(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    chain.pnl.restart()
+    chain.value(closed(day=MONDAY))
+    chain.pnl.restart()
+    monday, today = chain.book(trade("t0", "5", "101", MONDAY, at=1))
+    assert (monday.total, today.opening_quantity) == (25, 15)
+
+
+def test_a_step_that_fails_leaves_nothing(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    frames = chain.frames
+    before = dict(chain.pnl.store.scan(b""))
+    chain.pnl.fail(*frames, closed(day=MONDAY))
+    assert dict(chain.pnl.store.scan(b"")) == before
+    (end,) = chain.value(closed(day=MONDAY))
+    assert end.total == 20
+
+
+def test_the_end_of_a_day_that_comes_twice_ends_it_once(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    assert len(chain.value(closed(day=MONDAY))) == 1
+    assert chain.value(closed(day=MONDAY)) == []
+
+
+def test_so_many_closes_are_kept(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    days = [f"2026-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(8, DAYS_KEPT + 12)]
+    for day in days:
+        chain.value(closed(day=day))
+    kept = closes_of(chain.pnl.committed, "B")
+    assert [close.business_date for close in kept] == days[-DAYS_KEPT:]
+    assert len(list(chain.pnl.committed.scan_prefix(b"d"))) == DAYS_KEPT
+    # A trade of a day that is forgotten changes what the oldest day begins with, and no day's own trades.
+    told = chain.book(trade("t0", "5", "101", MONDAY, at=1))
+    assert len(told) == DAYS_KEPT + 1
+    assert {(event.opening_quantity, event.total) for event in told} == {(15, 0)}
+    assert told[-1].total_to_date == 25
+
+
+def test_a_broken_identity_stops_the_step(chain, monkeypatch):
+    chain.book(trade("t1", "10", "100"))
+    real = pnl.residuals
+    monkeypatch.setattr(pnl, "residuals", lambda *given: {**real(*given), "sum of buckets": Decimal("1e-30")})
+    with pytest.raises(InvariantBroken, match="residual of 1E-30"):
+        chain.value(mark(price="102"))
+
+
+def test_every_valuation_is_counted(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"), closed(day=MONDAY))
+    read, applied, *rest = chain.pnl.counts()
+    assert read == applied == 2 and not any(rest)
+    assert outputs(chain.pnl.step(closed(day=MONDAY)), pnl.topics.PNL) == []
