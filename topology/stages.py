@@ -10,6 +10,7 @@ from agents import (
     bars,
     currency_position,
     mark_routing,
+    pnl,
     position_routing,
     positions,
     trade_capture,
@@ -28,6 +29,7 @@ LATER: tuple[Callable[[Settings], Stage], ...] = (
     lambda settings: mark_routing.stage(),
     lambda settings: bars.stage(),
     lambda settings: valuation.stage(settings.fx_pivot),
+    lambda settings: pnl.stage(),
     lambda settings: currency_position.stage(settings.reporting_currency),
 )
 """The later stages, each behind those whose outputs it reads. A new stage is one line here."""

@@ -12,7 +12,7 @@ from tests.pnl_support import PnLChain, outputs, split
 from tests.support import Fee, LifecycleEventApplied, booked
 from tests.valuation_support import DAY, NOON, book, closed, instrument, mark, option, rate
 
-MONDAY, TUESDAY, WEDNESDAY = "2026-01-05", "2026-01-06", "2026-01-07"
+MONDAY, TUESDAY = "2026-01-05", "2026-01-06"
 
 
 def trade(trade_id: str, quantity: str, price: str, day: str = MONDAY, fee: str = "0", at: int = 0, **more):
@@ -78,7 +78,7 @@ def test_a_late_trade_restates_the_day_that_it_belongs_to(chain):
 
 
 def test_a_cancel_restates_as_well(chain):
-    chain.book(trade("t1", "10", "100"), trade("t2", "10", "101", at=1))
+    chain.book(trade("t1", "10", "100"), trade("t2", "10", "101", at=-1))
     chain.value(mark(price="102"))
     chain.value(closed(day=MONDAY))
     cancel = LifecycleEventApplied(
