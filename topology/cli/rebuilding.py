@@ -25,7 +25,7 @@ def rebuild(
         str | None,
         typer.Option(
             "--stage",
-            help="This stage only; default all of them whose input is whole.",
+            help="This stage only; default those that keep the books, and those behind them that read nothing else.",
             show_default=False,
         ),
     ] = None,

@@ -1,6 +1,5 @@
 """`pks replay`: the log, or canonical files, through the stages; ends with the book hash."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +17,12 @@ from topology.cli.reading_options import (
 )
 
 if TYPE_CHECKING:
+    from agents.stage import Stage
     from connectors.embedded.log import EmbeddedLog
     from topology.replaying.outcome import Outcome, Span
 
 
-class ReplayedStage(StrEnum):
-    """Where a replay of the log begins: at the bookings, or at the fills."""
-
-    POSITIONS = "positions"
-    TRADE_CAPTURE = "trade_capture"
+POSITIONS, TRADE_CAPTURE = "positions", "trade_capture"
 
 
 def replay(
@@ -48,7 +44,12 @@ def replay(
         typer.Option("--to", metavar="OFFSET|TIME", help="Stop there.", show_default=False),
     ] = None,
     stage: Annotated[
-        ReplayedStage | None, typer.Option("--stage", help="The stage to begin with; default positions.")
+        str | None,
+        typer.Option(
+            "--stage",
+            help="The stage to begin with (default positions), or one behind the books, by itself.",
+            show_default=False,
+        ),
     ] = None,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Drop the state afterwards; without FILE this is always so.")
@@ -84,9 +85,7 @@ def replay(
         _refuse_log_options(start, end, stage, empty, processes, certificate)
         document = _replay_files(files, input_format, scratch, data, transport)
     else:
-        document = _replay_log(
-            start, end, stage or ReplayedStage.POSITIONS, empty, processes, certificate, data, transport
-        )
+        document = _replay_log(start, end, stage or POSITIONS, empty, processes, certificate, data, transport)
     if as_json:
         print_json(document)
     else:
@@ -145,22 +144,30 @@ def _replay_files(
 def _replay_log(
     start: str | None,
     end: str | None,
-    stage: ReplayedStage,
+    stage: str,
     empty: bool,
     processes: int,
     certificate: Path | None,
     data: Any,
     transport: Any,
 ) -> dict[str, Any]:
-    from schemas import topics
     from topology.log_reading import partition_count
     from topology.runtime import PartitionStopped
+    from topology.stages import build_all, is_spine
 
-    if processes > 1 and stage is ReplayedStage.TRADE_CAPTURE:
+    known = {one.name: one for one in build_all(load_settings(data, transport))}
+    declared = known.get(stage)
+    if declared is None:
+        bad_input([f"--stage: expected one of {', '.join(known)}, found {stage!r:.80}"])
+    if processes > 1 and stage != POSITIONS:
         bad_input([f"--processes: expected 1 with --stage {stage}, found {processes}"])
-    if certificate is not None and (start is not None or empty or stage is ReplayedStage.TRADE_CAPTURE):
-        bad_input(["--certificate: expected a replay of all bookings (no --from, no --stage trade_capture)"])
-    topic = topics.FILLS if stage is ReplayedStage.TRADE_CAPTURE else topics.BOOKINGS
+    if certificate is not None and (start is not None or empty or stage != POSITIONS):
+        bad_input(
+            [f"--certificate: expected a replay of all bookings (no --from, no --stage but {POSITIONS})"]
+        )
+    if not is_spine(declared):
+        return _replay_later(declared, start, end, empty, data, transport)
+    topic = declared.input
     with opened_embedded_log(data, transport, "pks replay without FILE") as log:
         partitions = partition_count(log)
         spans = _spans(log, topic, partitions, start, end, empty)
@@ -177,12 +184,47 @@ def _replay_log(
             "book_hash": outcome.book_hash.hexadecimal,
             "positions": outcome.positions,
             "seconds": outcome.seconds,
-            "stage": stage.value,
+            "stage": stage,
             "applied_offsets": {topic.name: {str(span.partition): span.end for span in spans}},
         }
         if certificate is not None:
             document["manifest_hash"] = _certify(log, spans, outcome, certificate)
         return document
+
+
+def _replay_later(
+    stage: "Stage", start: str | None, end: str | None, empty: bool, data: Any, transport: Any
+) -> dict[str, Any]:
+    """A stage behind the books; it has no books, so its table is what is hashed."""
+    from topology.log_reading import partition_count
+    from topology.replaying.later import replay_later
+    from topology.replaying.scratch_tables import tables_for
+    from topology.runtime import PartitionStopped
+
+    with opened_embedded_log(data, transport, "pks replay without FILE") as log:
+        partitions = partition_count(log)
+        spans = _spans(log, stage.input, partitions, start, end, empty)
+        ranges = [(span.partition, 0, span.end) for span in spans]
+        with progress() as bar, tables_for(log, stage.input.name, ranges) as tables:
+            task = bar.add_task("replaying", total=sum(span.end for span in spans))
+            try:
+                outcome, hashed = replay_later(
+                    log, partitions, spans, stage, lambda records: bar.advance(task, records), tables
+                )
+            except PartitionStopped as stopped:
+                stopped_replay(stopped)
+        return {
+            "events": outcome.events,
+            "applied": outcome.applied,
+            "duplicates": outcome.duplicates,
+            "rejected": outcome.rejected,
+            "waiting": outcome.waiting,
+            "book_hash": None,
+            "table_hash": hashed,
+            "seconds": outcome.seconds,
+            "stage": stage.name,
+            "applied_offsets": {stage.input.name: {str(span.partition): span.end for span in spans}},
+        }
 
 
 def _certify(log: "EmbeddedLog", spans: "list[Span]", outcome: "Outcome", path: Path) -> str:
@@ -242,9 +284,7 @@ def _spans(
     return found
 
 
-def _run(
-    log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: ReplayedStage, processes: int
-) -> "Outcome":
+def _run(log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: str, processes: int) -> "Outcome":
     from agents import trade_capture
     from schemas import topics
     from topology.history.checkpoints import opened_checkpoints
@@ -261,7 +301,7 @@ def _run(
         def advance(records: int) -> None:
             bar.advance(task, records)
 
-        if stage is ReplayedStage.TRADE_CAPTURE:
+        if stage == TRADE_CAPTURE:
             capture = trade_capture.stage(settings.waiting_corrections_max, settings.waiting_ticks_max)
             ranges = [(span.partition, 0, span.end) for span in spans]
             with tables_for(log, topics.FILLS.name, ranges) as tables:

@@ -74,14 +74,18 @@ def open_to_rebuild(folder: Path, sync: SyncPolicy) -> EmbeddedLog:
 
 
 def rebuildable(log: EmbeddedLog, stages: Sequence[Stage]) -> list[Stage]:
-    """Those of the stages that have come to something, and whose input retention has left whole."""
+    """Those of the stages that keep the books, and of the others those that came to something of what is there still.
+
+    What a stage with broadcasts behind the books keeps hangs on when it read them: it is left alone here.
+    """
     partitions = range(partition_count(log))
     return [
         stage
         for stage in stages
         if is_spine(stage)
         or (
-            any(log.committed(stage.name, stage.input.name, partition) for partition in partitions)
+            not stage.broadcasts
+            and any(log.committed(stage.name, stage.input.name, partition) for partition in partitions)
             and not any(log.start_offset(stage.input.name, partition) for partition in partitions)
         )
     ]
