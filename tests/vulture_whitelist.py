@@ -3,6 +3,7 @@ enumeration members that a message may carry. One line each; a name that is dead
 """
 
 from connectors.files import source
+from domain.ledger import rules
 from schemas import events, market_data, money, topics, units, valuation
 from topology.cli import lots
 
@@ -214,3 +215,10 @@ units.ValuedBy.MODEL
 units.ValuedBy.MARK
 valuation.PriceRequested.request
 valuation.PriceAnswered.answer
+
+# Members that a document of posting rules names.
+rules.AccountType.LIABILITY
+rules.AccountType.EQUITY
+rules.AccountType.INCOME
+rules.AccountType.EXPENSE
+rules.BelowZero.WARN

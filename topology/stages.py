@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 from agents import (
     bars,
+    cash,
     currency_position,
+    ledger,
     mark_routing,
     pnl,
     position_routing,
@@ -19,6 +21,7 @@ from agents import (
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
 from schemas.topics import TOPICS
+from topology.money.rules import standard_rules
 from topology.runtime import PartitionRunner, StepReport
 from topology.settings import ALL_STAGES, Settings
 
@@ -30,6 +33,8 @@ LATER: tuple[Callable[[Settings], Stage], ...] = (
     lambda settings: bars.stage(),
     lambda settings: valuation.stage(settings.fx_pivot),
     lambda settings: pnl.stage(),
+    lambda settings: ledger.stage(standard_rules()),
+    lambda settings: cash.stage(),
     lambda settings: currency_position.stage(settings.reporting_currency),
 )
 """The later stages, each behind those whose outputs it reads. A new stage is one line here."""

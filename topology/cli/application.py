@@ -18,6 +18,7 @@ from connectors.files.faults import InputFaults
 from connectors.kafka.errors import KafkaLogError, TopicError
 from topology.cli import (
     accruals,
+    booking_money,
     calculators,
     checkpointing,
     currency,
@@ -29,6 +30,7 @@ from topology.cli import (
     later,
     lots,
     measuring,
+    money,
     reading,
     rebuilding,
     replaying,
@@ -59,6 +61,8 @@ _MODULES: tuple[Any, ...] = (
     importing,
     stating,
     reading,
+    money,
+    booking_money,
     valuing,
     currency,
     rebuilding,

@@ -8,7 +8,6 @@ from topology.cli.output import CommandError
 
 LATER: dict[str, tuple[str, str]] = {
     "pnl": ("P&L by position", "`pks positions` shows realised P&L"),
-    "cash": ("cash balances", "`pks positions` shows cost basis, realised P&L and fees"),
     "explain": (
         "the tree behind a figure",
         "`pks positions --lots` and `pks trades` show the lots and trades behind it",

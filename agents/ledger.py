@@ -1,0 +1,270 @@
+"""The ledger stage: from what positions and cash do to the transfers of a double-entry ledger.
+
+Reads updates of positions, movements of cash, steps of payment orders, ends of days and locks of periods in the one order of
+their topic, by entity. Posts each by the rules that its event names; a correction takes back what its trade moved and posts it
+anew; nothing that was posted is edited. What was pending is posted when the day of its book closes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from agents.ledger_entries import Cause, Dates, post, settle
+from agents.ledger_movements import move, pay
+from agents.ledger_state import NO_BOOK, TRADE, LedgerPosition, LedgerState, unknown_rules
+from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
+from domain.ledger.posting import (
+    Content,
+    PostingError,
+    Terms,
+    Transfer,
+    missed,
+    note_residue,
+    post_totals,
+    reversed_transfer,
+    take_in,
+    trade_content,
+)
+from domain.ledger.rules import Rules
+from schemas import events, money, topics
+from schemas.frames import wire
+from schemas.numbers import ZERO
+from schemas.times import format_time
+
+NAME = "ledger"
+
+_DUPLICATE = Refusal("known already", kind="duplicate")
+
+
+def handle(state: LedgerState, frames: Iterable[Frame], step: Step) -> None:
+    """Post what came in."""
+    positions, day_closed = wire(events.PositionUpdated), wire(events.DayClosed)
+    for frame in frames:
+        counts = None
+        kind_before = None
+        for place, event in enumerate(frame.events):
+            kind = type(event)
+            if kind is day_closed:
+                _close_day(state, event, step)
+                continue
+            if kind is not kind_before:
+                kind_before = kind
+                counts = state.counters.of(kind.__name__)
+            assert counts is not None
+            counts.read += 1
+            refusal = (
+                _position(state, event, step) if kind is positions else _OTHERS[kind](state, event, step)
+            )
+            if refusal is None:
+                counts.applied += 1
+            elif refusal.kind == "duplicate":
+                counts.duplicates += 1
+            else:
+                counts.refused += 1
+                step.refuse(frame, place, refusal)
+
+
+def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
+    book, instrument = event.book, event.instrument
+    position = state.positions.get((book, instrument)) or state.position(book, instrument)
+    posted = position.posted
+    revision = event.revision
+    again = False
+    if revision <= posted.revision:
+        if revision not in posted.refused:
+            return _DUPLICATE
+        again = True
+    corrects = event.kind is not None
+    if corrects and revision > 1 and not posted.revision and not again:
+        return _elsewhere(event)
+    quantity = event.trade_quantity
+    if quantity is None:
+        quantity = event.quantity_delta
+    taken_out = corrects and not quantity
+    version = posted.posting_rules if taken_out else event.posting_rules
+    rules = state.rules.get(version)
+    if rules is None:
+        return unknown_rules(version, state.rules)
+    if not taken_out:
+        _note_terms(state, posted, event)
+    terms = _terms(position, rules, event.currency, event.inverse)
+    key = TRADE + position.key[1:] + b"\x00" + event.trade_id.encode()
+    before = state.content(key) if corrects else None
+    parts: list[tuple[Any, Dates, list[Transfer]]] = []
+    moved = moved_base = ZERO
+    if before is not None:
+        scope = _scope(state, position, before.account)
+        dates = _dates(state, rules, terms, posted.entity, book, before.trade_date, before.settlement_date)
+        if isinstance(dates, Refusal):
+            return _refuse(state, position, revision, dates)
+        transfers = [reversed_transfer(each) for each in before.transfers]
+        _residues(state, scope, rules, before, transfers, -1)
+        parts.append((scope, dates, transfers))
+        moved, moved_base = -before.inventory, -before.quantity
+    if taken_out and before is not None:
+        account, trade_date, settlement_date = before.account, before.trade_date, before.settlement_date
+    else:
+        account = event.account
+        trade_date = event.business_date or format_time(event.executed_at)[:10]
+        settlement_date = event.settlement_date or _settles(terms, trade_date)
+    dates = _dates(state, rules, terms, posted.entity, book, trade_date, settlement_date)
+    if isinstance(dates, Refusal):
+        return _refuse(state, position, revision, dates)
+    scope = position.scopes.get(account) or _scope(state, position, account)
+    transfers = []
+    content: Content | None = None
+    if not taken_out:
+        content = trade_content(terms, event, quantity, trade_date, settlement_date)
+        transfers += content.transfers
+        if content.residues:
+            _residues(state, scope, rules, content, transfers, 1)
+        moved += content.inventory
+        moved_base += content.quantity
+    if not position.dirty:
+        state.touch(position)
+    if posted.refused and revision in posted.refused:
+        posted.refused.remove(revision)
+    if again:
+        transfers += missed(terms, event, moved, moved_base)
+    else:
+        opened = revision != posted.revision + 1 or posted.currency not in ("", event.currency)
+        if opened:
+            transfers += take_in(terms, posted, event)
+        posted.currency = event.currency
+        try:
+            transfers += post_totals(terms, posted, event, moved, moved_base, opened=opened)
+        except PostingError as fault:
+            return Refusal(str(fault), "cost_basis", "what the trades moved", str(moved), event.trade_id)
+        posted.revision = revision
+    parts.append((scope, dates, transfers))
+    if content is not None and (content.transfers or content.residues):
+        state.put_content(key, content)
+    elif before is not None:
+        state.table.delete(key)
+    post(
+        state.accounts,
+        step,
+        Cause(event, event.trade_id, revision, event.executed_at, instrument, rules),
+        parts,
+    )
+    return None
+
+
+def _elsewhere(event: Any) -> Refusal:
+    """A correction that moves a trade to another entity comes to both; a book is posted where it was first seen."""
+    expected = "a position that this part of the ledger has, since a book belongs to one entity"
+    found = f"{event.book}/{event.instrument} of entity {event.entity!r}, event {event.revision}"
+    return Refusal(
+        "its position is posted elsewhere, or never was", "entity", expected, found, event.trade_id
+    )
+
+
+def _note_terms(state: LedgerState, posted: Any, event: Any) -> None:
+    """Keep what the trade says of its position; a book belongs to the entity that it was first seen with."""
+    if not posted.revision:
+        posted.entity = event.entity
+        closed, entities = state.book(event.book)
+        if event.entity not in entities:
+            state.note_book(event.book, closed, [*entities, event.entity])
+    posted.instrument_class = event.instrument_class
+    posted.underlying = event.underlying
+    posted.posting_rules = event.posting_rules
+
+
+def _terms(position: LedgerPosition, rules: Rules, currency: str, inverse: bool) -> Terms:
+    posted = position.posted
+    key = rules.version, posted.instrument_class, currency, inverse, posted.underlying
+    found = position.terms.get(key)
+    if found is None:
+        found = position.terms[key] = Terms(
+            rules, posted.instrument_class, currency, inverse=inverse, underlying=posted.underlying
+        )
+    return found
+
+
+def _scope(state: LedgerState, position: LedgerPosition, account: str) -> Any:
+    book = position.key[1:].decode().partition("\x00")[0]
+    found = position.scopes[account] = state.accounts.scope(position.posted.entity, account, book)
+    return found
+
+
+def _settles(terms: Terms, trade_date: str) -> str:
+    return trade_date if terms.cycle is None else terms.cycle.settles(trade_date)[0]
+
+
+def _dates(
+    state: LedgerState,
+    rules: Rules,
+    terms: Terms,
+    entity: str,
+    book: str,
+    trade_date: str,
+    settlement_date: str,
+) -> Dates | Refusal:
+    at_once = terms.cycle is None and settlement_date == trade_date
+    return state.dates(rules, entity, book, trade_date, settlement_date, "", at_once=at_once)
+
+
+def _refuse(state: LedgerState, position: LedgerPosition, revision: int, refusal: Refusal) -> Refusal:
+    """Refuse an event of a position, which may come again: what comes after it has its totals."""
+    if revision not in position.posted.refused:
+        position.posted.refused.append(revision)
+        if not position.dirty:
+            state.touch(position)
+    return refusal
+
+
+def _residues(
+    state: LedgerState, scope: Any, rules: Rules, content: Content, transfers: list[Transfer], sign: int
+) -> None:
+    for account, currency, residue in content.residues:
+        found = note_residue(
+            state.accounts.residues(scope), account, rules.money(currency), currency, sign * residue
+        )
+        if found is not None:
+            transfers.append(found)
+
+
+def _close_day(state: LedgerState, event: Any, step: Step) -> None:
+    book, day = event.book, event.business_date
+    closed, entities = state.book(book)
+    if day <= closed:
+        return
+    rules = state.rules[0]
+    number = settle(state.accounts, step, event, rules, book, 0)
+    state.note_book(book, day, entities)
+    # What has no book settles with the first book of its entity that closes the day.
+    for entity in entities:
+        without_book = NO_BOOK + entity
+        if day > state.book(without_book)[0]:
+            number = settle(state.accounts, step, event, rules, "", number, entity)
+            state.note_book(without_book, day, [])
+
+
+def _lock(state: LedgerState, event: Any, step: Step) -> Refusal | None:
+    locked = state.locked(event.entity)
+    if event.through <= locked:
+        return _DUPLICATE
+    state.lock(event.entity, event.through)
+    return None
+
+
+_OTHERS: Mapping[type, Callable[[LedgerState, Any, Step], Refusal | None]] = {
+    wire(money.CashMovement): move,
+    wire(money.PaymentInstruction): pay,
+    wire(money.PeriodLocked): _lock,
+}
+
+
+def stage(standard: Rules) -> Stage:
+    """The declaration of this stage; `standard` is version 0 of the posting rules."""
+    return Stage(
+        name=NAME,
+        input=topics.LEDGER_INPUT,
+        outputs=(topics.LEDGER_ENTRIES, topics.PAYMENT_ORDERS),
+        table=TableDeclaration(NAME),
+        open_state=lambda table: LedgerState(table, standard),
+        handler=handle,
+        broadcasts=(topics.POSTING_RULES,),
+        on_broadcast=LedgerState.define,
+        description="posts trades, movements of cash and payments to a double-entry ledger",
+    )

@@ -1,0 +1,233 @@
+"""`pks ledger`, `pks cash`, `pks ledger-hash`: the transfers of the ledger and the balances of cash."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings, refuse_kafka
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, shorten
+from topology.cli.reading import print_json_list
+from topology.cli.reading_options import (
+    AsOfOption,
+    BookOption,
+    InstrumentOption,
+    KnownAtOption,
+    parse_instant,
+    parse_option_point,
+)
+
+if TYPE_CHECKING:
+    from topology.log_reading import WholeLog
+    from topology.money.past import Past
+
+EntityOption = Annotated[str | None, typer.Option("--entity", help="This entity only.", show_default=False)]
+CurrencyOption = Annotated[
+    str | None, typer.Option("--currency", help="This currency only.", show_default=False)
+]
+
+
+@contextlib.contextmanager
+def opened_money(
+    data: Path | None, transport: str | None, as_of: str | None, known_at: str | None
+) -> Iterator[tuple["WholeLog", "Past | None"]]:
+    """The log with ledger and cash come to its end, and the past that the options name."""
+    from schemas.numbers import exact_arithmetic
+    from topology.catching_up import caught_up
+    from topology.history.points import PointFault
+    from topology.money.past import Past
+    from topology.money.rules import standard_rules
+
+    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
+    settings = load_settings(data, transport)
+    if point is not None:
+        refuse_kafka(settings, "--known-at", "")
+    with progress() as bar:
+        task = bar.add_task("posting", total=None)
+
+        def moved(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of)
+
+        def say(text: str) -> None:
+            messages().print(text, markup=False, soft_wrap=True)
+
+        with caught_up(settings, ["cash"], say, moved) as log, exact_arithmetic():
+            past = None
+            if instant is not None or point is not None:
+                past = Past(log, standard_rules(), instant, point)
+            try:
+                yield log, past
+            except PointFault as fault:
+                bad_input([f"--known-at: {fault}"])
+
+
+def ledger(
+    account: Annotated[
+        str | None,
+        typer.Option(
+            "--account", help="Transfers of this account of the chart, or of this account of an entity."
+        ),
+    ] = None,
+    entity: EntityOption = None,
+    book: BookOption = None,
+    instrument: InstrumentOption = None,
+    currency: CurrencyOption = None,
+    trade: Annotated[
+        str | None, typer.Option("--trade", help="This trade or movement only.", show_default=False)
+    ] = None,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the transfers of the ledger: what was debited and credited, pending and posted."""
+    from topology.money.documents import entry_document, live_entries
+
+    wanted = {
+        "entity": entity,
+        "book": book,
+        "instrument": instrument,
+        "currency": currency,
+        "trade_id": trade,
+    }
+    named = {name: value for name, value in wanted.items() if value is not None}
+
+    def shown(entry: Any) -> bool:
+        if account is not None and account not in (entry.debit_account, entry.credit_account, entry.account):
+            return False
+        return all(getattr(entry, name) == value for name, value in named.items())
+
+    with opened_money(data, transport, as_of, known_at) as (log, past):
+        entries = live_entries(log) if past is None else past.entries()
+        documents = (entry_document(entry) for entry in entries if shown(entry))
+        if as_json:
+            print_json_list("ledger", documents, {})
+            return
+        columns = (
+            "trade_id",
+            "leg",
+            "debit_account",
+            "credit_account",
+            "amount",
+            "currency",
+            "status",
+            "trade_date",
+        )
+        print_table(
+            "Ledger",
+            (*(name.replace("_", " ") for name in columns), "settles"),
+            ([*(document[name] for name in columns), document["settlement_date"]] for document in documents),
+        )
+
+
+def cash(
+    with_ladder: Annotated[
+        bool, typer.Option("--ladder", help="What settles on each of the next ten business days as well.")
+    ] = False,
+    entity: EntityOption = None,
+    account: Annotated[str | None, typer.Option("--account", help="This account only.")] = None,
+    currency: CurrencyOption = None,
+    day: Annotated[
+        str | None,
+        typer.Option(
+            "--date", metavar="YYYY-MM-DD", help="The business date of ladder and value-date balance."
+        ),
+    ] = None,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show balances of cash: by trade date, settled, projected, and what bears interest."""
+    from datetime import date
+
+    from agents import cash as cash_stage
+    from schemas.times import format_time
+    from topology.money.documents import balance_documents, latest_day, tables_of
+
+    try:
+        business_date = None if day is None else date.fromisoformat(day).isoformat()
+    except ValueError:
+        bad_input([f"--date: expected a day as YYYY-MM-DD, found {day!r:.80}"])
+    with opened_money(data, transport, as_of, known_at) as (log, past):
+        if past is None:
+            tables = tables_of(log, cash_stage.NAME)
+        else:
+            for _ in past.entries():
+                pass
+            tables = [past.cash_table]
+        if business_date is None:
+            instant = parse_instant("--as-of", as_of)
+            business_date = latest_day(tables) if instant is None else format_time(instant)[:10]
+        wanted = {"entity": entity, "account": account, "currency": currency}
+        found = [
+            document
+            for document in balance_documents(tables, business_date or "1970-01-01", with_ladder=with_ladder)
+            if all(value is None or document[name] == value for name, value in wanted.items())
+        ]
+    if as_json:
+        print_json({"cash": found})
+        return
+    figures = ("trade_date_balance", "settled_balance", "projected_balance", "value_date_balance")
+    print_table(
+        f"Cash on {business_date}" if business_date else "Cash",
+        ("entity", "account", "currency", *(name.replace("_", " ") for name in figures)),
+        (
+            [one["entity"], one["account"], one["currency"], *(shorten(one[name], 18) for name in figures)]
+            for one in found
+        ),
+    )
+    if with_ladder:
+        print_table(
+            "What settles when",
+            ("entity", "account", "currency", "settles", "amount", "balance after it"),
+            (
+                [
+                    one["entity"],
+                    one["account"],
+                    one["currency"],
+                    step["settlement_date"],
+                    step["amount"],
+                    step["balance"],
+                ]
+                for one in found
+                for step in one["ladder"]
+            ),
+        )
+
+
+def ledger_hash(
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the ledger hash: equal where, and only where, the balances of all accounts are."""
+    from agents import ledger as ledger_stage
+    from topology.money.documents import hash_of, tables_of
+
+    with opened_money(data, transport, as_of, known_at) as (log, past):
+        if past is None:
+            tables = tables_of(log, ledger_stage.NAME)
+        else:
+            for _ in past.entries():
+                pass
+            tables = [past.ledger_table]
+        found, accounts = hash_of(tables)
+    facts: dict[str, Any] = {"ledger_hash": found, "accounts": accounts}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+def register(application: typer.Typer) -> None:
+    """Add the commands."""
+    application.command()(ledger)
+    application.command()(cash)
+    application.command("ledger-hash")(ledger_hash)
