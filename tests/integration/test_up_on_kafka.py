@@ -50,6 +50,8 @@ class Installation:
             "PKS_SESSION_SECONDS": "3",
             # So that a step is one of what is sent.
             "PKS_CLOCK_TICK_SECONDS": "3600",
+            # What hangs on the books is in test_kafka_stages.
+            **({"PKS_STAGES": "books"} if transport.startswith("kafka") else {}),
             "PYTHONPATH": str(ROOT),
             **settings,
         }
