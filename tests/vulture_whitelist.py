@@ -222,3 +222,6 @@ rules.AccountType.EQUITY
 rules.AccountType.INCOME
 rules.AccountType.EXPENSE
 rules.BelowZero.WARN
+_.protocol_version
+_.close_connection
+_.daemon_threads

@@ -204,6 +204,29 @@ class Settings(BaseSettings):
     redis_seconds: int = Field(
         604_800, ge=1, description="how long a mark or a curve stands in Redis after it came into the log"
     )
+    moex: str = Field(
+        "", description="address of the Moscow Exchange's ISS for marks, https://iss.moex.com; empty for none"
+    )
+    moex_places: list[str] = Field(
+        ["stock/shares", "stock/bonds"],
+        description="markets (ENGINE/MARKET) or boards (ENGINE/MARKET/BOARD) of ISS whose marks are polled",
+    )
+    moex_boards: list[str] = Field(
+        [], description="boards that make the mark of a security before the usual ones, the first one first"
+    )
+    moex_seconds: float = Field(60.0, gt=0, description="seconds between two looks at ISS")
+    alor: str = Field(
+        "", description="address of the broker ALOR for marks, https://api.alor.ru; empty for none"
+    )
+    alor_symbols: list[str] = Field([], description="what is polled there, each EXCHANGE:CODE, as MOEX:SBER")
+    alor_seconds: float = Field(5.0, gt=0, description="seconds between two looks at ALOR")
+    alor_authority: str = Field(
+        "https://oauth.alor.ru", description="where a refresh token of ALOR is changed for an access token"
+    )
+    alor_token_file: Path | None = Field(
+        None,
+        description="file of a refresh token of ALOR; without one its quotes are a quarter of an hour old",
+    )
     mark_stale_seconds: dict[str, float] = Field(
         {},
         description="by instrument class (* for every other), after how many seconds a mark is stale; "

@@ -1,24 +1,26 @@
 """The sources by name: which setting turns each on, and how it is made. A new adapter is one line here."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.source import Source
 from topology.settings import Settings
+from topology.sinks.sessions import Sessions
 
 if TYPE_CHECKING:
+    from connectors.marks.polled import PolledQuotes
     from connectors.nats.link import NatsSettings
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """A source that this version has: `configured` says whether settings ask for it, `make` makes its adapter."""
+    """A source that this version has: `configured` says whether settings ask for it, `runner` makes what runs it."""
 
     name: str
     description: str
     configured: Callable[[Settings], bool]
-    make: Callable[[Settings], Source]
+    runner: Callable[[Settings], Sessions]
 
 
 def nats_settings(settings: Settings) -> "NatsSettings":
@@ -34,10 +36,51 @@ def nats_settings(settings: Settings) -> "NatsSettings":
     )
 
 
-def _nats(settings: Settings) -> Source:
+def _nats(settings: Settings) -> Sessions:
     from connectors.nats.source import NatsSource
+    from topology.sources.intake import Intake
+    from topology.sources.runner import SourceRunner
 
-    return NatsSource(nats_settings(settings), replicas=settings.nats_replicas)
+    source = NatsSource(nats_settings(settings), replicas=settings.nats_replicas)
+    return SourceRunner(source, Intake(settings, source.name, time.time_ns), settings.data)
+
+
+def polled(settings: Settings, name: str) -> "PolledQuotes":
+    """The service that a source of marks polls."""
+    if name == MOEX_MARKS:
+        from connectors.marks.moex_source import MoexQuotes
+
+        return MoexQuotes(settings.moex, settings.moex_places, settings.moex_boards, settings.moex_seconds)
+    from connectors.marks.alor_source import AlorQuotes
+
+    return AlorQuotes(
+        settings.alor,
+        settings.alor_symbols,
+        settings.alor_seconds,
+        authority=settings.alor_authority,
+        token_file=settings.alor_token_file,
+    )
+
+
+def _marks(name: str) -> Callable[[Settings], Sessions]:
+    def make(settings: Settings) -> Sessions:
+        from domain.marks.classes import ClassRules
+        from topology.marks.intake import MarkIntake
+        from topology.marks.loader import MarkLoader
+
+        return MarkLoader(
+            polled(settings, name),
+            MarkIntake(settings, name, time.time_ns),
+            ClassRules(settings.mark_stale_seconds),
+            settings.data,
+            time.time_ns,
+        )
+
+    return make
+
+
+MARK_SOURCES = (MOEX_MARKS, ALOR_MARKS) = ("moex-marks", "alor-marks")
+"""Sources that are polled for marks."""
 
 
 SOURCES: tuple[SourceKind, ...] = (
@@ -46,6 +89,18 @@ SOURCES: tuple[SourceKind, ...] = (
         "fills on pd.canonical and bookings on backoffice.booking.in.v1.*, from NATS",
         lambda settings: bool(settings.nats),
         _nats,
+    ),
+    SourceKind(
+        MOEX_MARKS,
+        "marks of the Moscow Exchange, polled from its ISS",
+        lambda settings: bool(settings.moex and settings.moex_places),
+        _marks(MOEX_MARKS),
+    ),
+    SourceKind(
+        ALOR_MARKS,
+        "marks of the broker ALOR, polled",
+        lambda settings: bool(settings.alor and settings.alor_symbols),
+        _marks(ALOR_MARKS),
     ),
 )
 SOURCE_BY_NAME = {kind.name: kind for kind in SOURCES}
