@@ -25,7 +25,7 @@ from schemas.topics import BOOKINGS, FILLS, PARTITIONS_DEFAULT, Topic
 from schemas.units import Side
 from topology.runtime import PartitionRunner
 from topology.settings import Settings
-from topology.stages import build_runners, build_stages, create_topics
+from topology.stages import build_runners, build_spine, create_topics
 
 PARTITIONS = PARTITIONS_DEFAULT
 FRAME_FILLS = 200
@@ -115,7 +115,7 @@ def frames_of(topic: Topic, found: Sequence[Any]) -> list[tuple[int, bytes]]:
 
 @dataclass(slots=True)
 class Bench:
-    """A fresh log with runners of every stage."""
+    """A fresh log with runners of the stages that keep the books."""
 
     log: EmbeddedLog
     runners: list[PartitionRunner]
@@ -134,8 +134,8 @@ class Bench:
 
 @contextmanager
 def log_in(folder: Path, cached_lots_max: int = 2_000_000) -> Iterator[Bench]:
-    """A log in a folder, with runners of every stage."""
-    stages = build_stages(Settings(data=folder, cached_lots_max=cached_lots_max))
+    """A log in a folder, with runners of the stages that keep the books."""
+    stages = build_spine(Settings(data=folder, cached_lots_max=cached_lots_max))
     with EmbeddedLog.owner(folder) as log:
         create_topics(log, stages, PARTITIONS)
         yield Bench(log, build_runners(stages, log, PARTITIONS))
