@@ -93,6 +93,7 @@ def figures(
         book_total,
         book_buckets,
         book_to_date,
+        now.reason,
     )
 
 

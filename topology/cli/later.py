@@ -7,7 +7,6 @@ import typer
 from topology.cli.output import CommandError
 
 LATER: dict[str, tuple[str, str]] = {
-    "pnl": ("P&L by position", "`pks positions` shows realised P&L"),
     "explain": (
         "the tree behind a figure",
         "`pks positions --lots` and `pks trades` show the lots and trades behind it",

@@ -1,0 +1,154 @@
+"""`pks pnl`: what positions made in their books' day, by cause."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
+from topology.cli.output import (
+    EXIT_FAILURE,
+    CommandError,
+    bad_input,
+    messages,
+    print_json,
+    print_table,
+    progress,
+    shorten,
+)
+from topology.cli.reading_options import (
+    AsOfOption,
+    BookOption,
+    InstrumentOption,
+    KnownAtOption,
+    parse_instant,
+    parse_option_point,
+)
+
+if TYPE_CHECKING:
+    from topology.history.points import Point
+    from topology.log_reading import WholeLog
+
+_SHOWN = ("quantity", "realised", "unrealised", "fees", "total", "positional", "trading", "book_total")
+
+
+def pnl(
+    book: BookOption = None,
+    instrument: InstrumentOption = None,
+    days: Annotated[bool, typer.Option("--days", help="The closed days that are kept as well.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the P&L of the day by cause over time into this file (.png, .svg, .pdf).",
+            show_default=False,
+        ),
+    ] = None,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the P&L of each position's day: realised, unrealised, positional, trading, and the causes."""
+    from topology.catching_up import caught_up
+    from topology.documents.pnl import pnl_documents, told_documents, told_events
+
+    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
+    if days and (instant is not None or point is not None):
+        bad_input(["--days: expected without --as-of and --known-at, which show one moment"])
+    settings = load_settings(data, transport)
+
+    def say(line: str) -> None:
+        messages().print(line, markup=False, soft_wrap=True)
+
+    with progress() as bar:
+        task = bar.add_task("records", total=None)
+
+        def note(applied: int, whole: int) -> None:
+            bar.update(task, completed=applied, total=whole)
+
+        with caught_up(settings, ["pnl"], say, note) as log:
+            ends = None if point is None else _ends(log, point)
+            if instant is None and point is None:
+                found = pnl_documents(log, book, instrument, days=days)
+            else:
+                found = told_documents(log, ends, instant, book, instrument)
+            told = [] if plot is None else list(told_events(log, ends, book, instrument))
+    if plot is not None:
+        _draw(plot, told, book, instrument)
+    if as_json:
+        print_json({"pnl": found})
+        return
+    _print(found)
+
+
+def _ends(log: "WholeLog", point: "Point") -> dict[int, int]:
+    from connectors.embedded.log import EmbeddedLog
+    from schemas import topics
+    from topology.history.points import PointFault, offsets_at
+    from topology.log_reading import partition_count
+
+    if not isinstance(log, EmbeddedLog):
+        bad_input(["--known-at: expected an embedded log; a cluster has no order over its topics"])
+    try:
+        return dict(enumerate(offsets_at(log, point, topics.PNL, partition_count(log))))
+    except PointFault as fault:
+        bad_input([f"--known-at: {fault}"])
+
+
+def _draw(path: Path, told: list[Any], book: str | None, instrument: str | None) -> None:
+    from topology.documents.pnl import attribution_series
+    from topology.pictures import NoPictures, draw_attribution
+
+    of = " ".join(filter(None, (book, instrument))) or "all positions"
+    try:
+        draw_attribution(path, f"P&L by cause: {of}", *attribution_series(told))
+    except NoPictures as missing:
+        raise CommandError(f"--plot: {missing}", exit_code=EXIT_FAILURE) from missing
+    except (OSError, ValueError) as fault:
+        bad_input([f"--plot: expected a file of a kind that can be drawn, found {str(path)!r:.80}: {fault}"])
+    messages().print(f"drawn: {path}", markup=False, soft_wrap=True)
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    from schemas.pnl import BUCKETS
+
+    rows = [each for one in found for each in (*one.get("days", ()), one)]
+    print_table(
+        "P&L of the day, net of fees",
+        ("book", "instrument", "day", *_SHOWN, "currency", "why not"),
+        (
+            [
+                each["book"],
+                each["instrument"],
+                each["day"]["business_date"] or "-",
+                *(shorten(each[name], 4) for name in _SHOWN),
+                each["currency"],
+                each["reason"],
+            ]
+            for each in rows
+        ),
+    )
+    used = [name for name in BUCKETS if any((each["buckets"] or {}).get(name, "0") != "0" for each in rows)]
+    if used:
+        print_table(
+            "By cause",
+            ("book", "instrument", "day", *used),
+            (
+                [
+                    each["book"],
+                    each["instrument"],
+                    each["day"]["business_date"] or "-",
+                    *(shorten(each["buckets"][name], 4) for name in used),
+                ]
+                for each in rows
+                if each["buckets"] is not None
+            ),
+        )
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command."""
+    application.command()(pnl)
