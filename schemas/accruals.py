@@ -121,7 +121,7 @@ class MarginTerms(Event):
     """What an account's cash earns and costs; topic `ref.accrual_terms.v1`. A negative balance costs the fixing of `rate`
     plus `debit_spread`, a positive one above `free_balance` earns it less `credit_spread` (never below 0)."""
 
-    account: str
+    account: str = ""
     currency: Currency
     rate: Identifier
     entity: str = ""

@@ -45,6 +45,10 @@ def test_payments_are_in_the_ledgers_input_once_whatever_is_sent(
     ]
     log.close()
     assert len(found) == 436 and len({each.movement_id for each in found}) == 218
+    # Booked once: the balance is their sum.
+    [balance] = answer(capsys, tmp_path, "cash")["cash"]
+    assert (balance["account"], balance["currency"]) == ("HL", "USDC")
+    assert balance["trade_date_balance"] == balance["settled_balance"] == "695.136103"
 
 
 def test_a_position_pays_every_rate(tapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

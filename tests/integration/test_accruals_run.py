@@ -136,6 +136,31 @@ def test_a_cancelled_trade_takes_its_accruals_back(data: Path, capsys: pytest.Ca
     assert done["reversed"] == 2 and sums(data)["funding", "USDC"] == 0
 
 
+def test_cash_bears_interest_and_what_is_paid_bears_it_too(data: Path, capsys: pytest.CaptureFixture[str]):
+    enter(
+        data,
+        "margin.yaml",
+        "- {kind: margin, currency: RUB, rate: KEY, debit_spread: 0.02, day_count: Act/365F}\n",
+        "accruals",
+        "define",
+    )
+    enter(data, "key.csv", "rate,fixed_at,value\nKEY,2024-01-01T00:00:00Z,0.16\n", "accruals", "rates")
+    first = booked(data, "2024-02-18", capsys)["by_kind"]["margin_interest_accrual"]
+    # 9,900 owed from 16 February on, at 18 %.
+    assert first == {"movements": 3, "amounts": {"RUB": "-14.64"}}
+    whole = booked(data, "2024-03-20", capsys)
+    assert whole["by_kind"]["margin_interest"] == {"movements": 1, "amounts": {"RUB": "-67.94"}}
+    assert booked(data, "2024-03-20", capsys)["booked"] == 0
+    # Run by run or at once: the same.
+    late = {
+        each["date"]: D(each["amount"])
+        for each in whole["movements"]
+        if "accrual" in each["kind"] and "margin" in each["kind"]
+    }
+    # The coupon of 28 February came in, the interest of February went out on 1 March.
+    assert late["2024-03-01"] == round(-(D(9900) - D("390.7") + D("67.94")) * D("0.18") / 365, 2)
+
+
 KILLED = """
 import os, signal, sys
 from topology.accruals import running

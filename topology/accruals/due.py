@@ -4,14 +4,17 @@ Assumes: `exact_arithmetic()` around it; that the positions stage has applied wh
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from agents import cash
+from agents.cash import scan_balances
 from domain.accruals.accrued import Accrued, Hole
+from domain.accruals.booking import Booked
 from domain.accruals.coupon_accruals import coupon_accruals
-from domain.accruals.financing import Financing, borrow_fees
+from domain.accruals.financing import Financing, borrow_fees, margin_interest
 from domain.accruals.funding import funding_payments
 from domain.accruals.holdings import Holding, Quantities
 from domain.accruals.rates import Fixings
@@ -19,9 +22,10 @@ from schemas import market_data, topics
 from schemas.frames import wire
 from schemas.numbers import parse_exact
 from schemas.times import parse_time
+from schemas.units import MovementKind
 from topology.accruals.reference import Terms, bond_of, end_of
 from topology.documents.trades import trades_documents
-from topology.log_reading import WholeLog, partition_count, read_events
+from topology.log_reading import WholeLog, partition_count, read_events, table_partition
 
 _Mark: Any = wire(market_data.Mark)
 _STANDING = ("live", "amended")
@@ -100,6 +104,39 @@ def due_on_positions(
             financing = Financing(borrow.currency, borrow.day_count, borrow.decimals, borrow.spread)
             rates = fixings.get(borrow.rate, _NONE)
             yield from borrow_fees(holding, financing, _rate_of(rates), _price_of(prices, name), until)
+
+
+def due_on_cash(
+    terms: Any, balances: Quantities, fixings: dict[str, Fixings], until: date
+) -> Iterator[Accrued | Hole]:
+    """Interest on an account's cash up to and including a day."""
+    financing = Financing(
+        terms.currency,
+        terms.day_count,
+        terms.decimals,
+        terms.debit_spread,
+        terms.credit_spread,
+        terms.free_balance,
+    )
+    rates = fixings.get(terms.rate, _NONE)
+    yield from margin_interest(terms.entity, terms.account, balances, financing, _rate_of(rates), until)
+
+
+def value_date_balances(log: WholeLog, terms: Any, booked: Mapping[str, Booked]) -> Quantities:
+    """An account's cash by value date (ordinals), without the interest that runs have paid on it."""
+    names = (terms.entity, terms.account, terms.currency)
+    changes: list[tuple[int, Decimal]] = []
+    for partition in range(partition_count(log)):
+        for found, balance in scan_balances(table_partition(log, cash.NAME, partition)):
+            if found == names:
+                changes += [
+                    (date.fromisoformat(day).toordinal(), amount) for day, amount in balance.values.items()
+                ]
+    paid = f"{MovementKind.MARGIN_INTEREST}/{terms.entity}/{terms.account}/{terms.currency}/"
+    for key, known in booked.items():
+        if key.startswith(paid) and known.accrued.payment_date is not None:
+            changes.append((known.accrued.payment_date.toordinal(), -known.accrued.amount))
+    return Quantities.of(changes)
 
 
 def _price_at(prices: Prices, instrument: str) -> Callable[[int], Decimal | None]:

@@ -4,7 +4,7 @@ Guarantees: a run that is repeated books nothing; one that died halfway is compl
 the order in which a run plans them and have ids of their own; a run after others were missed books their days as well.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -15,7 +15,8 @@ from schemas import money
 from schemas.frames import wire
 from schemas.numbers import exact_arithmetic
 from schemas.times import parse_time
-from topology.accruals.due import due_on_positions
+from schemas.units import MovementKind
+from topology.accruals.due import due_on_cash, due_on_positions, value_date_balances
 from topology.accruals.reference import SOURCE, read_booked, read_fixings_of, read_terms
 from topology.catching_up import caught_up
 from topology.control.entry import open_entry
@@ -24,6 +25,16 @@ from topology.settings import Settings
 
 CHUNK_MOVEMENTS = 2_000
 """Movements that are appended together."""
+
+MARGIN = (MovementKind.MARGIN_INTEREST, MovementKind.MARGIN_INTEREST_ACCRUAL)
+ON_POSITIONS = (
+    MovementKind.COUPON,
+    MovementKind.COUPON_ACCRUAL,
+    MovementKind.FUNDING,
+    MovementKind.BORROW_FEE,
+    MovementKind.BORROW_FEE_ACCRUAL,
+)
+"""The kinds of movements that each half of a run plans: it takes nothing of the other half back."""
 
 _movement = wire(money.CashMovement)
 
@@ -42,19 +53,33 @@ def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) ->
     with caught_up(settings, ["positions"], say) as log, exact_arithmetic():
         terms, rules = read_terms(log), read_places(log).posting_rules
         found = due_on_positions(log, terms, read_fixings_of(log), until)
-        planned = _planned(run, found, log)
+        planned = _planned(run, found, log, ON_POSITIONS)
     _book(run, settings, planned, rules)
+    if terms.margin:
+        # What was booked just now bears interest, too.
+        with caught_up(settings, ["cash"], say) as log, exact_arithmetic():
+            booked, fixings = read_booked(log), read_fixings_of(log)
+            interest = [
+                each
+                for margin in terms.margin
+                for each in due_on_cash(margin, value_date_balances(log, margin, booked), fixings, until)
+            ]
+            planned = _planned(run, interest, log, MARGIN)
+        _book(run, settings, planned, rules)
     return run
 
 
-def _planned(run: Run, found: Iterable[Accrued | Hole], log: Any) -> list[Booking]:
+def _planned(
+    run: Run, found: Iterable[Accrued | Hole], log: Any, kinds: Collection[MovementKind]
+) -> list[Booking]:
     due: list[Accrued] = []
     for each in found:
         if isinstance(each, Hole):
             run.holes.append(each)
         else:
             due.append(each)
-    planned = bookings(due, read_booked(log), run.holes)
+    booked = {key: known for key, known in read_booked(log).items() if known.accrued.kind in kinds}
+    planned = bookings(due, booked, run.holes)
     first: dict[str, date] = {}
     for booking in planned:
         key, day = booking.accrued.key, booking.accrued.day

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import messages, print_facts, print_json, print_table, progress, shorten
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, shorten
+from topology.cli.reading_options import BookOption
 
 EntityOption = Annotated[str | None, typer.Option("--entity", help="This entity only.", show_default=False)]
 
@@ -118,7 +119,108 @@ def ocp_define(
         print_facts({"defined": len(found), "entities": ", ".join(names)})
 
 
+def cash_statement(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Flex statements in XML; gzip or zip too.")
+    ],
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a broker's statement of cash against the ledger: expected, found, and each break with what explains it.
+
+    The fills and the cash of the statement are imported first (pks import FILE --format ibkr-flex --opening-cash).
+    """
+    from connectors.venues.ibkr_cash import read_statement_cash
+    from topology.catching_up import caught_up
+    from topology.documents.statement_cash import statement_document
+
+    statement = read_statement_cash(files)
+    settings = load_settings(data, transport)
+    with caught_up(
+        settings, ["ledger"], lambda line: messages().print(line, markup=False, soft_wrap=True)
+    ) as log:
+        found = statement_document(log, statement)
+    if as_json:
+        print_json({"cash-statement": found})
+        return
+    names = ("account", "currency", "date", "expected", "found", "break")
+    rows = ([each[name] if name in names[:3] else shorten(each[name], 9) for name in names] for each in found)
+    print_table("Cash of the statement", names, rows)
+    for each in found:
+        if each["break"] != "0":
+            why = each["explanation"] or "not explained"
+            messages().print(f"{each['account']} {each['currency']}: {why}", markup=False, soft_wrap=True)
+
+
+def fx_lots(
+    rates: Annotated[
+        str, typer.Option("--rates", metavar="FILE", help="Reference rates (eurofxref-hist.csv).")
+    ],
+    currency: Annotated[str, typer.Option("--currency", help="The functional currency.")],
+    book: BookOption = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Split realised P&L in foreign currencies into price and FX parts, exact; with the lots of cash in them."""
+    from connectors.files.ecb_rates import read_ecb_rates
+    from connectors.files.source import open_source
+    from schemas.units import currency_code_fault
+    from topology.catching_up import caught_up
+    from topology.documents.fx_lots import DailyRates, fx_lots_document, total
+
+    fault = currency_code_fault(currency)
+    if fault is not None:
+        bad_input([f"--currency: expected {fault}, found {currency!r:.80}"])
+    history = read_ecb_rates(open_source(rates))
+    settings = load_settings(data, transport)
+    with caught_up(
+        settings, ["ledger"], lambda line: messages().print(line, markup=False, soft_wrap=True)
+    ) as log:
+        document = fx_lots_document(log, DailyRates(history.days, currency), currency, book)
+    document["total"] = total(document)
+    if as_json:
+        print_json(document)
+        return
+    names = ("realised_pnl", "price_part", "fx_part", "functional_pnl", "functional_cost")
+    print_table(
+        f"Realised P&L in {currency}",
+        ("book", "instrument", "in", "quantity", *names),
+        (
+            [
+                each["book"],
+                each["instrument"],
+                each["foreign_currency"],
+                shorten(each["quantity"]),
+                *(shorten(each[name], 4) for name in names),
+            ]
+            for each in document["instruments"]
+        ),
+    )
+    print_table(
+        f"Foreign cash in {currency}",
+        ("account", "in", "balance", "fx part", "functional cost", "lots"),
+        (
+            [
+                each["account"] or each["entity"] or "-",
+                each["foreign_currency"],
+                shorten(each["balance"]),
+                shorten(each["fx_part"], 4),
+                shorten(each["functional_cost"], 4),
+                len(each["lots"]),
+            ]
+            for each in document["cash"]
+        ),
+    )
+    print_facts({name: shorten(value, 4) for name, value in document["total"].items()})
+    for reason in document["missing"]:
+        messages().print(f"missing: {reason}", markup=False, soft_wrap=True)
+
+
 def register(application: typer.Typer) -> None:
     """Add the commands."""
     application.command("ocp-live")(ocp_live)
     application.command("ocp-define")(ocp_define)
+    application.command("cash-statement")(cash_statement)
+    application.command("fx-lots")(fx_lots)

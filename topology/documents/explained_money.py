@@ -1,0 +1,122 @@
+"""What stands behind an open currency position and a balance of cash: rates, balances, transfers, trades, as a tree.
+
+A node is `figure`, `value` and `unit`, `how` the value follows from its `children`, and those.
+Guarantees: the value of a node that is a sum is the sum of its children, of which none is left out; numbers are text in plain
+notation.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from agents import currency_position
+from agents.currency_position import CurrencyState
+from domain.ledger.rules import CASH
+from schemas import topics
+from schemas.murmur2 import partition_of_key
+from schemas.numbers import ZERO, exact_arithmetic, plain
+from schemas.times import format_time
+from topology.log_reading import WholeLog, partition_count, read_events, table_partition
+
+Node = dict[str, Any]
+
+
+def node(figure: str, value: str | None, unit: str, how: str, children: Sequence[Node] = ()) -> Node:
+    """A node of the tree."""
+    return {"figure": figure, "value": value, "unit": unit, "how": how, "children": list(children)}
+
+
+def explain_currency_position(
+    log: WholeLog, entity: str, reporting_currency: str, currency: str | None = None
+) -> Node:
+    """The net open position of an entity, or its exposure in one currency, down to transfers."""
+    partition = partition_of_key(entity.encode(), partition_count(log))
+    with exact_arithmetic():
+        state = CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+        found = state.measured(entity)
+        unit = state.policy(entity).reporting_currency
+        exposures = [
+            _exposure(log, state, entity, each, unit)
+            for each in found.exposures
+            if currency in (None, each.currency)
+        ]
+    if currency is not None:
+        if exposures:
+            return exposures[0]
+        return node(f"exposure of {_name(entity)} in {currency}", "0", currency, "nothing is held in it")
+    position = found.position
+    return node(
+        f"net open position of {_name(entity)}",
+        plain(position.net_open_position),
+        unit,
+        f"the greater of what is long, {plain(position.sum_long)}, and short, {plain(position.sum_short)}, by currency; "
+        f"{unit} bears no risk"
+        + (f"; without a rate, and in no sum: {', '.join(found.unrated)}" if found.unrated else ""),
+        exposures,
+    )
+
+
+def _exposure(log: WholeLog, state: CurrencyState, entity: str, each: Any, unit: str) -> Node:
+    cash = node(
+        f"cash of {_name(entity)} in {each.currency}, with what is pending",
+        plain(each.with_pending),
+        each.currency,
+        "the sum of its accounts",
+        [
+            explain_cash(log, entity, account, each.currency)
+            for (who, currency, account) in sorted(state.balances)
+            if (who, currency) == (entity, each.currency)
+        ],
+    )
+    figure = f"exposure of {_name(entity)} in {each.currency}"
+    if each.rate is None:
+        return node(figure, None, unit, f"no rate of {each.currency} in {unit}", [cash])
+    when = "" if each.rate_time is None else f" of {format_time(each.rate_time)}"
+    path = f", from {each.rate_path}" if each.rate_path else ""
+    rate = node(f"{unit} for one {each.currency}", plain(each.rate), unit, f"{each.rate_quality}{when}{path}")
+    return node(figure, plain(each.reported_with_pending), unit, "cash x rate", [cash, rate])
+
+
+def explain_cash(log: WholeLog, entity: str, account: str, currency: str) -> Node:
+    """A balance of cash by trade date, as the sum of its transfers."""
+    with exact_arithmetic():
+        total = ZERO
+        children = []
+        for entry, change in _transfers(log, entity, account, currency):
+            total += change
+            children.append(
+                node(
+                    f"{entry.trade_id} {entry.leg}",
+                    plain(change),
+                    currency,
+                    f"{plain(entry.amount)} from {entry.credit_account} to {entry.debit_account}, {entry.status}; traded "
+                    f"{entry.trade_date}, settles {entry.settlement_date}; transfer {entry.event_id}"
+                    + (f"; takes back {entry.reverses}" if entry.reverses else "")
+                    + (f"; {entry.instrument}" if entry.instrument else ""),
+                )
+            )
+    return node(
+        f"balance of {_name(entity)} {account or '-'} {currency}".replace("  ", " "),
+        plain(total),
+        currency,
+        f"the sum of {len(children):,} transfers of cash",
+        children,
+    )
+
+
+def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Iterator[tuple[Any, Any]]:
+    for partition in range(partition_count(log)):
+        for _, entry in read_events(log, topics.LEDGER_ENTRIES, partition):
+            # The second entry of a transfer only says that the first has settled.
+            if (entry.entity, entry.account, entry.currency) != (
+                entity,
+                account,
+                currency,
+            ) or entry.pending_id:
+                continue
+            change = (entry.debit_account == CASH) - (entry.credit_account == CASH)
+            if change:
+                yield entry, change * entry.amount
+
+
+def _name(entity: str) -> str:
+    return entity or "the house"
