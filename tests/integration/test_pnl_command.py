@@ -1,13 +1,20 @@
 """`pks pnl`, from files to figures: the day by cause, what was told before, closed days, and a picture."""
 
 import json
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+from msgspec.json import encode as json_encode
 
+from agents.pnl_state import OPEN, scan_kept
+from connectors.embedded.log import EmbeddedLog
 from schemas.pnl import BUCKETS
+from schemas.topics import PNL
 from topology.cli.application import run
+from topology.log_reading import table_partition
 
 FILES = {
     "fills.csv": """trade_id,book,instrument,side,quantity,price,fee,currency,executed_at
@@ -86,6 +93,44 @@ def test_a_picture(folder: Path):
     path = folder / "out.png"
     assert run(["pnl", "--plot", str(path), "--data", str(folder / "data")]) == 0
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def verified(capsys: pytest.CaptureFixture[str], folder: Path, code: int) -> dict[str, dict]:
+    capsys.readouterr()
+    assert run(["verify", "--quick", "--json", "--data", str(folder / "data")]) == code
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    return {each["name"]: each for each in checks if each["name"].startswith("P&L")}
+
+
+def test_verify_holds_the_identities(folder: Path, capsys: pytest.CaptureFixture[str]):
+    shown(capsys, folder)
+    checks = verified(capsys, folder, 0)
+    assert {name: each["residual"] for name, each in checks.items()} == {
+        "P&L": "0",
+        "P&L days": "0",
+        "P&L books": "0",
+        "P&L told": "0",
+    }
+    assert checks["P&L"]["checked"] >= 4 and checks["P&L books"]["checked"] == 6
+
+
+def test_verify_finds_what_was_tampered_with(folder: Path, capsys: pytest.CaptureFixture[str]):
+    shown(capsys, folder)
+    with closing(EmbeddedLog.owner(folder / "data")) as log:
+        for partition in range(log.topics()[PNL.name].partitions):
+            for key, kept in scan_kept(table_partition(log, "pnl", partition)):
+                if key == b"B1\x00X":
+                    kept.day.buckets[0] += 1
+                    changed = structs.replace(kept.day.now, fees=Decimal(3))
+                    kept.day.now = changed
+                    transaction = log.transaction()
+                    transaction.put("pnl", partition, OPEN + key, json_encode(kept))
+                    transaction.commit()
+    checks = verified(capsys, folder, 1)
+    # A fee more, by which total and buckets differ in both currencies; a delta more, in one.
+    assert checks["P&L"]["residual"] != "0" and checks["P&L"]["findings"]
+    assert checks["P&L books"]["findings"] == ["B1/X: fees: expected 2, found 3"]
+    assert checks["P&L told"]["residual"] == "0"
 
 
 @pytest.mark.parametrize(
