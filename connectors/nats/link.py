@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from connectors.sink import Unavailable
 
 CONNECT_SECONDS = 5.0
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1
 PENDING_BYTES_MAX = 32 * 1024 * 1024
 """Most bytes that wait to be sent; beyond it a publish waits."""
@@ -79,86 +79,74 @@ class Complaints:
         self.on_change()
 
     async def lost(self) -> None:
-        """What nats-py calls when the connection is lost."""
+        """The connection was lost."""
         self.gone = True
         self.counts["disconnected"] += 1
         self.on_change()
 
-    async def restored(self) -> None:
-        """What nats-py calls when it has connected again."""
-        self.gone = False
-        self.counts["reconnected"] += 1
-        self.on_change()
-
 
 class Connection(Client):
-    """A client that lets go of its socket in any case.
+    """A client that does not reconnect, says at once that it was lost, and lets go of its socket in any case.
 
-    nats-py keeps the socket of a connection that fails after its first byte, and of one that it was about to close when
-    its loop ended.
+    nats-py keeps the socket of a connection that fails after its first byte, and, where it trips over what it had still to
+    send when the connection breaks, says nobody that it did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, complaints: Complaints) -> None:
         super().__init__()
-        self._ended = asyncio.Event()
+        self._complaints = complaints
         self._made = self._given_up = False
 
-    async def make(self, servers: list[str], complaints: Complaints, **options: Any) -> None:
+    async def make(self, servers: list[str], **options: Any) -> None:
         """Connect. Raises what nats-py raises; nothing is left then."""
-
-        async def failed(error: Exception) -> None:
-            # What comes of closing one that failed is not why it failed.
-            if not self._given_up:
-                await complaints.note(error)
-
-        async def lost() -> None:
-            # One that was never made is told by what `connect` raises.
-            if self._made:
-                await complaints.lost()
-
-        async def ended() -> None:
-            self._ended.set()
-
         try:
-            await self.connect(
-                servers,
-                error_cb=failed,
-                disconnected_cb=lost,
-                reconnected_cb=complaints.restored,
-                closed_cb=ended,
-                **options,
-            )
+            await self.connect(servers, allow_reconnect=False, error_cb=self._failed, **options)
         except BaseException:
-            self._given_up = True
             await self.end()
             raise
         self._made = True
 
+    async def _failed(self, error: Exception) -> None:
+        # What comes of closing one that failed is not why it failed.
+        if not self._given_up:
+            await self._complaints.note(error)
+
+    async def _process_op_err(self, e: Exception) -> None:
+        """What nats-py calls when the connection breaks."""
+        if self._made and not self.is_closed:
+            await self._complaints.lost()
+        with contextlib.suppress(OSError):
+            await super()._process_op_err(e)
+
     async def end(self) -> None:
         """Disconnect; never raises. Returns when the socket is closed, also where nats-py was at it already."""
+        self._given_up = True
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.close()
-                await self._ended.wait()
+        # Whatever it waits for (the end of a handshake that failed, a peer that takes nothing), its socket goes.
+        for name in ("_io_writer", "_bare_io_writer"):
+            writer = getattr(self._transport, name, None)
+            if writer is not None:
+                writer.transport.abort()
+        await asyncio.sleep(0)
 
 
-async def connect(settings: NatsSettings, name: str, complaints: Complaints, **options: Any) -> Connection:
-    """A connection, which fails rather than reconnects unless `options` say so. Raises Unavailable."""
-    client = Connection()
+async def connect(settings: NatsSettings, name: str, complaints: Complaints) -> Connection:
+    """A connection, which fails rather than reconnects. Raises Unavailable."""
+    client = Connection(complaints)
     try:
-        given: dict[str, Any] = {"allow_reconnect": False, "pending_size": PENDING_BYTES_MAX}
+        given: dict[str, Any] = {"pending_size": PENDING_BYTES_MAX}
         # nats-py tries each address again and again by itself: the runtime does that, at its own pace.
         given |= {"max_reconnect_attempts": 1, "reconnect_time_wait": _AGAIN_SECONDS}
         # Our subjects are made of tokens that were escaped.
-        given |= {"inbox_prefix": settings.inbox, "skip_subject_validation": True, **options}
+        given |= {"inbox_prefix": settings.inbox, "skip_subject_validation": True}
         if settings.seed_file is not None:
             given["nkeys_seed_str"] = settings.seed_file.read_text(encoding="ascii").strip()
         context = settings.tls()
         if context is not None:
             given["tls"] = context
-        await client.make(
-            settings.url.split(","), complaints, name=name, connect_timeout=CONNECT_SECONDS, **given
-        )
+        await client.make(settings.url.split(","), name=name, connect_timeout=CONNECT_SECONDS, **given)
     except (OSError, nats.errors.Error, ValueError) as error:
         # A refused key is told aside, and the connection ends without a reason of its own.
         found = complaints.last or str(error) or type(error).__name__

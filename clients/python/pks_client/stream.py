@@ -17,7 +17,7 @@ import contextlib
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self, TypeVar
@@ -46,6 +46,7 @@ HEARTBEAT_SECONDS = 2.0
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
 _EXPIRES_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
 _PATIENCE = {"connect_timeout": _CONNECT_SECONDS, "reconnect_time_wait": RETRY_SECONDS_FIRST}
 _NANOSECONDS = 1_000_000_000
 _Answer = TypeVar("_Answer")
@@ -68,6 +69,31 @@ class PositionUpdate:
     message: Any
 
 
+class _Connection(Client):
+    """A client that says at once that it was lost (`on_loss`), and lets go of its socket in any case: nats-py does neither
+    where it trips over what it had still to send."""
+
+    def __init__(self, on_loss: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_loss = on_loss
+
+    async def _process_op_err(self, e: Exception) -> None:
+        self._on_loss()
+        with contextlib.suppress(OSError):
+            await super()._process_op_err(e)
+
+    async def end(self) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.close()
+        # Whatever it waits for (the end of a handshake that failed, a peer that takes nothing), its socket goes.
+        for name in ("_io_writer", "_bare_io_writer"):
+            writer = getattr(self._transport, name, None)
+            if writer is not None:
+                writer.transport.abort()
+        await asyncio.sleep(0)
+
+
 class PositionStream:
     """Updates of all positions, or of one book's, from a sequence of the stream on (None: from now on).
 
@@ -88,9 +114,8 @@ class PositionStream:
         self._subject = f"{SUBJECT}.{'*' if book is None else _token(book)}"
         self._next = from_sequence
         self._options: Mapping[str, Any] = options
-        self._client: Client | None = None
+        self._client: _Connection | None = None
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
-        self._ended = asyncio.Event()
         self._inbox = ""
         self._name = consumer
         self._consumer = ""
@@ -134,20 +159,13 @@ class PositionStream:
 
     async def _open(self) -> None:
         arrived = self._arrived = asyncio.Queue()
-        ended = self._ended = asyncio.Event()
-
-        async def closed() -> None:
-            ended.set()
-            arrived.put_nowait(None)
-
         # Ours before it connects: what fails half way has a socket to close.
-        client = self._client = Client()
+        client = self._client = _Connection(lambda: arrived.put_nowait(None))
         await client.connect(
             self._url,
             allow_reconnect=False,
             max_reconnect_attempts=1,  # of each address; the loop above tries again
             error_cb=self._complained,
-            closed_cb=closed,
             **{**_PATIENCE, **self._options},
         )
         start: dict[str, Any] = {"deliver_policy": DeliverPolicy.NEW}
@@ -260,11 +278,7 @@ class PositionStream:
     async def _close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    await client.close()
-                    # Where the client was at it already, its socket is closed when it says so.
-                    await self._ended.wait()
+            await client.end()
 
 
 def _token(book: str) -> str:
