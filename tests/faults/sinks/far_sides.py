@@ -4,8 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
+from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 from redis.exceptions import RedisError
 
@@ -50,13 +52,14 @@ class FarSide(Protocol):
         """Wait until what the server has is what the log has, each once."""
 
 
-def until(side: FarSide, predicate: Callable[[], object], steps_max: int = 3_000) -> None:
-    """Go on until something is true."""
-    for _ in range(steps_max):
+def until(side: FarSide, predicate: Callable[[], object]) -> None:
+    """Go on until something is true, no faster than a sink in a thread beside can follow: all of it is read back."""
+
+    def stepped() -> object:
         side.step()
-        if predicate():
-            return
-    raise AssertionError(f"expected {predicate} to come true within {steps_max} steps")
+        return predicate()
+
+    eventually(stepped, 60)
 
 
 class _OfBookings:
@@ -81,19 +84,25 @@ class NatsSide(_OfBookings):
         address = f"nats://127.0.0.1:{port or self.server.port}"
         return NatsSink(NatsSettings(address), batch_events_max=500)
 
-    def stored(self, stream: str) -> Counter[str]:
-        """The ids of a stream's messages."""
+    def stored(self, stream: str, wanted: int) -> Counter[str] | None:
+        """The ids of a stream's messages; None while there are fewer than wanted."""
 
-        async def read() -> Counter[str]:
+        async def read() -> Counter[str] | None:
             async with connected(self.server) as client:
                 jetstream = client.jetstream()
                 try:
                     number = (await jetstream.stream_info(stream)).state.messages
                 except NotFoundError:  # the sink has not connected yet
-                    return Counter()
-                subscription = await jetstream.subscribe(">", stream=stream, ordered_consumer=True)
-                found = [await subscription.next_msg(10) for _ in range(number)]
-                return Counter(message.headers[MESSAGE_ID] for message in found)
+                    return None
+                if number < wanted:
+                    return None
+                config = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True, mem_storage=True)
+                subscription = await jetstream.pull_subscribe(">", stream=stream, config=config)
+                found: Counter[str] = Counter()
+                while found.total() < number:
+                    messages = await subscription.fetch(min(1_000, number - found.total()), timeout=10)
+                    found.update(message.headers[MESSAGE_ID] for message in messages)
+                return found
 
         return asyncio.run(read())
 
@@ -101,7 +110,7 @@ class NatsSide(_OfBookings):
         for stream, topic in STREAMS.items():
             logged = Counter(event.event_id for event in self.books.events(topic))
             assert set(logged.values()) == {1}
-            eventually(lambda stream=stream, logged=logged: self.stored(stream) == logged, timeout=60)
+            assert eventually(partial(self.stored, stream, len(logged)), timeout=60) == logged
 
 
 class PostgresSide(_OfBookings):

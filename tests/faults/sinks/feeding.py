@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from schemas import topics
 from schemas.units import Action
-from tests.support import Books, fill
+from tests.support import Books, eventually, fill
 
 
 class Feeder:
@@ -26,13 +26,14 @@ class Feeder:
         self.number += fills
         self.books.book(*found)
 
-    def until(self, predicate: Callable[[], object], steps_max: int = 2_000) -> None:
-        """Book on until something is true."""
-        for _ in range(steps_max):
+    def until(self, predicate: Callable[[], object]) -> None:
+        """Book on until something is true, no faster than a sink in a thread beside can follow: all of it is read back."""
+
+        def stepped() -> object:
             self.step()
-            if predicate():
-                return
-        raise AssertionError(f"expected {predicate} to come true within {steps_max} steps")
+            return predicate()
+
+        eventually(stepped, 60)
 
     def logged(self) -> int:
         return len(self.books.events(topics.BOOKINGS))

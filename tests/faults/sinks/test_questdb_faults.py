@@ -73,7 +73,7 @@ def test_a_connection_that_is_reset(questdb_side: QuestdbSide, cut: Cut):
         sink = BookingsSink(QuestdbSettings(f"http://127.0.0.1:{proxy.port}"))
         with following(sink, questdb_side.books.folder) as status:
             until(questdb_side, lambda: proxy.cuts)
-            until(questdb_side, lambda: status.state == "running")
+            eventually(lambda: status.state == "running", 60)
             questdb_side.ties()
             assert status.refused == 0
 

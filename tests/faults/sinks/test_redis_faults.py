@@ -9,6 +9,7 @@ from tests.faults.sinks.far_sides import RedisSide, until
 from tests.proxy import Cut, Proxy, proxied
 from tests.redis_support import plain_client
 from tests.sink_support import following
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_connection_that_is_reset(redis_side: RedisSide, proxy: Proxy, cut: Cu
     proxy.plan(cut)
     with following(redis_side.sink(proxy.port), redis_side.books.folder) as status:
         until(redis_side, lambda: proxy.cuts)
-        until(redis_side, lambda: status.state == "running", 20_000)
+        eventually(lambda: status.state == "running", 60)
         redis_side.ties()
         assert status.refused == 0
 
