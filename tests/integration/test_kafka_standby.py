@@ -50,7 +50,7 @@ def make_host(link: Link, tmp_path: Path) -> Iterator[Callable[[str, str], Host]
     made: list[Host] = []
 
     def make(name: str, shared_memory: str) -> Host:
-        options = {"session_seconds": SESSION_SECONDS}
+        options = {"session_seconds": SESSION_SECONDS, "stages": "books"}
         made.append(Host(name, tmp_path / name, f"kafka://{link.brokers}", shared_memory, **options))
         return made[-1]
 

@@ -1,5 +1,6 @@
 """`pks up --transport kafka://...` as a stranger runs it: real processes, a real broker, the commands over it."""
 
+import io
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from connectors.servers.process import free_ports
 from schemas.topics import FILLS
 from tests.kafka_support import running_broker
 from tests.support import eventually
+from topology.cli.application import run as run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "topology"]
@@ -40,6 +42,7 @@ class Installation:
     def __init__(self, folder: Path, transport: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
+        self._in_process = transport.startswith("embedded:")
         self.environment = {
             **os.environ,
             "PKS_TRANSPORT": transport,
@@ -69,7 +72,14 @@ class Installation:
         )
 
     def ask(self, *arguments: str, seconds: float = 120) -> Any:
-        """What a command prints with --json."""
+        """What a command prints with --json. Over a data folder it runs in this process: a start of Python each is dear."""
+        if self._in_process:
+            said = io.StringIO()
+            with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+                for name, value in self.environment.items():
+                    patch.setenv(name, value)
+                assert run_command([*arguments, "--json"]) == 0
+            return json.loads(said.getvalue())
         done = self.run(*arguments, "--json", seconds=seconds)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
