@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.js.errors import NotFoundError
 
 from connectors.embedded.log import EmbeddedLog
 from connectors.questdb.server import QuestdbSettings, query
@@ -49,6 +50,8 @@ def stored(addresses: Mapping[str, str]) -> dict[str, int]:
         client = await nats.connect(addresses["nats"], allow_reconnect=False)
         try:
             return [await count(client, stream) for stream in ("BOOKINGS", "POSITIONS")]
+        except NotFoundError:  # the sink has not connected yet
+            return [0, 0]
         finally:
             await client.close()
 
