@@ -19,6 +19,7 @@ from bench import (
     stock_faust,
     stopped_sink,
     throughput,
+    valuation,
 )
 from bench.row import Row
 
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "failover": failover.run,
     "connectors": connectors.run,
     "pricing": pricing.run,
+    "valuation": valuation.run,
 }
 """By name, what measures with a number of fills."""
 
