@@ -1,52 +1,43 @@
 """The way of updated positions to whoever posts and values them: the same bytes, in other partitions.
 
-Reads positions by book. The ledger's input is by the entity of the trade, that of the valuation by what the instrument
-depends on. The end of a book's day goes wherever updates of the book went, and to every partition that values.
+Reads positions by book. The ledger's input is by the entity of the book, that of the valuation by what the instrument
+depends on. The end of a book's day goes where updates of the book go, and to every partition that values.
 
 Families of keys in the table (first byte):
 
-    e book             the entities that the book's trades were booked under, the first one first (MessagePack)
-    x book 0 trade     the entity of a trade that is not the book's first one
+    e book             the entity that the book's first trade was booked under
     u instrument       what the instrument is valued with: what its definition named when it was first seen
     d instrument       what its definition names now
 
-Guarantees: all updates of a position go to one partition of the valuation, for ever; a correction of a trade goes to
-the partition of the ledger that has the trade, also where it tells no entity, or another one: then it goes to both.
+Guarantees: all updates of a position go to one partition of the valuation, for ever, and those of a book to one of the
+ledger: also a correction that tells no entity, or another one. A position that is posted in parts could not be added up.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from agents.counters import Counters
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from schemas import events, topics
-from schemas.identity import position_key
 from schemas.passing import PassingCodec
 from tables.partition import TablePartition
 
 NAME = "position_routing"
 
-ENTITIES, EXCEPTION, UNDERLYING, DEFINED = b"e", b"x", b"u", b"d"
+ENTITY, UNDERLYING, DEFINED = b"e", b"u", b"d"
 
 _READ = PassingCodec(
     {
         events.PositionUpdated: (
             "book",
             "instrument",
-            "trade_id",
             "executed_at",
-            "kind",
-            "trade_quantity",
             "entity",
         ),
         events.DayClosed: ("book", "event_time"),
     }
 )
 _PositionUpdated: Any = _READ.head(events.PositionUpdated)
-_encode = msgspec.msgpack.Encoder().encode
-_decode_entities = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class RoutingState:
@@ -59,7 +50,7 @@ class RoutingState:
 
     def _load(self) -> None:
         scan = self.table.scan_prefix
-        self._entities = {key[1:].decode(): _decode_entities(value) for key, value in scan(ENTITIES)}
+        self._entities = {key[1:].decode(): value.decode() for key, value in scan(ENTITY)}
         self._keys = {key[1:].decode(): value.decode() for key, value in scan(UNDERLYING)}
         self._defined = {key[1:].decode(): value.decode() for key, value in scan(DEFINED)}
         self._stale = False
@@ -82,35 +73,18 @@ class RoutingState:
             self.table.put(UNDERLYING + instrument.encode(), found.encode())
         return found
 
-    def entities_of(self, book: str) -> list[str]:
-        """The entities that trades of a book were booked under; none where no trade came yet."""
-        return self._entities.get(book, [])
+    def entity_of(self, book: str) -> str | None:
+        """The entity that a book belongs to; None where no trade of it came yet."""
+        return self._entities.get(book)
 
-    def entities_of_trade(self, update: Any) -> tuple[str, ...]:
-        """Where the ledger has the trade of an update, and where it is to have it from now on."""
-        book, entity = update.book, update.entity
-        goes = update.kind is not None and update.trade_quantity == 0
-        known = self._entities.get(book, [])
-        if not goes and entity not in known:
+    def note_entity(self, book: str, entity: str) -> str:
+        """The entity that a book belongs to, which is that of its first trade."""
+        found = self._entities.get(book)
+        if found is None:
             self._stale = True
-            known = self._entities[book] = [*known, entity]
-            self.table.put(ENTITIES + book.encode(), _encode(known))
-        usual = known[0] if known else ""
-        if update.kind is None:
-            if entity != usual:
-                self.table.put(_exception(update), entity.encode())
-            return (entity,)
-        return self._of_corrected(update, usual, goes)
-
-    def _of_corrected(self, update: Any, usual: str, goes: bool) -> tuple[str, ...]:
-        key, entity = _exception(update), update.entity
-        stored = self.table.get(key)
-        before = usual if stored is None else stored.decode()
-        if not goes and entity != usual:
-            self.table.put(key, entity.encode())
-        elif stored is not None:
-            self.table.delete(key)
-        return (before,) if goes or entity == before else (before, entity)
+            found = self._entities[book] = entity
+            self.table.put(ENTITY + book.encode(), entity.encode())
+        return found
 
     def before_commit(self) -> None:
         """Write the counts."""
@@ -129,10 +103,6 @@ class RoutingState:
             self._stale = bool(self.table.changes)
 
 
-def _exception(update: Any) -> bytes:
-    return EXCEPTION + position_key(update.book, update.trade_id)
-
-
 def handle(state: RoutingState, frames: Iterable[Frame], step: Step) -> None:
     """Pass updates and ends of days on."""
     for frame in frames:
@@ -147,14 +117,8 @@ def handle(state: RoutingState, frames: Iterable[Frame], step: Step) -> None:
             order = (head.executed_at, 0)
             key = state.key_of(head.instrument)
             step.bucket(topics.VALUATION_INPUT, key).pass_on(encoded, order)
-            first, *others = [
-                step.bucket(topics.LEDGER_INPUT, entity) for entity in state.entities_of_trade(head)
-            ]
-            first.pass_on(encoded, order)
-            for output in others:
-                # Two entities may be of one partition, which gets it once.
-                if output is not first:
-                    output.pass_on(encoded, order)
+            entity = state.note_entity(head.book, head.entity)
+            step.bucket(topics.LEDGER_INPUT, entity).pass_on(encoded, order)
 
 
 def _close_day(state: RoutingState, closed: Any, encoded: bytes, step: Step) -> None:
@@ -162,8 +126,8 @@ def _close_day(state: RoutingState, closed: Any, encoded: bytes, step: Step) -> 
     everywhere = range(step.partitions)
     for partition in everywhere:
         step.bucket_at(topics.VALUATION_INPUT, partition).pass_on(encoded, order)
-    entities = state.entities_of(closed.book)
-    for partition in sorted({step.partition_of(entity) for entity in entities}) or everywhere:
+    entity = state.entity_of(closed.book)
+    for partition in everywhere if entity is None else (step.partition_of(entity),):
         step.bucket_at(topics.LEDGER_INPUT, partition).pass_on(encoded, order)
 
 

@@ -45,39 +45,31 @@ class Model:
     def __init__(self) -> None:
         self.definitions: list[tuple[str, str]] = []
         self.keys: dict[str, str] = {}
-        self.trades: list[tuple[str, str, str]] = []
+        self.trades: list[tuple[str, str]] = []
         self.entities: list[tuple[str, str]] = []
 
     def update(self, name: str, *said: Any) -> tuple[Any, set[int], set[int]] | None:
+        kind, quantity, entity = None, Decimal(1), ""
         if name == "book":
             book, instrument, entity = said
-            found, where = (
-                self._update(book, len(self.trades), instrument, None, Decimal(1), entity),
-                {entity},
-            )
-            self.trades.append((book, instrument, entity))
+            number = len(self.trades)
+            self.trades.append((book, instrument))
         elif not self.trades:
             return None
         else:
             number = said[0] % len(self.trades)
-            book, instrument, before = self.trades[number]
+            book, instrument = self.trades[number]
+            kind, quantity = LifecycleKind.CANCEL, Decimal(0)
             if name == "amend":
                 instrument, entity = said[1:]
-                kind, where = LifecycleKind.AMEND, {before, entity}
-                found = self._update(book, number, instrument, kind, Decimal(2), entity)
-                self.trades[number] = (book, instrument, entity)
-            else:
-                found, where = (
-                    self._update(book, number, instrument, LifecycleKind.CANCEL, Decimal(0), ""),
-                    {before},
-                )
-                # It stands nowhere any more, and would come again with the entity that most of its book have.
-                usual = next(other for known, other in self.entities if known == book)
-                self.trades[number] = (book, instrument, usual)
-        self.entities += [(book, entity) for entity in where]
+                kind, quantity = LifecycleKind.AMEND, Decimal(2)
+                self.trades[number] = (book, instrument)
+        self.entities.append((book, entity))
+        first = next(found for known, found in self.entities if known == book)
         named = [underlying for known, underlying in self.definitions if known == instrument]
         key = self.keys.setdefault(instrument, (named[-1] if named else "") or instrument)
-        return found, {of(key)}, {of(entity) for entity in where}
+        update = self._update(book, number, instrument, kind, quantity, entity)
+        return update, {of(key)}, {of(first)}
 
     def _update(
         self, book: str, number: int, instrument: str, kind: Any, quantity: Decimal, entity: str
@@ -90,7 +82,9 @@ class Model:
 
     def close(self, book: str) -> tuple[Any, set[int], set[int]]:
         everywhere = set(range(PARTITIONS))
-        reached = {of(entity) for known, entity in self.entities if known == book}
+        reached = {of(found) for known, found in self.entities if known == book}
+        if reached:
+            reached = {of(next(found for known, found in self.entities if known == book))}
         return (
             DayClosed(event_id="d", book=book, business_date="2026-01-05", event_time=9),
             everywhere,

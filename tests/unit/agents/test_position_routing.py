@@ -90,43 +90,26 @@ def test_an_instrument_that_is_no_longer_active_stands_for_itself(routing: Stage
     assert valuation(routing.step(update())) == {of("X")}
 
 
-def test_what_tells_no_entity_goes_where_its_trade_is(routing: StageInMemory):
-    routing.step(update("t1", entity="E1"), update("t2", entity="E2"), update("t3", entity=""))
+def test_a_book_is_posted_where_its_first_trade_is_whatever_its_events_tell(routing: StageInMemory):
+    """A position that is posted in parts could not be added up."""
+    routing.step(update("t1", entity="E1"), update("t2", book="B2", entity=""))
     routing.restart()
-    assert [ledger(routing.step(taken_out(name))) for name in ("t1", "t2", "t3")] == [
-        {of("E1")},
-        {of("E2")},
-        {of("")},
-    ]
+    later = (update("t3", entity="E2"), taken_out("t1"), amended("t3", entity="E3"))
+    assert [ledger(routing.step(event)) for event in later] == [{of("E1")}] * 3
+    assert ledger(routing.step(update("t4", book="B2", entity="E2"))) == {of("")}
 
 
-def test_a_correction_that_brings_another_entity_goes_to_both(routing: StageInMemory):
-    routing.step(update("t1", entity="E1"))
-    assert ledger(routing.step(amended(entity="E2"))) == {of("E1"), of("E2")}
-    assert ledger(routing.step(amended(entity="E2"))) == {of("E2")}
-    assert ledger(routing.step(amended(entity="E1"))) == {of("E1"), of("E2")}
-    assert ledger(routing.step(taken_out())) == {of("E1")}
-
-
-def test_two_entities_of_one_partition_get_a_correction_once():
-    routing = StageInMemory(position_routing.stage(), 1)
-    routing.step(update("t1", entity="E1"))
-    assert went(routing.step(amended(entity="E2")), topics.LEDGER_INPUT) == {
-        0: [encode_event(amended(entity="E2"))]
-    }
-
-
-def test_the_end_of_a_day_goes_to_every_partition_that_values_and_to_the_book_s_entities(
+def test_the_end_of_a_day_goes_to_every_partition_that_values_and_to_the_book_s_entity(
     routing: StageInMemory,
 ):
     closed = DayClosed(event_id="d", book="B1", business_date="2026-01-05", event_time=MONDAY)
     everywhere = {partition: [encode_event(closed)] for partition in range(PARTITIONS)}
     first = routing.step(closed)
     assert went(first, topics.VALUATION_INPUT) == went(first, topics.LEDGER_INPUT) == everywhere
-    routing.step(update("t1", entity="E1"), update("t2", entity="E2"), update("t3", entity="E3", book="B2"))
+    routing.step(update("t1", entity="E1"), update("t3", entity="E3", book="B2"))
     second = routing.step(closed)
     assert went(second, topics.VALUATION_INPUT) == everywhere
-    assert ledger(second) == {of("E1"), of("E2")}
+    assert ledger(second) == {of("E1")}
 
 
 def test_a_step_that_fails_leaves_nothing(routing: StageInMemory):
