@@ -13,6 +13,7 @@ from schemas.numbers import exact_arithmetic
 from topology.log_reading import WholeLog, partition_count
 from topology.verifying.books import check_books
 from topology.verifying.checks import UNREADABLE, Check, Step
+from topology.verifying.currencies import check_currencies
 from topology.verifying.log import check_counts, check_dead_letters, check_offsets, check_updates
 from topology.verifying.pnl import check_pnl
 from topology.verifying.rebuild import check_changelogs, check_checkpoints, check_replay
@@ -36,6 +37,7 @@ def verify(log: WholeLog, *, quick: bool = False, step: Step | None = None) -> S
         "dead letters": lambda: [check_dead_letters(log, partitions)],
         "updates": lambda: check_updates(log, partitions, told),
         "P&L": lambda: check_pnl(log, partitions, told),
+        "currencies": lambda: check_currencies(log, partitions, told),
     }
     if isinstance(log, EmbeddedLog):
         groups |= _of_the_embedded_log(log, partitions, told, quick)
