@@ -105,6 +105,13 @@ class CurrencyState:
         )
         known.exposures.pop(currency, None)
 
+    def replace(self, balances: Iterable[tuple[Account, Held]]) -> None:
+        """Forget all balances and hold others, in memory alone: those of another time. Call it inside `exact_arithmetic()`."""
+        self.balances.clear()
+        self.entities.clear()
+        for place, held in balances:
+            self._hold(place, held)
+
     def take(self, balance: Any) -> None:
         """Take in a balance: it replaces the one before it."""
         place = (balance.entity, balance.currency, balance.account)

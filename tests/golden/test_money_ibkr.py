@@ -99,6 +99,19 @@ def test_price_and_fx_parts_of_a_year(tapes: Path, books: Path, capsys: pytest.C
     assert dollar["balance"] == "21.349816002" == str(sum(D(lot["amount"]) for lot in dollar["lots"]))
 
 
+def test_the_position_of_another_time(tapes: Path, books: Path, capsys: pytest.CaptureFixture[str]):
+    then = "2025-12-31T23:00:00-05:00"
+    [now], [before] = (
+        pks(capsys, books, "ocp-live", *options)["ocp-live"] for options in ((), ("--as-of", then))
+    )
+    assert before["exposures"] == now["exposures"] and "with_market_value" not in before
+    [early] = pks(capsys, books, "ocp-live", "--as-of", "2025-01-01T12:00:00Z")["ocp-live"]
+    held = {each["currency"]: each["with_pending"] for each in early["exposures"]}
+    assert held == {"CHF": "0.009051986", "USD": "153.121"}
+    assert pks(capsys, books, "ocp-live", "--known-at", "1")["ocp-live"] == []
+    assert pks(capsys, books, "ocp-live", "--book", "U9999999")["ocp-live"] == [now]
+
+
 def sums_hold(node: dict[str, Any]) -> int:
     """How many transfers are below a node; each sum is that of its children."""
     children = node["children"]

@@ -1,31 +1,42 @@
 """`pks ocp-live`, `pks ocp-define`: the open currency position of each entity, and how it is measured."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, shorten
-from topology.cli.reading_options import BookOption
+from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EntityOption = Annotated[str | None, typer.Option("--entity", help="This entity only.", show_default=False)]
 
 
 def ocp_live(
     entity: EntityOption = None,
+    book: BookOption = None,
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the open currency position of each entity: exposures, rates with date and quality, limits, Basel shorthand.
 
-    What comes from balances stands by itself; what positions are worth at the newest marks stands beside it.
+    What comes from balances stands by itself; what positions are worth at the newest marks stands beside it. Of another time are
+    the balances; rates and limits are those of now.
     """
     from topology.catching_up import caught_up
     from topology.documents.currency_positions import currency_position_documents, values_of
     from topology.documents.valuations import valuation_documents
+    from topology.importing.movements import read_places
 
     settings = load_settings(data, transport)
+    balances = None
+    if as_of is not None or known_at is not None:
+        balances = _balances_of(data, transport, as_of, known_at)
 
     def say(line: str) -> None:
         messages().print(line, markup=False, soft_wrap=True)
@@ -36,15 +47,39 @@ def ocp_live(
         def note(applied: int, whole: int) -> None:
             bar.update(task, completed=applied, total=whole)
 
-        with caught_up(settings, ["currency_position", "valuation"], say, note) as log:
-            values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
-            found = currency_position_documents(log, settings.reporting_currency, values, entity)
+        stages = ["currency_position"] if balances is not None else ["currency_position", "valuation"]
+        with caught_up(settings, stages, say, note) as log:
+            if book is not None and entity is None:
+                entity = read_places(log).entity_of(book)
+            values: Any = None
+            unvalued: list[str] = []
+            if balances is None:
+                values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
+            found = currency_position_documents(log, settings.reporting_currency, values, entity, balances)
     if as_json:
         print_json({"ocp-live": found, "unvalued": unvalued})
         return
     _print(found)
     for line in unvalued:
         messages().print(f"without a value: {line}", markup=False, soft_wrap=True)
+
+
+def _balances_of(
+    data: "Path | None", transport: str | None, as_of: str | None, known_at: str | None
+) -> list[Any]:
+    """The balances of cash of another time."""
+    from agents.cash import scan_balances
+    from domain.currency_exposure import Held
+    from topology.cli.money import opened_money
+
+    with opened_money(data, transport, as_of, known_at) as (_, past):
+        assert past is not None, "a time is named"
+        for _ in past.entries():
+            pass
+        return [
+            ((entity, currency, account), Held(balance.total, balance.settled))
+            for (entity, account, currency), balance in scan_balances(past.cash_table)
+        ]
 
 
 def _print(found: list[dict[str, Any]]) -> None:
@@ -85,6 +120,7 @@ def _print(found: list[dict[str, Any]]) -> None:
                 *(shorten(each["with_market_value"][name]) for name in names[:4]),
             ]
             for each in found
+            if "with_market_value" in each
         ),
     )
     for each in found:

@@ -6,12 +6,12 @@ principal was paid; nothing of currency pairs, whose two sides are in the balanc
 Guarantees: exact numbers are text in plain notation; what comes from balances is never mixed with what comes from marks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from agents import currency_position
-from agents.currency_position import CurrencyState
+from agents.currency_position import Account, CurrencyState
 from domain.currency_exposure import Held, exposure, measure
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
@@ -46,15 +46,29 @@ def values_of(valuations: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[s
 
 
 def currency_position_documents(
-    log: WholeLog, reporting_currency: str, values: Values | None = None, entity: str | None = None
+    log: WholeLog,
+    reporting_currency: str,
+    values: Values | None = None,
+    entity: str | None = None,
+    balances: Sequence[tuple[Account, Held]] | None = None,
 ) -> list[dict[str, Any]]:
-    """The positions of an entity (None: of all), by entity; with what `values` add, where they are given."""
+    """The positions of an entity (None: of all), by entity; with what `values` add, where they are given.
+
+    `balances` are those of another time, in place of those of now; rates and policies are those of now.
+    """
     partitions = partition_count(log)
     with exact_arithmetic():
         states = [
             CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
             for partition in range(partitions)
         ]
+        if balances is not None:
+            for number, state in enumerate(states):
+                state.replace(
+                    (place, held)
+                    for place, held in balances
+                    if partition_of_key(place[0].encode(), partitions) == number
+                )
         found = []
         for name in sorted({*(values or {}), *(name for state in states for name in state.entities)}):
             if entity in (None, name):
