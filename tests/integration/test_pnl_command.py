@@ -95,6 +95,80 @@ def test_a_picture(folder: Path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def explained(capsys: pytest.CaptureFixture[str], folder: Path, figure: str, code: int = 0) -> dict:
+    capsys.readouterr()
+    assert run(["explain", figure, "--json", "--data", str(folder / "data")]) == code
+    return json.loads(capsys.readouterr().out)["explain"]
+
+
+def child(node: dict, name: str) -> dict:
+    (found,) = [each for each in node["children"] if name in each["figure"]]
+    return found
+
+
+def total(nodes: list[dict]) -> Decimal:
+    return sum((Decimal(each["value"]) for each in nodes), Decimal(0))
+
+
+def test_explain_goes_down_to_trades_marks_and_rates(folder: Path, capsys: pytest.CaptureFixture[str]):
+    tree = explained(capsys, folder, "pnl:B1/X")
+    assert (tree["value"], tree["unit"]) == ("218", "USD")
+    assert total(tree["children"][:2]) == 218
+    realised = child(child(tree, "realised in the day"), "realised P&L")
+    assert total(realised["children"]) == Decimal(realised["value"]) == 40
+    assert realised["children"][0]["figure"] == "t1 closed by t2"
+    unrealised = child(child(tree, "change of unrealised"), "unrealised P&L")
+    value = child(unrealised, "market value")
+    assert child(value, "EUR for one USD")["value"] == "0.8"
+    assert child(child(value, "price of X"), "mark of X")["value"] == "13"
+    assert total(child(tree, "by cause")["children"]) == 218
+    assert child(child(tree, "in the book's currency"), "delta")["value"] == "48"
+
+
+def test_explain_adds_up_a_book(folder: Path, capsys: pytest.CaptureFixture[str]):
+    tree = explained(capsys, folder, "pnl:B1")
+    assert (tree["value"], tree["unit"]) == ("174.4", "EUR")
+    assert "1 of them" in tree["how"]
+    assert [each["value"] for each in tree["children"]] == ["174.4", None]
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("position:B1/X", "60"),
+        ("realised:B1/X", "40"),
+        ("unrealised:B1/X", "180"),
+        ("unrealised:B1/Y", None),
+        ("mark:X", "13"),
+        ("mark:NONE", None),
+        ("trade:t2", "-40"),
+        ("cash://USD", "-562"),
+        ("ocp:", "449.6"),
+    ],
+)
+def test_explain_of_each_kind(
+    folder: Path, capsys: pytest.CaptureFixture[str], figure: str, value: str | None
+):
+    assert explained(capsys, folder, figure)["value"] == value
+
+
+def test_explain_for_people_is_a_tree(folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["explain", "position:B1/X", "--data", str(folder / "data")]) == 0
+    first, lot, trade = capsys.readouterr().out.splitlines()
+    assert first.startswith("position B1/X: 60 X") and "lot of t1: 60 X" in lot and "trade t1: 100 X" in trade
+
+
+@pytest.mark.parametrize(
+    "figure", ["X", "pnl", "total:B1/X", "pnl:B1/Z", "pnl:B9", "pnl:B1/X@2026-01-01", "trade:t9", "cash:EUR"]
+)
+def test_a_figure_that_nobody_knows_is_bad_input(
+    folder: Path, capsys: pytest.CaptureFixture[str], figure: str
+):
+    assert run(["explain", figure, "--data", str(folder / "data")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("FIGURE: expected") and not captured.out
+
+
 def verified(capsys: pytest.CaptureFixture[str], folder: Path, code: int) -> dict[str, dict]:
     capsys.readouterr()
     assert run(["verify", "--quick", "--json", "--data", str(folder / "data")]) == code

@@ -13,7 +13,6 @@ import pytest
 
 from schemas.units import Action
 from tests.support import Books, eventually, fill
-from topology.cli import later
 from topology.cli.application import run
 from topology.demo.stack import Stack
 
@@ -323,12 +322,6 @@ def test_tables_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path, h
         assert capsys.readouterr().out
     assert run(["positions", "--data", str(tmp_path / "data")]) == 0
     assert f"sequence {held[-1]}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", later.LATER)
-def test_commands_of_later_versions_say_so(pks: Pks, command: str):
-    [line] = pks(command, "figure", "--option", code=1)
-    assert line.startswith(f"pks {command}: ") and "later version" in line
 
 
 def test_verify_exits_with_1_where_an_identity_is_broken(pks: Pks, held: list[int], tmp_path: Path):

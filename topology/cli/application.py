@@ -26,9 +26,9 @@ from topology.cli import (
     dead_letters,
     defining,
     doctor,
+    explaining,
     graph,
     importing,
-    later,
     loading,
     lots,
     measuring,
@@ -69,6 +69,7 @@ _MODULES: tuple[Any, ...] = (
     money,
     booking_money,
     pnl,
+    explaining,
     valuing,
     currency,
     rebuilding,
@@ -79,7 +80,6 @@ _MODULES: tuple[Any, ...] = (
     shm,
     simulating,
     sinks,
-    later,
 )
 
 _WITHOUT_SETTINGS = ("lots", "price", "pnl-explain", "ocp")
