@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from agents import bars
 from connectors.marks.formats import open_quotes
 from connectors.marks.reading import QuoteOptions, faults_of
 from domain.marks.classes import ClassRules
 from schemas.numbers import exact_arithmetic
 from schemas.times import parse_time
+from tests.golden import moex_yields
+from tests.stage_support import StageInMemory, emitted
 from topology.marks.importing import Judge
 
 pytestmark = pytest.mark.tapes
@@ -115,3 +118,48 @@ def test_the_examples_of_alor(tapes: Path):
         ("SBER.MOEX", "314.51", ""),
         ("SBER.MOEX", "314.51", "RUB"),
     ]
+
+
+def test_yields_of_bullet_bonds_are_the_exchanges_own(tapes: Path):
+    bonds = moex_yields.read_bonds(tapes)
+    assert sum(moex_yields.outside(bond) is None for bond in bonds) == 608
+    assert moex_yields.table(tapes) == {
+        "agrees": 417,
+        "the yield is to an offer": 202,
+        "paid back in parts (face below 1,000)": 162,
+        "the issuer buys back before maturity": 154,
+        "paid back in parts, or earlier (by its stated duration)": 136,
+        "accrued interest in another currency than the face": 71,
+        "other coupons later than the one that the file states": 35,
+        "no coupon, or no regular one": 13,
+        "days of the schedule (within 0.1 points)": 12,
+        "settles on the day of a coupon": 8,
+    }
+    # Federal loans with fixed coupons: all but one, whose period is no whole number of months.
+    federal = Counter(moex_yields.classify(bond) for bond in bonds if bond.name.startswith("ОФЗ-ПД"))
+    assert federal == {"agrees": 26, "no coupon, or no regular one": 1}
+
+
+def test_bars_of_the_binance_tape_are_those_of_the_raw_lines(tapes: Path):
+    path = tapes / "binance_hftbacktest/usdm/ethusdt_20240808.bookTicker.jsonl.gz"
+    marks, _ = marks_of("binance-quotes", path)
+    stage = StageInMemory(bars.stage())
+    shown: dict[tuple[str, int], Any] = {}
+    for start in range(0, len(marks), 1_000):
+        for bar in emitted(stage.step(*marks[start : start + 1_000]), "md.ohlc.v1"):
+            shown[bar["interval"], bar["opened_at"]] = bar
+    raw: dict[tuple[str, int], list[tuple[int, int, Decimal]]] = {}
+    with gzip.open(path, "rt") as stream:
+        for line in stream:
+            data = json.loads(line.partition(" ")[2])["data"]
+            middle = (Decimal(data["b"]) + Decimal(data["a"])) / 2
+            at = data["T"] * 1_000_000
+            for interval, seconds in (("1s", 1), ("1m", 60), ("1d", 86_400)):
+                begin = at - at % (seconds * 10**9)
+                raw.setdefault((interval, begin), []).append((at, data["u"], middle))
+    assert shown.keys() == raw.keys()
+    for key, ticks in raw.items():
+        prices = [price for _, _, price in sorted(ticks)]
+        expected = (prices[0], max(prices), min(prices), prices[-1])
+        assert tuple(Decimal(shown[key][name]) for name in ("open", "high", "low", "close")) == expected
+    assert {interval for interval, _ in shown} == {"1s", "1m", "1d"} and len(shown) > 300
