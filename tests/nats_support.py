@@ -72,9 +72,10 @@ async def connected(server: LocalNats, **options: Any) -> AsyncIterator[Any]:
         await client.close()
 
 
-async def count(client: Any, stream: str) -> int:
-    """How many messages a stream has."""
-    return int((await client.jetstream().stream_info(stream)).state.messages)
+async def count(client: Any, stream: str, subjects: str = "") -> int:
+    """How many messages a stream has, of all subjects or of those that match."""
+    state = (await client.jetstream().stream_info(stream, subjects_filter=subjects or None)).state
+    return sum((state.subjects or {}).values()) if subjects else int(state.messages)
 
 
 async def come_true(predicate: Callable[[], Coroutine[Any, Any, Any]], seconds: float = 10.0) -> Any:

@@ -24,14 +24,16 @@ from topology.settings import Settings
 pytestmark = pytest.mark.tapes
 
 WAIT_SECONDS = 120.0
+NATS_PLACES = (("BOOKINGS", "backoffice.booking.v1.TradeBooked"), ("POSITIONS", "bo.position.updated.v1.*"))
+"""Streams, and the subjects of them that are counted: what positions are worth is in the same stream."""
 
 
-def logged(folder: Path) -> dict[str, int]:
+def logged(folder: Path, *wanted: topics.Topic) -> dict[str, int]:
     """The events of the topics that leave the log."""
     found = {}
     log = EmbeddedLog.reader(folder)
     try:
-        for topic in (topics.BOOKINGS, topics.POSITIONS):
+        for topic in wanted or (topics.BOOKINGS, topics.POSITIONS):
             found[topic.name] = sum(
                 type(event).__name__ != "ClockTick"
                 for partition in range(log.topics()[topic.name].partitions)
@@ -43,13 +45,21 @@ def logged(folder: Path) -> dict[str, int]:
     return found
 
 
+def money_ties(folder: Path, database: str) -> bool:
+    """Whether Postgres has every transfer of the ledger, and its accounts sum to zero."""
+    transfers = logged(folder, topics.LEDGER_ENTRIES)[topics.LEDGER_ENTRIES.name]
+    if not transfers or value(database, "select count(*) from back_office.ledger_entry") != transfers:
+        return False
+    return bool(value(database, "select sum(balance) = 0 from back_office.trial_balance"))
+
+
 def stored(addresses: Mapping[str, str]) -> dict[str, int]:
     """What each server has of them."""
 
     async def published() -> list[int]:
         client = await nats.connect(addresses["nats"], allow_reconnect=False)
         try:
-            return [await count(client, stream) for stream in ("BOOKINGS", "POSITIONS")]
+            return [await count(client, *each) for each in NATS_PLACES]
         except NotFoundError:  # the sink has not connected yet
             return [0, 0]
         finally:
@@ -87,6 +97,7 @@ def test_a_real_tape_is_in_every_server_once_and_imported_again_changes_nothing(
             assert json.loads(pks(folder, *command).stdout)["fills"] == trades
             assert logged(folder) == dict.fromkeys((topics.BOOKINGS.name, topics.POSITIONS.name), trades)
             eventually(lambda: set(stored(addresses).values()) == {trades}, WAIT_SECONDS)
+            eventually(lambda: money_ties(folder, addresses["postgres"]), WAIT_SECONDS)
             shown = json.loads(pks(folder, "positions", "--json").stdout)["positions"]
             servers = {name: addresses[name] for name in ("postgres", "nats", "questdb") if name in addresses}
             answers = ask_all(Settings(data=folder, **servers), shown)
