@@ -62,6 +62,16 @@ def test_every_figure_of_the_page(data: Path, capsys: pytest.CaptureFixture[str]
     )
     assert beside["market_values"] == {"USD": "720"} and len(found["warnings"]) == 1
     assert found["net_open_position"] in page and beside["net_open_position"] in page
+    tree = pks(capsys, data, "explain", "ocp:E1")["explain"]
+    told = []
+
+    def walk(node: dict[str, Any]) -> None:
+        told.append(f"{node['figure']}: {node['value']} {node['unit']}  (")
+        for child in node["children"]:
+            walk(child)
+
+    walk(tree)
+    assert len(told) == 10 and [line for line in told if line not in page] == []
     rates = str(data.parent / "rates.csv")
     [share] = pks(capsys, data, "fx-lots", "--rates", rates, "--currency", "EUR")["instruments"]
     assert (share["price_part"][:7], share["fx_part"][:6]) == ("85.0557", "0.2602")
