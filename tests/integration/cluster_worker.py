@@ -1,30 +1,37 @@
 """A worker of the stages on a cluster, in a process of its own: `URL FOLDER NAME [POINT]`; ends on SIGTERM.
 
-With a point of `tests.faults.kafka_points` it signals itself there.
+With a point of `tests.faults.kafka_points` it signals itself there. `ONLY_STAGES` of the environment names the stages that
+it runs, with those that they hang on; all that the settings ask for where it names none.
 """
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 
+from agents.stage import Stage
 from connectors.kafka.transport import Cluster
 from tests.faults.kafka_points import end_at
 from topology.cluster.app import ClusterApp
 from topology.cluster.places import link_of
 from topology.settings import Settings
-from topology.stages import build_stages
+from topology.stages import build_stages, stages_up_to
+
+ONLY_STAGES = "ONLY_STAGES"
 
 
 async def _main(url: str, folder: Path, name: str) -> int:
     settings = Settings(data=folder, transport=url)
     membership = {"group_instance_id": name, "session_timeout_ms": 3_000, "heartbeat_interval_ms": 500}
     cluster = Cluster(link_of(settings), membership)
-    apps = [
-        ClusterApp(stage, cluster, settings, folder=folder, worker=name) for stage in build_stages(settings)
-    ]
+    stages: Sequence[Stage] = build_stages(settings)
+    if ONLY_STAGES in os.environ:
+        stages = stages_up_to(stages, os.environ[ONLY_STAGES].split(","))
+    apps = [ClusterApp(stage, cluster, settings, folder=folder, worker=name) for stage in stages]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     for app in apps:

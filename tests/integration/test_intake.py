@@ -55,7 +55,8 @@ def test_a_fill_is_in_its_position_when_append_returns(books: Books, tmp_path: P
 
 def test_what_an_append_has_stepped_wakes_nobody(books: Books, tmp_path: Path):
     async def work(running: Any, intake: Intake) -> None:
-        consumers = [app.consumer for app in running.worker.apps]
+        # What hangs on the books reads what positions emit, and is woken by it.
+        consumers = [app.consumer for app in running.worker.spine]
         intake.append(outgoing(fill("t1"), fill("u1", book="B2")))
         for _ in range(5):
             await asyncio.sleep(0)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from agents import mark_routing, position_routing
 from bench.workload import WORKLOADS, frames_of, make_fills
 from connectors.kafka.link import Link, parse_url
 from schemas import market_data, topics
@@ -30,6 +31,7 @@ from tests.kafka_support import (
 from tests.support import eventually
 
 FILL_COUNT = 2_000
+STAGES = {"PKS_STAGES": "all", "ONLY_STAGES": f"{position_routing.NAME},{mark_routing.NAME}"}
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +68,10 @@ def test_what_hangs_on_the_books_gets_every_update_once_in_the_order_of_its_book
     workers = {}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        workers[name] = start_worker(link, tmp_path / name, name, PKS_STAGES="all")
+        workers[name] = start_worker(link, tmp_path / name, name, **STAGES)
     try:
-        frames = frames_of(FILLS, make_fills(WORKLOADS["W"], FILL_COUNT))
+        fills = make_fills(WORKLOADS["W"], FILL_COUNT)
+        frames, trades = frames_of(FILLS, fills), len({fill.trade_id for fill in fills})
         half = len(frames) // 2
         produce_fills(link, frames[:half])
         eventually(lambda: any(by_partition(link, topics.LEDGER_INPUT).values()), PATIENCE)
@@ -76,9 +79,9 @@ def test_what_hangs_on_the_books_gets_every_update_once_in_the_order_of_its_book
         workers["one"].wait()
         produce_fills(link, frames[half:])
         produce_records(link, topics.MARKS, [(0, frame) for frame in encode_frames([rate])])
-        workers["one"] = start_worker(link, tmp_path / "one", "one", PKS_STAGES="all")
+        workers["one"] = start_worker(link, tmp_path / "one", "one", **STAGES)
         for topic in (topics.LEDGER_INPUT, topics.VALUATION_INPUT):
-            eventually(lambda topic=topic: len(events_of(link, topic)) >= FILL_COUNT, PATIENCE)
+            eventually(lambda topic=topic: len(events_of(link, topic)) >= trades, PATIENCE)
         eventually(lambda: by_partition(link, topics.FX_RATES)[0], PATIENCE)
     finally:
         for worker in workers.values():
@@ -87,7 +90,7 @@ def test_what_hangs_on_the_books_gets_every_update_once_in_the_order_of_its_book
             worker.wait(60)
     updates = by_partition(link, POSITIONS)
     sent = sorted(event for events in updates.values() for event in events)
-    assert len(sent) == FILL_COUNT
+    assert len(sent) == trades
     posted, valued = by_partition(link, topics.LEDGER_INPUT), by_partition(link, topics.VALUATION_INPUT)
     assert sorted(event for events in posted.values() for event in events) == sent
     # The trades name no entity, which is one too.
