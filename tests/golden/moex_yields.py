@@ -54,7 +54,6 @@ class Bond:
     accrued: float
     settlement: str
     stated_yield: float
-    yield_date: str
     yield_to: str
     stated_duration: float
     put_date: str
@@ -95,7 +94,6 @@ def _bond(terms: dict[str, Any], market: dict[str, Any], yields: dict[str, Any])
         accrued=float(terms["ACCRUEDINT"]),
         settlement=terms["SETTLEDATE"],
         stated_yield=float(market["YIELD"]),
-        yield_date=yields.get("YIELDDATE") or "",
         yield_to=yields.get("YIELDDATETYPE") or "",
         stated_duration=float(yields.get("DURATION") or 0),
         put_date=terms["BUYBACKDATE"] or _NO_DATE,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents import bars
 from connectors.questdb.bars import BarsSink
 from connectors.questdb.reported import LATEST, ReportedPositionsSink
 from connectors.questdb.server import QuestdbSettings
@@ -16,7 +17,7 @@ from schemas.frames import wire
 from schemas.units import BarInterval
 from tests.faults.up_support import pks
 from tests.questdb_support import drop_tables, rows, running_questdb
-from tests.redis_support import append
+from tests.redis_support import append, mark
 from tests.sink_support import write_all
 from tests.support import MONDAY, SECOND, Books
 
@@ -89,6 +90,35 @@ def test_a_corrected_bar_replaces_itself_and_a_replay_changes_nothing(
     assert len(corrected) == 11 and corrected != stored
     again(books, BarsSink(settings))
     assert rows(settings, query, "bo_ohlc") == corrected
+
+
+def test_bars_that_the_stage_makes_of_marks_stand_there_as_their_last_revision(
+    tmp_path: Path, settings: QuestdbSettings
+):
+    with Books(tmp_path / "data", stages=(bars.stage(),), partitions=2) as books:
+        # In time, late by a minute, and again; over midnight.
+        for start in range(86_380, 86_420, 4):
+            marks = [
+                mark(instrument, f"{100 + (at * 7) % 11}.25", at=at - 60 * (at % 3 == 0))
+                for at in range(start, start + 6)
+                for instrument in ("X", "Y")
+            ]
+            append(books, *marks)
+            books.run()
+        last = {(bar.instrument, bar.interval, bar.opened_at): bar for bar in books.events(topics.BARS)}
+        write_all(BarsSink(settings), books.folder)
+    query = (
+        "select instrument, interval, cast(ts as long) * 1000, open, high, low, close, revision from bo_ohlc"
+    )
+    stored = {
+        (row[0], row[1], row[2]): (*(Decimal(price) for price in row[3:7]), row[7])
+        for row in rows(settings, query, "bo_ohlc")
+    }
+    assert len(stored) > 60 and max(figures[-1] for figures in stored.values()) > 3
+    assert stored == {
+        (name, str(interval), opened): (bar.open, bar.high, bar.low, bar.close, bar.revision)
+        for (name, interval, opened), bar in last.items()
+    }
 
 
 def test_a_statement_is_entered_and_again_changes_nothing(tmp_path: Path, settings: QuestdbSettings):
