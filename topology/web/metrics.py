@@ -103,6 +103,7 @@ class _StageCollector(LazyCollector):
         """The figures now."""
         yield from self._events()
         yield from self._partitions()
+        yield self._late_ticks()
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -131,6 +132,21 @@ class _StageCollector(LazyCollector):
             residual.add_metric([app.stage.name], counts.read - sum(outcomes.values()))
         yield events
         yield residual
+
+    def _late_ticks(self) -> Metric:
+        late = CounterMetricFamily(
+            "pks_bar_ticks_too_late",
+            "Marks that came when the bar they belong to was kept no more, by interval, since the log was made.",
+            labels=["interval"],
+        )
+        counted: dict[str, int] = {}
+        for app in self._apps:
+            for runner in app.runners.values():
+                for interval, number in getattr(runner.state, "too_late", {}).items():
+                    counted[interval] = counted.get(interval, 0) + number
+        for interval, number in sorted(counted.items()):
+            late.add_metric([interval], number)
+        return late
 
     def _partitions(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily(
