@@ -48,6 +48,10 @@ class LastMarks:
         self.late = 0
         """Marks that came after a newer one of their instrument."""
 
+    def know(self, marks: Iterable[Any]) -> None:
+        """What was said of instruments before, as the log has it."""
+        self._last.update((mark.instrument, mark) for mark in marks)
+
     def fresh(self, marks: Iterable[Any]) -> list[Any]:
         """Those marks that say something new: neither the last one again, nor that one in another quality only."""
         found = []

@@ -22,7 +22,9 @@ from tests.marks_http import Service, paged, service
 from tests.support import eventually
 from topology.cli.application import run
 from topology.demo.stack import Stack
+from topology.marks.known import known_marks
 from topology.marks.loader import MarkLoader
+from topology.settings import Settings
 from topology.sinks.status import read_statuses
 
 ALOR = {
@@ -243,11 +245,13 @@ class Log:
         """Nothing to let go."""
 
 
-def loaded(tmp_path: Path, kept: Service, log: Log, scenario: Any, *, stale: float = 3_600.0) -> MarkLoader:
+def loaded(
+    tmp_path: Path, kept: Service, log: Log, scenario: Any, *, stale: float = 3_600.0, known: Any = ()
+) -> MarkLoader:
     async def run_it() -> MarkLoader:
         source = AlorQuotes(kept.address, ["MOEX:SBER"], 0.02)
         source.client._seconds_between = 0.0
-        loader = MarkLoader(source, log, ClassRules({"*": stale}), tmp_path, time.time_ns)
+        loader = MarkLoader(source, log, ClassRules({"*": stale}), tmp_path, time.time_ns, known)
         (tmp_path / "sinks").mkdir(exist_ok=True)
         running = asyncio.create_task(loader.run())
         await asyncio.to_thread(scenario, loader)
@@ -307,6 +311,23 @@ def test_a_service_that_fails_opens_the_breaker_and_its_marks_grow_stale(tmp_pat
     assert (live.quality, stale.quality) == ("live", "stale")
     assert (live.price, live.event_time) == (stale.price, stale.event_time)
     assert loader.complaints["grown stale"] == 1
+
+
+def test_what_was_said_before_a_restart_is_not_said_again_and_grows_stale(tmp_path: Path, fast: None):
+    log = Log()
+    first = int(time.time())
+
+    def scenario(loader: MarkLoader) -> None:
+        eventually(lambda: loader.status.batches >= 3)
+        assert log.marks == [known]
+        kept.down = True
+        eventually(lambda: len(log.marks) == 2)
+
+    with service(lambda *_: alor("5", first)) as kept:
+        loaded(tmp_path, kept, log, lambda loader: eventually(lambda: log.marks), stale=2.0)
+        [known] = log.marks
+        loaded(tmp_path, kept, log, scenario, stale=2.0, known=[known])
+    assert [mark.quality for mark in log.marks] == ["live", "stale"]
 
 
 def test_what_no_mark_can_be_made_of_is_counted_by_kind(tmp_path: Path, fast: None):
@@ -370,5 +391,9 @@ def test_a_worker_polls_what_its_settings_name(tmp_path: Path, shared_memory_nam
                 return status.state == "running" and status.written >= 1
 
             eventually(is_told)
+            # Started again, the source knows from the log what it said last.
+            [known] = known_marks(Settings(data=stack.data), "alor-marks")
+            assert (known.instrument, known.price) == ("SBER.MOEX", Decimal("314.51"))
+            assert known_marks(Settings(data=stack.data), "moex-marks") == []
         finally:
             stack.stop()

@@ -50,7 +50,13 @@ class MarkLoader(Sessions):
     quotes that no mark could be made of; `complaints` says of which kind, and how many were conflated, late or stale."""
 
     def __init__(
-        self, source: PolledQuotes, into: Into, rules: ClassRules, data: Path, clock: Callable[[], int]
+        self,
+        source: PolledQuotes,
+        into: Into,
+        rules: ClassRules,
+        data: Path,
+        clock: Callable[[], int],
+        known: Iterable[Any] = (),
     ) -> None:
         self.name = source.name
         self.complaints: Counter[str] = Counter()
@@ -60,6 +66,7 @@ class MarkLoader(Sessions):
         self._rules = rules
         self._clock = clock
         self._last = LastMarks(rules)
+        self._last.know(known)
         self._waiting = Conflator()
         self._wake = asyncio.Event()
 

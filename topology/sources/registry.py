@@ -66,6 +66,7 @@ def _marks(name: str) -> Callable[[Settings], Sessions]:
     def make(settings: Settings) -> Sessions:
         from domain.marks.classes import ClassRules
         from topology.marks.intake import MarkIntake
+        from topology.marks.known import known_marks
         from topology.marks.loader import MarkLoader
 
         return MarkLoader(
@@ -74,6 +75,7 @@ def _marks(name: str) -> Callable[[Settings], Sessions]:
             ClassRules(settings.mark_stale_seconds),
             settings.data,
             time.time_ns,
+            known_marks(settings, name),
         )
 
     return make
