@@ -56,7 +56,7 @@ def _observe(state: PnLState, event: Any, number: int, row: Row, output: Output)
         _tell_closed(state, position, closed, event, output)
     day = position.days.day
     figures = open_figures(day)
-    _assert_identities(position, figures, day.opening, day.now)
+    _assert_identities(state, position, figures, day.opening, day.now)
     # One business date at most, but for bookings of tomorrow that came before the end of today.
     date = min(filter(None, day.booked), default="")
     output.append(
@@ -81,7 +81,7 @@ def _close(state: PnLState, event: Any, output: Output) -> None:
 def _tell_closed(state: PnLState, position: PositionPnL, day: ClosedDay, event: Any, output: Output) -> None:
     state.put_closed(position, day)
     figures = closed_figures(day)
-    _assert_identities(position, figures, day.opening, day.closing)
+    _assert_identities(state, position, figures, day.opening, day.closing)
     place = (position.book, position.instrument, day.business_date, str(day.restatement))
     output.append(
         told(
@@ -98,10 +98,11 @@ def _tell_closed(state: PnLState, position: PositionPnL, day: ClosedDay, event: 
 
 
 def _assert_identities(
-    position: PositionPnL, figures: Figures, opening: Observation, now: Observation
+    state: PnLState, position: PositionPnL, figures: Figures, opening: Observation, now: Observation
 ) -> None:
     for identity, residual in residuals(figures, opening, now).items():
         if residual:
+            state.residual += abs(residual)
             raise InvariantBroken(
                 f"P&L of {position.book}/{position.instrument}: expected total = {identity}, found a residual of "
                 f"{residual}"

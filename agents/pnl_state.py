@@ -17,6 +17,7 @@ import msgspec
 from agents.counters import Counters
 from domain.pnl.day import Close, ClosedDay, OpenDay, PositionDays
 from schemas.identity import position_key
+from schemas.numbers import ZERO
 from tables.partition import TablePartition
 
 OPEN, CLOSED, CLOSES = b"o", b"d", b"e"
@@ -82,6 +83,8 @@ class PnLState:
     def __init__(self, table: TablePartition) -> None:
         self.table = table
         self.counters = Counters(table)
+        self.residual = ZERO
+        """What was left over of identities, since the start; anything but 0 has stopped the partition."""
         self._positions: dict[tuple[str, str], PositionPnL] = {}
         self._books: dict[str, dict[str, None]] = {}
         self._closes: dict[str, list[Close]] = {}

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agents import pnl
 from agents.counters import Counts
 from agents.stage import Stage
 from connectors.embedded.log import EmbeddedLog
@@ -116,6 +117,10 @@ class _StageCollector(LazyCollector):
             "Inputs less applied, duplicate, rejected and waiting ones; anything but 0 is an alarm.",
             labels=["stage"],
         )
+        of_pnl = GaugeMetricFamily(
+            "pks_pnl_residual",
+            "What identities of P&L have left over since the worker started; anything but 0 is an alarm, and stopped a partition.",
+        )
         for app in self._apps:
             counts = Counts()
             for runner in app.runners.values():
@@ -130,8 +135,12 @@ class _StageCollector(LazyCollector):
             for outcome, value in outcomes.items():
                 events.add_metric([app.stage.name, outcome], value)
             residual.add_metric([app.stage.name], counts.read - sum(outcomes.values()))
+            if app.stage.name == pnl.NAME:
+                left = sum(getattr(runner.state, "residual", 0) for runner in app.runners.values())
+                of_pnl.add_metric([], float(left))
         yield events
         yield residual
+        yield of_pnl
 
     def _late_ticks(self) -> Metric:
         late = CounterMetricFamily(

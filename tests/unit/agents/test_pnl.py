@@ -191,6 +191,7 @@ def test_a_broken_identity_stops_the_step(chain, monkeypatch):
     monkeypatch.setattr(pnl, "residuals", lambda *given: {**real(*given), "sum of buckets": Decimal("1e-30")})
     with pytest.raises(InvariantBroken, match="residual of 1E-30"):
         chain.value(mark(price="102"))
+    assert chain.pnl.state.residual == Decimal("1e-30")
 
 
 def test_every_valuation_is_counted(chain):
