@@ -11,10 +11,16 @@ from msgspec.json import encode as json_encode
 
 from agents.pnl_state import OPEN, scan_kept
 from connectors.embedded.log import EmbeddedLog
+from schemas.events import DayClosed
+from schemas.frames import encode_frames, wire
+from schemas.murmur2 import partition_of_key
 from schemas.pnl import BUCKETS
-from schemas.topics import PNL
+from schemas.topics import BOOKINGS, PNL
+from tests.support import MONDAY, SECOND
 from topology.cli.application import run
 from topology.log_reading import table_partition
+
+DAY = 86_400 * SECOND
 
 FILES = {
     "fills.csv": """trade_id,book,instrument,side,quantity,price,fee,currency,executed_at
@@ -130,6 +136,43 @@ def test_explain_adds_up_a_book(folder: Path, capsys: pytest.CaptureFixture[str]
     assert (tree["value"], tree["unit"]) == ("174.4", "EUR")
     assert "1 of them" in tree["how"]
     assert [each["value"] for each in tree["children"]] == ["174.4", None]
+
+
+def test_explain_reprices_an_option_that_was_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data = ["--data", str(tmp_path / "data")]
+    texts = {
+        "instruments.csv": "instrument,class,underlying,currency,multiplier,model,option_type,strike,expiry,volatility,rate\n"
+        "S,equity,,USD,1,,,,,,\nC,option,S,USD,100,bsm,call,100,2027-01-05T12:00:00Z,0.2,0.05\n",
+        "fills.csv": "trade_id,book,instrument,side,quantity,price,currency,executed_at\n"
+        "t1,B1,C,BUY,10,9,USD,2026-01-05T09:30:00Z\n",
+        "monday.csv": "instrument,price,time\nS,100,2026-01-05T12:00:00Z\n",
+        "tuesday.csv": "instrument,price,time\nS,103,2026-01-06T12:00:00Z\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    assert run(["instrument-define", str(tmp_path / "instruments.csv"), *data]) == 0
+    assert run(["import", str(tmp_path / "fills.csv"), "--format", "canonical", *data]) == 0
+    assert run(["import", str(tmp_path / "monday.csv"), "--format", "csv-marks", *data]) == 0
+    assert run(["pnl", *data]) == 0
+    with closing(EmbeddedLog.owner(tmp_path / "data")) as log:
+        end = wire(DayClosed)(
+            event_id="B1@2026-01-05", book="B1", business_date="2026-01-05", event_time=MONDAY + DAY
+        )
+        partition = partition_of_key(b"B1", log.topics()[BOOKINGS.name].partitions)
+        transaction = log.transaction()
+        transaction.append(BOOKINGS.name, partition, None, encode_frames([end])[0])
+        transaction.commit()
+    assert run(["pnl", *data]) == 0
+    assert run(["import", str(tmp_path / "tuesday.csv"), "--format", "csv-marks", *data]) == 0
+    tree = explained(capsys, tmp_path, "pnl:B1/C")
+    revalued = child(tree, "by full revaluation")
+    assert total(revalued["children"]) == Decimal(revalued["value"]) == Decimal(tree["value"])
+    parts = {each["figure"]: Decimal(each["value"]) for each in revalued["children"]}
+    causes = {each["figure"]: Decimal(each["value"]) for each in child(tree, "by cause")["children"]}
+    assert abs(parts["unexplained"]) < Decimal("1e-6") < parts["spot"]
+    # Delta and gamma are the spot's part to the second order, and theta that of the day.
+    assert abs(parts["spot"] - causes["delta"] - causes["gamma"]) < 10
+    assert parts["time"] < 0 and abs(parts["time"] - causes["theta"]) < Decimal("0.1")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from schemas.numbers import ZERO, exact_arithmetic, plain
 from schemas.pnl import BUCKETS
 from topology.documents.explained_money import Node, node
 from topology.documents.explained_positions import explain_realised, explain_unrealised, number
+from topology.documents.explained_revaluation import revaluation_node
 from topology.documents.pnl import pnl_documents
 from topology.documents.valuations import valuation_documents
 from topology.log_reading import WholeLog
@@ -113,6 +114,9 @@ def _day(log: WholeLog, settings: Settings, day: Any) -> Node:
     ]
     if day["book_currency"] and day["book_currency"] != currency:
         children.append(_in_book_currency(day))
+    revalued = revaluation_node(log, day)
+    if revalued is not None:
+        children.append(revalued)
     restated = f"; restated {day['day']['restatement']} times" if day["day"]["restatement"] else ""
     return node(
         f"P&L of {book}/{instrument}, {when}",
