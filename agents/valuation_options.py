@@ -121,7 +121,8 @@ class Options(Rows):
             values = self._by_model(rows, unit, spot)
         else:
             values = self._one_by_one(rows, unit, spot)
-        values.spot = EMPTY if spot.price is None else same(at, len(rows))
+        if spot.price is not None:
+            values.at, values.spot = at, same(at, len(rows))
         values.volatility, values.rate = self._terms_columns(rows, inputs)
         values.time_to_expiry = encoded(years.tolist())
         values.greeks = greeks
@@ -155,6 +156,8 @@ class Options(Rows):
             reasons=spot.reason,
             worths=worths,
             pnls=pnls,
+            qualities=spot.quality,
+            at=None,
         )
 
     def _one_by_one(self, rows: Sequence[int], unit: UnitGreeks, spot: Price) -> Values:
@@ -179,6 +182,8 @@ class Options(Rows):
             ],
             worths=worths,
             pnls=pnls,
+            qualities=[price.quality for price in prices],
+            at=None,
         )
 
     def _price(self, row: int, modelled: float, spot: Price) -> Price:

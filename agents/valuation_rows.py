@@ -39,25 +39,6 @@ class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return self.cost_basis - self.held_fees if self.held_fees else self.cost_basis
 
 
-STATIC = (
-    "book",
-    "instrument",
-    "revision",
-    "quantity",
-    "currency",
-    "instrument_class",
-    "entity",
-    "desk",
-    "multiplier",
-    "inverse",
-    "cost_basis",
-    "held_fees",
-    "realised_pnl",
-    "net_realised_pnl",
-    "fees",
-)
-"""Columns that a position's changes set, in the order of `PositionsValuated`."""
-
 _encode = msgspec.json.Encoder().encode
 
 EMPTY: Any = ()
@@ -159,7 +140,8 @@ class Rows:
                 del self._columns[place]
 
     def static_columns(self, rows: Sequence[int]) -> list[Any]:
-        """The columns of `STATIC`, of some rows; of a range they are kept until a position in it changes."""
+        """The columns that a position's changes set, `book` to `fees` of `PositionsValuated`, of some rows; those of a range
+        are kept until a position in it changes."""
         if not isinstance(rows, range):
             return self._encoded(rows)
         found = self._columns.get((rows.start, rows.stop))

@@ -5,7 +5,7 @@ written in the order of its rows; a row that is touched twice in a step is told 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.stage import Step
 from agents.valuation_blocks import Alike, Touch
@@ -16,6 +16,7 @@ from agents.valuation_options import Options
 from agents.valuation_rows import ROWS_MAX, Rows
 from agents.valuation_state import ValuationState
 from agents.valuation_values import Price, Values, value_alike
+from domain.fx import FxTable
 from domain.valuation.terms import Model
 from schemas import topics, valuation
 from schemas.frames import wire
@@ -28,6 +29,16 @@ RATE_ROWS_MAX = 2_000
 
 _PriceRequested = wire(valuation.PriceRequested)
 _NOTHING: Mapping[int, list[Change]] = {}
+
+
+class Told(NamedTuple):
+    """Rows that a step has told, for who shows them: `now` is their event time, `rates` convert their currencies."""
+
+    block: Rows
+    rows: Sequence[int]
+    values: Values
+    now: int
+    rates: FxTable
 
 
 class Revaluation:
@@ -133,7 +144,7 @@ class Revaluation:
             for half in (rows[:middle], rows[middle:]):
                 self._tell(partition, block, touch, half, changes)
             return
-        self._step.touched[block, rows[0]] = (rows, values)
+        self._step.touched[block, rows[0]] = Told(block, rows, values, now, state.definitions.fx)
 
     def value(self, block: Rows, rows: Sequence[int], now: int) -> Values:
         """What some rows of a block are worth."""

@@ -36,7 +36,8 @@ class Price(NamedTuple):
 class Values(msgspec.Struct, gc=False):
     """Columns of a frame, encoded, in the order of `PositionsValuated`; what others want as numbers beside them.
 
-    `greeks` are lists by name of `GREEKS`; None where a row has none.
+    `reasons` and `qualities` are by row, or one for all; `at` is the spot of all. `greeks` are lists by name of `GREEKS`;
+    NaN or None where a row has none.
     """
 
     mark: Any
@@ -49,6 +50,8 @@ class Values(msgspec.Struct, gc=False):
     reasons: list[str] | str
     worths: Sequence[Decimal | None]
     pnls: Sequence[Decimal | None]
+    qualities: Sequence[MarkQuality] | MarkQuality
+    at: float | None
     spot: Any = EMPTY
     volatility: Any = EMPTY
     rate: Any = EMPTY
@@ -83,6 +86,7 @@ def chosen(numbers: list[Any], rows: Sequence[int]) -> list[Any]:
 def value_alike(held: Rows, rows: Sequence[int], price: Price) -> Values:
     """Rows of one instrument at one price: linear, inverse, a bond, or what the engine priced."""
     count, mark = len(rows), price.price
+    at = None if mark is None or price.unit is not None else float(mark)
     reasons: list[str] | str = price.reason
     shares: Sequence[Decimal] = ()
     worths: Sequence[Decimal | None]
@@ -120,7 +124,9 @@ def value_alike(held: Rows, rows: Sequence[int], price: Price) -> Values:
         reasons=reasons,
         worths=worths,
         pnls=pnls,
-        spot=EMPTY if mark is None or price.unit is not None else same(float(mark), count),
+        qualities=price.quality,
+        at=at,
+        spot=EMPTY if at is None else same(at, count),
         greeks=_greeks(held, rows, price),
     )
 

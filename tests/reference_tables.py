@@ -22,6 +22,7 @@ from connectors.embedded.log import EmbeddedLog
 from connectors.files import ecb_rates
 from connectors.marks.formats import QUOTE_FORMATS
 from connectors.shm import layout
+from connectors.shm.greeks import GREEKS
 from connectors.shm.marks import MARKS
 from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
@@ -339,6 +340,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "segment": lambda: layout_table(layout.SEGMENT),
     "slot": lambda: layout_table(layout.SLOT),
     "mark slot": lambda: layout_table(MARKS.members),
+    "greeks slot": lambda: layout_table(GREEKS.members),
 }
 
 

@@ -6,6 +6,7 @@ see them; on a clean stop shared memory is marked closed and the log is synced.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -18,6 +19,7 @@ from connectors.embedded.log import EmbeddedLog
 from topology.control.intake import Intake
 from topology.control.owner import OwnerAnswers
 from topology.control.server import listen_control, serve_control
+from topology.greeks_publisher import GreeksPublisher, greeks_name
 from topology.history.upkeep import keep_checkpoints
 from topology.marks.shared_memory import MarksPublisher, marks_name
 from topology.settings import ALL_STAGES, Settings
@@ -70,14 +72,17 @@ def _publishers(settings: Settings) -> tuple[SlotsPublisher[Any], ...]:
     if not settings.shared_memory:
         return ()
     slots, partitions = settings.shared_memory_slots, settings.partitions
-    positions = PositionsPublisher(settings.shared_memory, slots, partitions)
-    if settings.stages != ALL_STAGES:
-        return (positions,)
-    try:
-        return positions, MarksPublisher(marks_name(settings), slots, partitions)
-    except BaseException:
-        positions.close()
-        raise
+    with contextlib.ExitStack() as opened:
+        publishers: list[SlotsPublisher[Any]] = [
+            PositionsPublisher(settings.shared_memory, slots, partitions)
+        ]
+        opened.callback(publishers[0].close)
+        if settings.stages == ALL_STAGES:
+            publishers.append(MarksPublisher(marks_name(settings), slots, partitions))
+            opened.callback(publishers[1].close)
+            publishers.append(GreeksPublisher(greeks_name(settings), slots, partitions, settings.fx_pivot))
+        opened.pop_all()
+    return tuple(publishers)
 
 
 def _start(worker: Worker, publishers: Sequence[SlotsPublisher[Any]], started: float) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def status(worker: Worker) -> dict[str, Any]:
         "web": worker.web_address,
         "shared_memory": worker.settings.shared_memory or None,
         "shared_memory_marks": marks_name(worker.settings) or None,
+        "shared_memory_greeks": greeks_name(worker.settings) or None,
     }
 
 

@@ -22,7 +22,14 @@ from topology.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from clients.python.pks_client import MarkReader, MarkSlot, PositionReader, PositionSlot
+    from clients.python.pks_client import (
+        GreeksReader,
+        GreeksSlot,
+        MarkReader,
+        MarkSlot,
+        PositionReader,
+        PositionSlot,
+    )
     from clients.python.pks_client.slots import SlotReader
 
 CHANGES_MAX = 100_000
@@ -51,7 +58,13 @@ application = typer.Typer(
 
 @contextlib.contextmanager
 def _reader(name: str | None) -> "Iterator[SlotReader]":
-    from clients.python.pks_client import LayoutMismatch, MarkReader, PositionError, PositionReader
+    from clients.python.pks_client import (
+        GreeksReader,
+        LayoutMismatch,
+        MarkReader,
+        PositionError,
+        PositionReader,
+    )
     from clients.python.pks_client.segment import directory_magic
 
     chosen = load_settings().shared_memory if name is None else name
@@ -63,8 +76,10 @@ def _reader(name: str | None) -> "Iterator[SlotReader]":
             ]
         )
     try:
-        of_marks = directory_magic(chosen) == MarkReader.form.directory_magic
-        yield MarkReader(chosen) if of_marks else PositionReader(chosen)
+        readers: dict[int | None, type[SlotReader]] = {
+            each.form.directory_magic: each for each in (MarkReader, GreeksReader)
+        }
+        yield readers.get(directory_magic(chosen), PositionReader)(chosen)
     except LayoutMismatch as error:
         raise CommandError(str(error), exit_code=EXIT_STATE) from error
     except PositionError as error:
@@ -136,6 +151,52 @@ def _print_marks(title: str, found: list[dict[str, Any]]) -> None:
     print_table(title, columns, rows, file_width=_LINE_WIDTH)
 
 
+def greeks_document(slot: "GreeksSlot") -> dict[str, Any]:
+    """A slot of Greeks, of a position or a sum, and how far it may be trusted."""
+    from schemas.times import format_time
+
+    return {
+        "book": slot.book,
+        "instrument": slot.instrument,
+        "underlying": slot.underlying,
+        "currency": slot.currency,
+        **{name: None if value != value else value for name, value in slot.raw._asdict().items()},
+        "positions": slot.positions,
+        "unvalued": slot.unvalued,
+        "quality": slot.quality or None,
+        "event_time": format_time(slot.event_time),
+        "updated_at": format_time(slot.updated_at),
+        "status": slot.status.value,
+        "partition": slot.partition,
+    }
+
+
+def _greeks(reader: "GreeksReader", book: str | None, instrument: str | None) -> list[dict[str, Any]]:
+    found = [
+        greeks_document(slot)
+        for slot in reader.slots()
+        if book in (None, slot.book) and instrument in (None, slot.instrument)
+    ]
+    return sorted(found, key=lambda each: (each["book"], each["instrument"]))
+
+
+def _print_greeks(title: str, found: list[dict[str, Any]]) -> None:
+    figures = ("market_value", "unrealised_pnl", "delta", "gamma", "vega", "theta", "rho", "delta_value")
+    rows = (
+        [
+            each["book"],
+            each["instrument"],
+            *("-" if each[name] is None else f"{each[name]:.6g}" for name in figures),
+            each["currency"],
+            f"{each['positions'] - each['unvalued']} of {each['positions']}",
+            each["status"],
+        ]
+        for each in found
+    )
+    columns = ("book", "instrument", *figures, "currency", "valued", "status")
+    print_table(title, columns, rows, file_width=_LINE_WIDTH)
+
+
 def _selected(reader: "PositionReader", book: str | None, instrument: str | None) -> "Iterator[PositionSlot]":
     for position in reader.positions():
         if book in (None, position.book) and instrument in (None, position.instrument):
@@ -171,10 +232,17 @@ def dump(
     name: NameOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every slot, of positions or marks by the name, with whether it is live."""
-    from clients.python.pks_client import MarkReader
+    """Show every slot, of positions, marks or Greeks by the name, with whether it is live."""
+    from clients.python.pks_client import GreeksReader, MarkReader
 
     with _reader(name) as reader:
+        if isinstance(reader, GreeksReader):
+            greeks = _greeks(reader, book, instrument)
+            if as_json:
+                print_json({"name": reader.name, "greeks": greeks})
+            else:
+                _print_greeks(reader.name, greeks)
+            return
         if isinstance(reader, MarkReader):
             marks = _marks(reader, instrument)
             if as_json:

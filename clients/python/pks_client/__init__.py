@@ -13,12 +13,16 @@ is imported as `clients.python.pks_client`.
 """
 
 from .errors import LayoutMismatch, NotAvailable, PositionError, SlotBusy
+from .greeks import GreeksHandle, GreeksReader, GreeksSlot, RawGreeks
 from .marks import MarkHandle, MarkReader, MarkSlot, RawMark
 from .position import PositionSlot, RawPosition, Status
 from .reader import PositionReader, SlotHandle
 from .segment import SegmentFacts
 
 __all__ = [
+    "GreeksHandle",
+    "GreeksReader",
+    "GreeksSlot",
     "LayoutMismatch",
     "MarkHandle",
     "MarkReader",
@@ -27,6 +31,7 @@ __all__ = [
     "PositionError",
     "PositionReader",
     "PositionSlot",
+    "RawGreeks",
     "RawMark",
     "RawPosition",
     "SegmentFacts",

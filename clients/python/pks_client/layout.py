@@ -96,6 +96,35 @@ MARKS = Form(
     13,
 )
 
+GREEK_FIGURES = (
+    "market_value",
+    "unrealised_pnl",
+    "delta",
+    "gamma",
+    "vega",
+    "theta",
+    "rho",
+    "vanna",
+    "volga",
+    "delta_value",
+    "spot",
+)
+GREEK_FLOATS = struct.Struct("=11d")
+GREEK_SLOT = struct.Struct("=Q11dQQQQqqIIIII20x")
+"""From the key's hash on: hash, figures, owner epoch, positions, unvalued, quality, event_time, updated_at, places of
+book, instrument, currency and underlying, partition."""
+
+GREEKS = Form(
+    "Greeks",
+    int.from_bytes(b"PKSGDIR1", "little"),
+    int.from_bytes(b"PKSGSEG1", "little"),
+    192,
+    GREEK_SLOT,
+    (18, 19),
+    12,
+    22,
+)
+
 _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 _MURMUR_SEED, _MURMUR_MULTIPLIER, _MASK = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 

@@ -1,0 +1,135 @@
+"""Valuations and Greeks into shared memory: the newest of each position, and their sums (`topology.slots_publisher`).
+
+A mark may touch ten thousand positions, so what a step touched is only noted, and written with the heartbeat: of each
+position the newest figures, at most `SLOTS_A_BEAT` positions a beat, and sums as often as they take a tenth of the time.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+from agents import valuation
+from agents.stage import Step
+from agents.valuation_state import ValuationState
+from agents.valuation_step import Revaluation, Told
+from connectors.shm.greeks import GreeksWriter, Shown
+from connectors.shm.slot_writer import SLOTS_MAX
+from tables.partition import TablePartition
+from topology.greeks_table import GreeksTable
+from topology.runtime import PartitionRunner
+from topology.settings import SHARED_MEMORY, Settings
+from topology.slots_publisher import SlotsPublisher
+
+NAME = "/pks-greeks-v1"
+"""The name beside positions of the usual name."""
+
+SLOTS_A_BEAT = 2_000
+"""Most positions written with a heartbeat: some 20 ms of each 100."""
+
+_SHARE = 10
+"""Sums are made again after this many times what they took."""
+
+
+def greeks_name(settings: Settings) -> str:
+    """The name of the Greeks' shared memory; empty for none."""
+    if not settings.shared_memory:
+        return ""
+    return NAME if settings.shared_memory == SHARED_MEMORY else f"{settings.shared_memory}.greeks"
+
+
+class GreeksPublisher(SlotsPublisher[GreeksWriter]):
+    """Writes what a process values into slots.
+
+    Raises `connectors.shm.errors.SharedMemoryError` where that cannot be: another writer, no memory, another layout.
+    """
+
+    stage = valuation.NAME
+
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        partitions: int,
+        pivot: str,
+        *,
+        slots_max: int = SLOTS_MAX,
+        on_alarm: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(
+            lambda alarm: GreeksWriter(
+                name, slots=slots, partitions=partitions, slots_max=slots_max, on_alarm=alarm
+            ),
+            on_alarm,
+        )
+        self._pivot = pivot
+        self._table = GreeksTable(pivot)
+        self._changed: dict[int, None] = {}
+        self._sums: dict[str, tuple[Any, ...]] = {}
+        self._sums_due, self._sums_stale = 0.0, False
+
+    def shown(self, table: TablePartition) -> Iterator[Told]:
+        """All that a table partition is worth now."""
+        state, step = ValuationState(table, self._pivot), Step(lambda key: 0)
+        Revaluation(state, step).tell_all(0)
+        yield from step.touched.values()
+
+    def key_of(self, found: Told) -> Hashable:
+        """Its block and its first row."""
+        return found.block, found.rows[0]
+
+    def write_shown(self, found: Told, partition: int, now: int) -> None:
+        """Write what the table gives, at once."""
+        for place in self._table.take(found, partition):
+            self._write(place, now)
+        self._sums_stale = True
+
+    def write_touched(self, touched: Told, partition: int, now: int) -> None:
+        """Note what a step has valued; it is written with the next heartbeat."""
+        self._changed.update(dict.fromkeys(self._table.take(touched, partition)))
+        self._sums_stale = True
+
+    def beat(self, runners: Sequence[PartitionRunner], log: Any) -> None:
+        """The heartbeat, with what has changed since the last one."""
+        super().beat(runners, log)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write positions that changed, and sums where they are due."""
+        now = time.time_ns()
+        for place in list(self._changed)[:SLOTS_A_BEAT]:
+            del self._changed[place]
+            self._write(place, now)
+        begun = time.monotonic()
+        if self._sums_stale and begun >= self._sums_due:
+            self._sums_stale = False
+            self._write_sums(now)
+            ended = time.monotonic()
+            self._sums_due = ended + _SHARE * (ended - begun)
+
+    def _write(self, place: int, now: int) -> None:
+        facts, figures = self._table.facts[place], self._table.figures(place)
+        unvalued = int(figures[0] != figures[0])
+        self.writer.put(
+            self._table.keys[place],
+            Shown(
+                facts.partition,
+                figures,
+                1,
+                unvalued,
+                facts.quality,
+                facts.event_time,
+                now,
+                facts.currency,
+                facts.underlying,
+            ),
+        )
+
+    def _write_sums(self, now: int) -> None:
+        newest = max((facts.event_time for facts in self._table.facts), default=0)
+        for each in self._table.sums():
+            content = (*each.figures[:-1], each.positions, each.unvalued)
+            if self._sums.get(each.name) == content:
+                continue
+            self._sums[each.name] = content
+            shown = Shown(0, each.figures, each.positions, each.unvalued, 0, newest, now, self._pivot, "")
+            self.writer.put(("", each.name), shown)
