@@ -201,6 +201,22 @@ def test_explain_for_people_is_a_tree(folder: Path, capsys: pytest.CaptureFixtur
     assert first.startswith("position B1/X: 60 X") and "lot of t1: 60 X" in lot and "trade t1: 100 X" in trade
 
 
+def test_explain_for_people_folds_long_lists(folder: Path, capsys: pytest.CaptureFixture[str]):
+    rows = [f"n{number},B1,X,BUY,{number},10,USD,2026-01-05T13:00:{number:02}Z" for number in range(1, 16)]
+    header = "trade_id,book,instrument,side,quantity,price,currency,executed_at"
+    (folder / "more.csv").write_text("\n".join([header, *rows]) + "\n")
+    data = ["--data", str(folder / "data")]
+    assert run(["import", str(folder / "more.csv"), "--format", "canonical", *data]) == 0
+    capsys.readouterr()
+    assert run(["explain", "position:B1/X", *data]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("lot of" in line for line in lines) == 10
+    assert "lot of t1: 60 X" in lines[1] and "lot of n7: 7 X" in lines[3]
+    assert lines[-1].endswith("6 more: --all or --json shows them")
+    assert run(["explain", "position:B1/X", "--all", *data]) == 0
+    assert capsys.readouterr().out.count("lot of") == 16
+
+
 @pytest.mark.parametrize(
     "figure", ["X", "pnl", "total:B1/X", "pnl:B1/Z", "pnl:B9", "pnl:B1/X@2026-01-01", "trade:t9", "cash:EUR"]
 )

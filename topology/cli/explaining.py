@@ -1,5 +1,6 @@
 """`pks explain`: the tree behind a figure."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,9 @@ from rich.tree import Tree
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, console, messages, print_json, progress
+
+SHOWN_MAX = 10
+"""Most children of a figure that are shown to people, who did not ask for all."""
 
 _FILE_WIDTH = 2_000
 """Columns of a tree that goes to a file or a pipe: a node is a line."""
@@ -23,6 +27,10 @@ def explain(
             show_default=False,
         ),
     ],
+    whole: Annotated[
+        bool,
+        typer.Option("--all", help=f"Every child of a figure, not the {SHOWN_MAX} largest of many only."),
+    ] = False,
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,
@@ -55,14 +63,28 @@ def explain(
     if as_json:
         print_json({"explain": tree})
     else:
-        console(_FILE_WIDTH).print(_tree(tree))
+        console(_FILE_WIDTH).print(_tree(tree, whole))
 
 
-def _tree(node: dict[str, Any]) -> Tree:
+def _tree(node: dict[str, Any], whole: bool) -> Tree:
     shown = Tree(_line(node))
-    for child in node["children"]:
-        shown.add(_tree(child))
+    children = node["children"]
+    kept = children if whole or len(children) <= SHOWN_MAX else _largest(children)
+    for child in kept:
+        shown.add(_tree(child, whole))
+    if len(kept) < len(children):
+        shown.add(Text(f"{len(children) - len(kept):,} more: --all or --json shows them", style="italic"))
     return shown
+
+
+def _largest(children: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The largest by their absolute value, in the order in which they stood."""
+
+    def size(child: dict[str, Any]) -> Decimal:
+        return abs(Decimal(child["value"])) if child["value"] is not None else Decimal(0)
+
+    places = sorted(range(len(children)), key=lambda place: size(children[place]), reverse=True)[:SHOWN_MAX]
+    return [children[place] for place in sorted(places)]
 
 
 def _line(node: dict[str, Any]) -> Text:
