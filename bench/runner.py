@@ -15,6 +15,7 @@ from bench import (
     looking_back,
     messaging,
     pricing,
+    pricing_engine,
     restart,
     stock_faust,
     stopped_sink,
@@ -49,6 +50,7 @@ ASKED_FOR: dict[str, Callable[[int], list[Row]]] = {
     "nats": messaging.nats,
     "questdb": messaging.questdb,
     "stopped-sink": stopped_sink.run,
+    "pricing-engine": pricing_engine.run,
     **{f"kafka-{name}": kafka.part(name) for name in kafka.PARTS},
 }
 """By name, what measures only where it is named: it starts servers; `kafka` takes minutes, and all of its parts."""

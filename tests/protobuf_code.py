@@ -1,6 +1,7 @@
 """The Python code of the protobuf messages. `python -m tests.protobuf_code` writes it; a test demands that it is current.
 
-Owns: where generated code stands: beside the messages, and in the strategies' package, which imports nothing of PKS.
+Owns: where generated code stands: beside the messages, and that of events in the strategies' package as well, which
+imports nothing of PKS.
 """
 
 import sys
@@ -11,28 +12,34 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "schemas" / "proto"
-MESSAGES = "pks/v1/events.proto"
-FOLDERS = (PROTO / "pks" / "v1", ROOT / "clients" / "python" / "pks_client")
+BESIDE = PROTO / "pks" / "v1"
+FOLDERS = {
+    "pks/v1/events.proto": (BESIDE, ROOT / "clients" / "python" / "pks_client"),
+    "pks/v1/pricing.proto": (BESIDE,),
+}
+"""Where the code of each file of messages stands."""
 
 
-def generated() -> dict[str, bytes]:
-    """The generated files by name."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["protoc", f"-I{PROTO}", f"--python_out={folder}", f"--pyi_out={folder}", MESSAGES]
-        code = protoc.main(command)
-        if code:
-            raise SystemExit(f"{MESSAGES}: expected messages that protoc takes, found exit code {code}")
-        return {path.name: path.read_bytes() for path in Path(folder).rglob("events_pb2.*")}
+def generated() -> dict[Path, bytes]:
+    """The generated files by where they stand."""
+    found = {}
+    for messages, folders in FOLDERS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            command = ["protoc", f"-I{PROTO}", f"--python_out={folder}", f"--pyi_out={folder}", messages]
+            code = protoc.main(command)
+            if code:
+                raise SystemExit(f"{messages}: expected messages that protoc takes, found exit code {code}")
+            for path in Path(folder).rglob("*_pb2.py*"):
+                found |= {place / path.name: path.read_bytes() for place in folders}
+    return found
 
 
 def main() -> int:
     """Write the files that differ."""
-    for name, content in generated().items():
-        for folder in FOLDERS:
-            path = folder / name
-            if not path.exists() or path.read_bytes() != content:
-                path.write_bytes(content)
-                print(f"written: {path.relative_to(ROOT)}")
+    for path, content in generated().items():
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+            print(f"written: {path.relative_to(ROOT)}")
     return 0
 
 

@@ -28,6 +28,7 @@ from connectors.venues.formats import FORMATS, NOT_AVAILABLE
 from schemas.fields import FIELDS
 from schemas.subjects import STREAMS
 from schemas.topics import TOPICS
+from services.pricing.measures import Measures
 from topology.cli.application import application
 from topology.cluster.measures import ClusterCollector
 from topology.settings import Settings
@@ -222,6 +223,12 @@ def metrics_table() -> str:
     return table(("metric", "type", "labels", "what it is"), found)
 
 
+def pricing_metrics_table() -> str:
+    """Every metric of the pricing engine."""
+    found = sorted(_metrics_of(Measures().registry), key=lambda row: row[0])
+    return table(("metric", "type", "labels", "what it is"), found)
+
+
 def _metrics_of(registry: Any) -> Iterator[tuple[str, str, str, str]]:
     for collector in registry._collector_to_names:
         own = hasattr(collector, "_labelnames")
@@ -333,6 +340,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stages": stages_table,
     "fields": fields_table,
     "metrics": metrics_table,
+    "pricing metrics": pricing_metrics_table,
     "formats": formats_table,
     "commands": commands_table,
     "directory": lambda: layout_table(layout.DIRECTORY),

@@ -232,6 +232,50 @@ class Settings(BaseSettings):
         description="by instrument class (* for every other), after how many seconds a mark is stale; "
         "docs/concepts/marks.md has what holds where none is named",
     )
+    pricing_host: str = Field("127.0.0.1", description="address on which `pks pricing-engine` serves")
+    pricing_port: int = Field(
+        50051, ge=0, le=65535, description="port of the pricing engine (gRPC); 0 takes a free one"
+    )
+    pricing_processes: int = Field(
+        0, ge=0, le=256, description="pricing processes of the engine; 0 is one for each processor"
+    )
+    pricing_waiting_max: int = Field(
+        100_000, ge=1, description="most requests that wait in the engine before it refuses more"
+    )
+    pricing_request_seconds_max: float = Field(
+        10.0,
+        gt=0,
+        description="longest that one request may take before its process is replaced and it is given up",
+    )
+    pricing_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port of the engine's metrics; nothing serves none"
+    )
+    pricing_certificate_file: Path | None = Field(
+        None, description="certificate of the engine (PEM); with its key it speaks TLS"
+    )
+    pricing_key_file: Path | None = Field(None, description="the key of `pricing_certificate_file` (PEM)")
+    pricing_client_authority_file: Path | None = Field(
+        None,
+        description="certificate of the authority that must have signed those of the engine's clients (PEM)",
+    )
+    pricing_engine: str = Field(
+        "",
+        pattern=r"^(grpcs?://\S+:[0-9]+)?$",
+        description="address of the pricing engine for what valuation cannot price itself, grpc://host:port or grpcs://host:port; "
+        "empty for none",
+    )
+    pricing_engine_seconds: float = Field(
+        30.0, gt=0, le=3600, description="longest that the engine may take over one call"
+    )
+    pricing_engine_authority_file: Path | None = Field(
+        None, description="certificate of the authority that the engine's certificate is signed by (PEM)"
+    )
+    pricing_engine_certificate_file: Path | None = Field(
+        None, description="PKS's own certificate for the engine (PEM)"
+    )
+    pricing_engine_key_file: Path | None = Field(
+        None, description="the key of PKS's certificate for the engine (PEM)"
+    )
     sink_events_max: int = Field(
         5_000, ge=1, le=100_000, description="most events that a sink writes in one batch"
     )

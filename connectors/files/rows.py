@@ -274,6 +274,33 @@ _DECODER = json.JSONDecoder(
 )
 
 
+class NotAnObject(ValueError):
+    """Text that is no JSON object: what was expected of which field of it, and what was found."""
+
+    def __init__(self, field: str, expected: str, found: str) -> None:
+        super().__init__(f"{field + ': ' if field else ''}expected {expected}, found {found}")
+        self.field = field
+        self.expected = expected
+        self.found = found
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """One JSON object, as a row of a file has it: numbers as their digits, null and empty texts left out.
+
+    Raises NotAnObject.
+    """
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise NotAnObject("", "a JSON object", _syntax(error, text)) from None
+    if not isinstance(value, dict):
+        raise NotAnObject("", "a JSON object", describe(value))
+    name = repeated_name(value)
+    if name is not None:
+        raise NotAnObject(name, "each field once", "the field twice")
+    return {name: item for name, item in value.items() if item is not None and item != ""}
+
+
 def _json_row(value: Any, number: int, unit: str, faults: FaultCollector) -> Row | None:
     if not isinstance(value, dict):
         faults.add(f"{unit} {number}", "", _ROW, describe(value))

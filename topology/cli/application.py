@@ -34,6 +34,7 @@ from topology.cli import (
     measuring,
     money,
     pnl,
+    pricing_engine,
     reading,
     rebuilding,
     replaying,
@@ -80,6 +81,7 @@ _MODULES: tuple[Any, ...] = (
     shm,
     simulating,
     sinks,
+    pricing_engine,
 )
 
 _WITHOUT_SETTINGS = ("lots", "price", "pnl-explain", "ocp")

@@ -9,7 +9,7 @@ coupon is fixed on its path; what a forecast curve adds to the curve that discou
 Guarantees: the same request gives the same figures; with a volatility of 0 they are those of today's forward rates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from math import exp, expm1, sqrt
 from typing import Any
@@ -60,13 +60,18 @@ class _Model:
     sigma: float
     curve: Curve
     today: Any
+    _discounts: dict[int, float] = field(default_factory=dict)
 
     def time(self, day: Any) -> float:
         return float((day - self.today) / _DAYS_A_YEAR)
 
     def discount(self, day: Any) -> float:
-        """Today's price of a bond."""
-        found: float = self.curve.structure.discount(day) / self.curve.structure.discount(self.today)
+        """Today's price of a bond. Each is asked for at every date of the profile."""
+        serial = day.serialNumber()
+        found = self._discounts.get(serial)
+        if found is None:
+            structure = self.curve.structure
+            found = self._discounts[serial] = structure.discount(day) / structure.discount(self.today)
         return found
 
     def reach(self, years: float) -> float:
