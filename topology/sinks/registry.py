@@ -107,6 +107,31 @@ def _redis(settings: Settings) -> Sink:
     return RedisSink(settings.redis, settings.redis_seconds)
 
 
+def _pricing(settings: Settings) -> Sink:
+    import time
+    from collections.abc import Sequence
+    from typing import Any
+
+    from connectors.pricing.bridge import PriceRequestsSink
+    from connectors.pricing.client import EngineAddress, PricingClient
+    from schemas import topics
+    from topology.sinks.entry import LogEntry
+
+    engine = EngineAddress(
+        settings.pricing_engine,
+        authority_file=settings.pricing_engine_authority_file,
+        certificate_file=settings.pricing_engine_certificate_file,
+        key_file=settings.pricing_engine_key_file,
+        call_seconds=settings.pricing_engine_seconds,
+    )
+    entry = LogEntry(settings, time.time_ns)
+
+    def append(answers: Sequence[Any]) -> None:
+        entry.publish(topics.VALUATION_INPUT, answers, topics.underlying_key)
+
+    return PriceRequestsSink(lambda: PricingClient(engine), append)
+
+
 SINKS: tuple[SinkKind, ...] = (
     SinkKind(
         "postgres-trades",
@@ -186,6 +211,12 @@ SINKS: tuple[SinkKind, ...] = (
         "the newest marks and curves into Redis",
         lambda settings: bool(settings.redis),
         _redis,
+    ),
+    SinkKind(
+        "pricing",
+        "what only the pricing engine can price, to it; its answers into the log",
+        lambda settings: bool(settings.pricing_engine),
+        _pricing,
     ),
 )
 SINK_BY_NAME = {kind.name: kind for kind in SINKS}

@@ -8,14 +8,12 @@ it returns.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from connectors.sink import Unavailable
 from connectors.source import Received
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.times import Nanoseconds
-from topology.control.entry import Appending, LogInput, RemoteGate
-from topology.control.protocol import ControlClient, ControlError
-from topology.settings import Settings, on_kafka
+from topology.settings import Settings
+from topology.sinks.entry import LogEntry
 
 KIND = "unreadable"
 
@@ -51,46 +49,24 @@ class Intake:
     """
 
     def __init__(self, settings: Settings, source: str, clock: Callable[[], int]) -> None:
-        self._settings = settings
         self._source = source
         self._clock = clock
-        self._client: ControlClient | None = None
-        self._entry: LogInput | None = None
+        self._entry = LogEntry(settings, clock)
 
     def append(self, received: Sequence[Received]) -> None:
         """Append fills and dead letters. Raises Unavailable where nobody takes them: some may be in the log then."""
-        try:
-            entry = self._entry or self._open()
-            fills = [each.fill for each in received if each.fill is not None]
-            if fills:
-                entry.append_fills(fills)
-            now = self._clock()
-            for topic in {each.dead_letters for each in received if each.fault is not None}:
-                letters = [
-                    letter_of(self._source, each, now)
-                    for each in received
-                    if each.fault is not None and each.dead_letters == topic
-                ]
-                entry.publish(topics.TOPIC_BY_NAME[topic], letters, lambda letter: str(letter.event_id))
-        except ControlError as error:
-            self.close()
-            raise Unavailable(f"expected a worker that takes what came in, found: {error}") from error
-
-    def _open(self) -> LogInput:
-        self._entry = LogInput(self._log(), self._clock)
-        return self._entry
-
-    def _log(self) -> Appending:
-        if on_kafka(self._settings):
-            from topology.cluster.places import link_of
-            from topology.sinks.appending import ClusterAppender
-
-            return ClusterAppender(link_of(self._settings))
-        self._client = ControlClient(self._settings.data)
-        return RemoteGate(self._client)
+        fills = [each.fill for each in received if each.fill is not None]
+        if fills:
+            self._entry.append_fills(fills)
+        now = self._clock()
+        for topic in {each.dead_letters for each in received if each.fault is not None}:
+            letters = [
+                letter_of(self._source, each, now)
+                for each in received
+                if each.fault is not None and each.dead_letters == topic
+            ]
+            self._entry.publish(topics.TOPIC_BY_NAME[topic], letters, lambda letter: str(letter.event_id))
 
     def close(self) -> None:
         """Let the worker go."""
-        if self._client is not None:
-            self._client.close()
-        self._client = self._entry = None
+        self._entry.close()

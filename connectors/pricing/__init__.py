@@ -1,0 +1,1 @@
+"""The pricing engine as its clients see it, and the bridge from the log to it."""
