@@ -35,7 +35,7 @@ CALL_REQUESTS_FIRST = 256
 LATE_MAX = 3
 """Calls of one request alone that took too long, before the request is to blame."""
 
-HEALTH_SECONDS_MAX = 2.0
+HEALTH_SECONDS_MAX = 5.0
 
 _SERVICE = pricing_pb2.DESCRIPTOR.services_by_name["PricingEngine"].full_name
 

@@ -44,7 +44,17 @@ def test_a_name_that_is_no_table_is_an_error():
 
 
 def test_pages_that_the_source_refers_to_exist():
-    packages = ("agents", "clients", "connectors", "domain", "schemas", "tables", "topology", "bench")
+    packages = (
+        "agents",
+        "clients",
+        "connectors",
+        "domain",
+        "schemas",
+        "services",
+        "tables",
+        "topology",
+        "bench",
+    )
     referred = {
         page
         for package in packages

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.sink import Unavailable
 from schemas import topics
-from topology.control.protocol import ControlError
 from topology.sources.intake import Intake
 
 
@@ -14,9 +12,4 @@ class MarkIntake(Intake):
 
     def append(self, received: Sequence[Any]) -> None:
         """Append marks; they are durable when it returns. Raises Unavailable where nobody takes them."""
-        try:
-            entry = self._entry or self._open()
-            entry.publish(topics.MARKS, received, topics.MARKS.key_of)
-        except ControlError as error:
-            self.close()
-            raise Unavailable(f"expected a worker that takes marks, found: {error}") from error
+        self._entry.publish(topics.MARKS, received, topics.MARKS.key_of)
