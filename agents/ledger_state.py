@@ -12,7 +12,7 @@ Families of keys (first byte):
     r version   the posting rules
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -68,10 +68,7 @@ class LedgerState:
         self._load()
 
     def _load(self) -> None:
-        self.rules: dict[int, Rules] = {0: self._standard}
-        for key, value in self.table.scan_prefix(RULES):
-            version = int(key[1:])
-            self.rules[version] = read_rules(msgspec.json.decode(value), version)
+        self.rules: dict[int, Rules] = {0: self._standard, **stored_rules(self.table)}
         self._closed: dict[str, tuple[str, list[str]]] = {}
         self._locked: dict[str, str] = {}
         self._dates: dict[tuple[str, str, str, str, str, int, bool], Dates | Refusal] = {}
@@ -213,6 +210,20 @@ class LedgerState:
         self.accounts.rollback()
         self.counters.rollback()
         self._load()
+
+
+def stored_rules(table: TablePartition) -> dict[int, Rules]:
+    """The versions of the posting rules that a table partition has, from 1 on."""
+    return {
+        int(key[1:]): read_rules(msgspec.json.decode(value), int(key[1:]))
+        for key, value in table.scan_prefix(RULES)
+    }
+
+
+def scan_positions(table: TablePartition) -> Iterator[tuple[bytes, Posted]]:
+    """What is posted of every position of a table partition, by its key."""
+    for key, value in table.scan_prefix(POSITION):
+        yield key[1:], _decode_posted(value)
 
 
 def _refused(found: str, expected: str, field: str = "version") -> Refusal:

@@ -15,6 +15,7 @@ from topology.verifying.books import check_books
 from topology.verifying.checks import UNREADABLE, Check, Step
 from topology.verifying.currencies import check_currencies
 from topology.verifying.log import check_counts, check_dead_letters, check_offsets, check_updates
+from topology.verifying.money import check_money
 from topology.verifying.pnl import check_pnl
 from topology.verifying.rebuild import check_changelogs, check_checkpoints, check_replay
 
@@ -38,6 +39,7 @@ def verify(log: WholeLog, *, quick: bool = False, step: Step | None = None) -> S
         "updates": lambda: check_updates(log, partitions, told),
         "P&L": lambda: check_pnl(log, partitions, told),
         "currencies": lambda: check_currencies(log, partitions, told),
+        "money": lambda: check_money(log, partitions, told),
     }
     if isinstance(log, EmbeddedLog):
         groups |= _of_the_embedded_log(log, partitions, told, quick)

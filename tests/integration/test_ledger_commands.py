@@ -1,0 +1,138 @@
+"""Ledger, cash, movements, payments and rules by their commands, from files to balances."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from topology.cli.application import run
+
+FILLS = """trade_id,book,instrument,side,quantity,price,fee,currency,executed_at,instrument_class,account
+t1,B1,X,BUY,100,10,1,USD,2026-01-05T09:30:00Z,equity,A
+t2,B1,X,BUY,50,10.2,1,USD,2026-01-05T10:00:00Z,equity,A
+t3,B1,X,SELL,120,10.25,1,USD,2026-01-05T11:00:00Z,equity,A
+"""
+MOVEMENTS = """movement_id,kind,currency,amount,trade_date,entity,account,book,by_payment,user,counterparty,settlement_date
+m1,deposit,USD,5000,2026-01-05,E,A,,false,,,
+m2,payment,USD,-400,2026-01-05,E,A,,true,anna,bank,2026-01-06
+"""
+
+
+class Desk:
+    """`pks` on one folder."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def file(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def run(self, *arguments: str, code: int = 0) -> Any:
+        self._capsys.readouterr()
+        assert run([*arguments, "--json", "--data", str(self.folder / "data")]) == code
+        said = self._capsys.readouterr()
+        return said.err if code else json.loads(said.out)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    desk = Desk(tmp_path, capsys)
+    desk.run("book-define", desk.file("books.csv", "book,entity\nB1,E\n"))
+    desk.run("import", desk.file("fills.csv", FILLS), "--format", "canonical")
+    return desk
+
+
+def test_cash_is_the_sum_of_its_ledger_now_and_then(desk: Desk):
+    desk.run("cash-book", desk.file("moved.csv", MOVEMENTS))
+    entries = desk.run("ledger", "--account", "cash")["ledger"]
+    moved = sum((1 if entry["debit_account"] == "cash" else -1) * float(entry["amount"]) for entry in entries)
+    (held,) = desk.run("cash", "--ladder")["cash"]
+    assert held["trade_date_balance"] == "4317" and moved == 4317
+    assert (held["settled_balance"], held["pending"]) == ("5000", "-683")
+    assert [step["amount"] for step in held["ladder"]][:2] == ["-683", "0"]
+    (then,) = desk.run("cash", "--as-of", "2026-01-05T10:30:00Z")["cash"]
+    assert then["trade_date_balance"] == str(5000 - 400 - 1000 - 510 - 2)
+    assert desk.run("ledger", "--trade", "t3", "--as-of", "2026-01-05T10:30:00Z")["ledger"] == []
+    whole = desk.run("ledger-hash")
+    assert desk.run("ledger-hash", "--as-of", "2027-01-01T00:00:00Z") == whole
+    checks = {check["name"]: check for check in desk.run("verify")["checks"]}
+    for name in ("double entry", "transfers", "cash", "ledger"):
+        assert checks[name]["ok"] and checks[name]["checked"] > 0, checks[name]
+
+
+def test_what_was_known_before_a_correction(desk: Desk):
+    (before,) = desk.run("cash")["cash"]
+    sequence = desk.run("book-hash")["sequence"]
+    header, first, *_ = FILLS.splitlines()
+    cancel = f"{header},action,original_trade_id\n{first.replace('t1', 'c1')},CANCEL,t1\n"
+    desk.run("import", desk.file("cancel.csv", cancel), "--format", "canonical")
+    (after,) = desk.run("cash")["cash"]
+    assert after["trade_date_balance"] == str(-510 + 1230 - 2)
+    (known,) = desk.run("cash", "--known-at", str(sequence))["cash"]
+    assert known["trade_date_balance"] == before["trade_date_balance"] == "-283"
+
+
+def test_a_payment_through_its_life(desk: Desk):
+    assert desk.run("cash-book", desk.file("moved.csv", MOVEMENTS)) == {
+        "movements": 2, "posted": 2, "refused": [],
+    }  # fmt: skip
+    (order,) = desk.run("payments", "list")["payments"]
+    assert (order["state"], order["amount"], order["drafted_by"]) == ("draft", "400.00", "anna")
+    assert "another user than anna" in desk.run("payments", "approve", "m2", "--user", "anna", code=2)
+    assert "approve or cancel" in desk.run("payments", "send", "m2", "--user", "anna", code=2)
+    for step, state in (("approve", "approved"), ("send", "sent"), ("settle", "settled")):
+        assert desk.run("payments", step, "m2", "--user", "boris")["state"] == state
+    assert desk.run("payments", "list", "--state", "draft") == {"payments": []}
+    (held,) = desk.run("cash")["cash"]
+    assert (held["trade_date_balance"], held["settled_balance"]) == ("4317", "4600")
+
+
+def test_movements_again_change_nothing_and_faults_refuse_the_file(desk: Desk):
+    path = desk.file("moved.csv", MOVEMENTS)
+    desk.run("cash-book", path)
+    whole = desk.run("ledger-hash")
+    assert desk.run("cash-book", path)["refused"] == []
+    assert desk.run("ledger-hash") == whole
+    wrong = desk.file("wrong.csv", MOVEMENTS.replace("5000", "5e3").replace("payment", "pay"))
+    said = desk.run("cash-book", wrong, code=2).splitlines()
+    assert [line.split(": ")[1:3] for line in said] == [["line 2", "amount"], ["line 3", "kind"]]
+
+
+def test_rules_are_defined_and_hold_for_what_is_captured_from_then_on(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    capsys.readouterr()
+    assert run(["posting-rules"]) == 0
+    text = capsys.readouterr().out
+    path = desk.file("rules.yaml", text.replace("  commission: commissions", "  commission: exchange_fees"))
+    assert desk.run("posting-rules-define", path)["version"] == 1
+    assert desk.run("posting-rules-define", path) == {
+        "version": 1, "defined": False, "accounts": 24, "classes": 16,
+    }  # fmt: skip
+    said = desk.run(
+        "posting-rules-define", desk.file("bad.yaml", text.replace("{type: asset}", "{type: as}")), code=2
+    )
+    assert said.startswith(f"{desk.folder}/bad.yaml: line ") and "accounts.positions.type" in said
+    later = FILLS.splitlines()[0] + "\nt9,B1,X,BUY,1,10,1,USD,2026-01-06T09:30:00Z,equity,A\n"
+    desk.run("import", desk.file("later.csv", later), "--format", "canonical")
+    fees = [
+        entry["debit_account"] for entry in desk.run("ledger")["ledger"] if entry["leg"] == "fee:commission"
+    ]
+    assert fees == ["commissions"] * 3 + ["exchange_fees"]
+
+
+def test_a_locked_period(desk: Desk):
+    desk.run("cash")
+    assert (
+        desk.run("period-lock", "2026-01-31", "--entity", "E", "--user", "anna")["locked_through"]
+        == "2026-01-31"
+    )
+    assert "through" in desk.run("period-lock", "January", "--user", "anna", code=2)
+    later = FILLS.splitlines()[0] + "\nt9,B1,X,BUY,1,10,1,USD,2026-01-06T09:30:00Z,equity,A\n"
+    desk.run("import", desk.file("later.csv", later), "--format", "canonical")
+    entry = desk.run("ledger", "--trade", "t9")["ledger"][0]
+    assert (entry["posting_date"], entry["reference"]) == ("2026-02-01", "closed: 2026-01-06")
