@@ -12,6 +12,7 @@ from bench import (
     flatness,
     kafka,
     late,
+    ledger,
     looking_back,
     messaging,
     pricing,
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "restart": restart.run,
     "failover": failover.run,
     "connectors": connectors.run,
+    "ledger": ledger.run,
     "pricing": pricing.run,
     "valuation": valuation.run,
 }

@@ -7,7 +7,7 @@ from agents import cash, ledger
 from agents.cash import scan_balances
 from agents.ledger_accounts import Names, read_accounts
 from agents.ledger_state import scan_positions, stored_rules
-from agents.open_position import load_position
+from agents.open_position import OpenPosition, load_position
 from domain.ledger.posting import Terms
 from domain.ledger.rules import CASH, REALISED, Model
 from schemas import topics
@@ -108,16 +108,7 @@ def _positions(log: WholeLog, partitions: int, accounts: _Figures, step: Step) -
             book, instrument = split_position_key(key)
             profits[book, posted.currency] += posted.realised
             step("posted positions", 1)
-            opened = next(
-                (
-                    found
-                    for place in range(partitions)
-                    if (
-                        found := load_position(table_partition(log, POSITIONS_TABLE, place), book, instrument)
-                    )
-                ),
-                None,
-            )
+            opened = _position(log, partitions, book, instrument)
             if opened is None or opened.revision != posted.revision:
                 continue
             position = opened.position
@@ -139,3 +130,11 @@ def _positions(log: WholeLog, partitions: int, accounts: _Figures, step: Step) -
     for place in {*profits, *found}:
         check.expect(f"{'/'.join(place)} realised P&L of the book", profits[place], found[place])
     return check
+
+
+def _position(log: WholeLog, partitions: int, book: str, instrument: str) -> OpenPosition | None:
+    for partition in range(partitions):
+        found = load_position(table_partition(log, POSITIONS_TABLE, partition), book, instrument)
+        if found is not None:
+            return found
+    return None
