@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from connectors.shm import layout
 from connectors.shm.errors import SharedMemoryError
 from connectors.shm.marks import MARKS, QUALITIES, MarkWriter
 from connectors.shm.slots import key_hash
-from connectors.shm.writer import PositionWriter
+from connectors.shm.writer import PositionWriter, remove
 from schemas.murmur2 import partition_of_key
 from schemas.units import MarkQuality
 from tests.integration.c_programs import compile_c, output
@@ -193,3 +195,49 @@ def test_a_worker_shows_the_newest_marks_and_again_after_a_kill(
     assert shown["event_time"] == "2026-01-05T09:30:03Z" and mark_now.event_time > MONDAY
     assert run(["shm", "stat", "--name", name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["live"] is True
+
+
+_WRITE = """
+import sys, time
+from decimal import Decimal
+from connectors.shm.marks import MarkWriter
+from tests.redis_support import mark
+writer = MarkWriter(sys.argv[1], slots=16, partitions=4)
+number, end = 0, time.monotonic() + 2
+writer.write(0, mark("X", "0", bid=Decimal(0), ask=Decimal(0), accrued_interest=Decimal(0), source_sequence=0), 0)
+writer.claim()
+print("ready", flush=True)
+while time.monotonic() < end:
+    number += 1
+    value = Decimal(number * (10**25 if number % 2 else 1))
+    writer.write(
+        0, mark("X", str(value), bid=value, ask=value, accrued_interest=value, source_sequence=number), number
+    )
+    writer.heartbeat()
+print(number)
+"""
+
+
+def test_a_mark_is_never_torn(shared_memory_name: str):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITE, shared_memory_name], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        handle = MarkReader(shared_memory_name).slot("X")
+        seen = set()
+        while process.poll() is None:
+            raw = handle.raw()
+            assert raw is not None and len(set(raw)) == 1
+            found = handle.read()
+            assert found is not None
+            assert found.price == found.bid == found.ask == found.accrued_interest
+            number = found.source_sequence
+            assert found.price == number * (10**25 if number % 2 else 1) and found.updated_at == number
+            seen.add(number)
+        written_marks = int(process.stdout.read())
+    finally:
+        process.kill()
+        process.communicate()
+        remove(shared_memory_name)
+    assert len(seen) > 100 and written_marks > 1_000

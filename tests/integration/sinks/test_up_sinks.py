@@ -154,12 +154,15 @@ def _price(url: str) -> int:
 
 
 def _published(url: str) -> int:
-    """How many positions the stream of NATS has."""
+    """How many updates of positions NATS has; values and P&L stand in the same stream."""
 
     async def ask() -> int:
         client = await nats.connect(url, allow_reconnect=False)
         try:
-            return int((await client.jetstream().stream_info("POSITIONS")).state.messages)
+            found = await client.jetstream().stream_info(
+                "POSITIONS", subjects_filter="bo.position.updated.v1.>"
+            )
+            return sum((found.state.subjects or {}).values())
         except NotFoundError:  # the sink has not connected yet
             return 0
         finally:
