@@ -65,7 +65,7 @@ def _column(values: list[Any]) -> Any:
 
 class Rows:
     """Positions that are valued together, by row: what is kept of each (`held`), and what a value needs of it at once:
-    `weight` is quantity x multiplier (`size` the same as a float), `cost` gross."""
+    `weight` is quantity x multiplier (`size` the same as a float), `cost` gross. `edition` counts definitions of books."""
 
     __slots__ = (
         "_columns",
@@ -73,6 +73,7 @@ class Rows:
         "by_instrument",
         "cost",
         "desks",
+        "edition",
         "held",
         "pairs",
         "size",
@@ -91,8 +92,9 @@ class Rows:
         self.desks: list[str] = []
         self.pairs: list[tuple[str, str]] = []
         self.some_inverse = False
+        self.edition = 0
         self._place: dict[tuple[str, str], int] = {}
-        self._columns: dict[tuple[int, int], list[Any]] = {}
+        self._columns: dict[int, tuple[int, list[Any]]] = {}
 
     def __len__(self) -> int:
         return len(self.held)
@@ -131,22 +133,25 @@ class Rows:
         """The book of a row is defined anew."""
         self.pairs[row] = (self.pairs[row][0], book_currency)
         self.desks[row] = desk
+        self.edition += 1
         self._forget(row)
 
     def _forget(self, row: int) -> None:
         """The columns with a row are not as they were."""
-        if self._columns:
-            for place in [place for place in self._columns if place[0] <= row < place[1]]:
-                del self._columns[place]
+        for start in [start for start, (stop, _) in self._columns.items() if start <= row < stop]:
+            del self._columns[start]
 
     def static_columns(self, rows: Sequence[int]) -> list[Any]:
-        """The columns that a position's changes set, `book` to `fees` of `PositionsValuated`, of some rows; those of a range
-        are kept until a position in it changes."""
+        """The columns that a position's changes set, `book` to `fees` of `PositionsValuated`, of some rows.
+
+        Those of a range are kept until a position in it changes, or another range begins where it does.
+        """
         if not isinstance(rows, range):
             return self._encoded(rows)
-        found = self._columns.get((rows.start, rows.stop))
-        if found is None:
-            found = self._columns[rows.start, rows.stop] = self._encoded(rows)
+        stop, found = self._columns.get(rows.start, (0, []))
+        if stop != rows.stop:
+            found = self._encoded(rows)
+            self._columns[rows.start] = rows.stop, found
         return found
 
     def _encoded(self, rows: Sequence[int]) -> list[Any]:

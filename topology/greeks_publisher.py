@@ -107,25 +107,10 @@ class GreeksPublisher(SlotsPublisher[GreeksWriter]):
             self._sums_due = ended + _SHARE * (ended - begun)
 
     def _write(self, place: int, now: int) -> None:
-        facts, figures = self._table.facts[place], self._table.figures(place)
-        unvalued = int(figures[0] != figures[0])
-        self.writer.put(
-            self._table.keys[place],
-            Shown(
-                facts.partition,
-                figures,
-                1,
-                unvalued,
-                facts.quality,
-                facts.event_time,
-                now,
-                facts.currency,
-                facts.underlying,
-            ),
-        )
+        self.writer.put(self._table.keys[place], self._table.shown(place, now))
 
     def _write_sums(self, now: int) -> None:
-        newest = max((facts.event_time for facts in self._table.facts), default=0)
+        newest = self._table.newest
         for each in self._table.sums():
             content = (*each.figures[:-1], each.positions, each.unvalued)
             if self._sums.get(each.name) == content:

@@ -365,3 +365,13 @@ def test_after_a_restart_all_is_as_it_was(stage: StageInMemory):
     for key, row in before.items():
         for name in ("market_value", "unrealised_pnl", "delta", "volatility", "fx_rate", "reason", "desk"):
             assert getattr(after[key], name) == getattr(row, name), name
+
+
+def test_columns_are_kept_for_the_rows_of_now_only(stage: StageInMemory):
+    """Where marks come between new positions, what was encoded for fewer rows is not kept beside."""
+    for number in range(30):
+        stage.step(position("X", book=f"B{number}"), mark(price=str(number + 1), at=NOON + number))
+        rows = valued(stage.step(mark(price="7", at=NOON + 100 + number)))
+        assert len(rows) == number + 1
+    block = stage.state.blocks.of["X"]
+    assert len(block._columns) == 1
