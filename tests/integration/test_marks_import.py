@@ -81,6 +81,19 @@ def test_files_are_put_in_the_order_of_their_times(tmp_path: Path, capsys: Any):
     assert [str(mark.price) for mark in marks_in(tmp_path)] == ["10", "11", "13"]
 
 
+def test_more_files_than_spools_are_all_taken_in(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("topology.marks.importing.SPOOLS_MAX", 2)
+    files = [
+        written(tmp_path, f"X,2026-01-05T09:30:0{number}Z,{number + 1},equity", name=f"{number}.csv")
+        for number in range(5)
+    ]
+    _, document, _ = imported(capsys, tmp_path, *files)
+    assert document["marks"] == 5
+    assert [str(mark.price) for mark in marks_in(tmp_path)] == ["1", "2", "3", "4", "5"]
+
+
 def test_nothing_of_a_malformed_file_is_applied(tmp_path: Path, capsys: Any):
     bad = written(tmp_path, "X,2026-01-05T09:30:00Z,NaN,", "X,yesterday,1,", name="bad.csv")
     code, document, said = imported(capsys, tmp_path, written(tmp_path, *ROWS), bad)

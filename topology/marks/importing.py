@@ -2,8 +2,9 @@
 
 Owns: the account of an import, and conflation by a grid of event times.
 Guarantees: nothing of a malformed input is applied; read = marks + conflated + rejected + skipped; marks wait in spools
-(memory, then temporary files), so that an input of any size needs bounded memory; what is conflated depends on the quotes
-alone.
+(memory, then temporary files), so that an input of any size, in any number of files, needs bounded memory; what is
+conflated depends on the quotes alone. Of more than `SPOOLS_MAX` files, those that follow each other share a spool, and
+their marks are in the order of the files there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +26,14 @@ from schemas.quotes import Quote
 from topology.control.entry import CHUNK_EVENTS, Entry
 from topology.importing.importing import Spool
 
-BATCH_MARKS = 2_000
-SPOOL_MEMORY_BYTES = 4 * 1024**2
+BATCH_MARKS_MIN, BATCH_MARKS_MAX = 20, 2_000
+MERGED_MARKS_MAX = 40_000
+"""Marks that are in memory while spools are merged: a batch of each."""
+
+SPOOLS_MAX = 256
+SPOOLS_MEMORY_BYTES = 64 * 1024**2
+"""Bytes of all spools that are kept in memory; the rest is in temporary files."""
+
 SKIPPED_KIND = "one side"
 """Refusals of this kind are no fault of a quote: the book had one side only."""
 
@@ -134,12 +141,16 @@ def import_quotes(
     """Read all, then append all through what `entry` opens. Raises InputFaults, with every fault, before that."""
     counts = judge_of.counts
     with ExitStack() as stack:
-        spools = [stack.enter_context(Spool(topics.MARKS, SPOOL_MEMORY_BYTES)) for _ in streams]
+        number = max(1, min(len(streams), SPOOLS_MAX))
+        spools = [
+            stack.enter_context(Spool(topics.MARKS, SPOOLS_MEMORY_BYTES // number)) for _ in range(number)
+        ]
+        batch_marks = min(max(MERGED_MARKS_MAX // number, BATCH_MARKS_MIN), BATCH_MARKS_MAX)
         with exact_arithmetic():
-            for stream, spool in zip(streams, spools, strict=True):
+            for index, stream in enumerate(streams):
                 marks = conflated(judge_of.marks(stream, stream.reading.file), cell, counts)
-                while batch := list(islice(marks, BATCH_MARKS)):
-                    spool.add(batch)
+                while batch := list(islice(marks, batch_marks)):
+                    spools[index * number // len(streams)].add(batch)
                     progress(len(batch))
         faults = faults_of(streams)
         if faults:
