@@ -21,7 +21,16 @@ import msgspec
 
 from agents.counters import Counters
 from agents.stage import Frame, InvariantBroken, Refusal, Stage, Step, TableDeclaration
-from domain.currency_exposure import Held, Measured, Rates, default_policy, exposure, measure
+from domain.currency_exposure import (
+    Held,
+    Measured,
+    Rates,
+    RunningPosition,
+    converted,
+    default_policy,
+    measure,
+)
+from domain.fx import Conversion
 from schemas import currency_position, market_data, topics
 from schemas.currency_position import ANY_ENTITY
 from schemas.frames import encode_event, positional, wire
@@ -52,13 +61,15 @@ Account = tuple[str, str, str]
 
 
 class _Entity:
-    """What is kept in memory of an entity: sums by currency, and what was made of them with the rates of `version`."""
+    """What is kept in memory of an entity: sums by currency, and its position with the rates and policy of `version`."""
 
-    __slots__ = ("exposures", "held", "version")
+    __slots__ = ("changed", "conversions", "held", "running", "version")
 
     def __init__(self) -> None:
         self.held: dict[str, Held] = {}
-        self.exposures: dict[str, Any] = {}
+        self.changed: set[str] = set()
+        self.conversions: dict[str, Conversion | None] = {}
+        self.running: RunningPosition | None = None
         self.version = -1
 
 
@@ -103,7 +114,7 @@ class CurrencyState:
             total.with_pending + held.with_pending - before.with_pending,
             total.without_pending + held.without_pending - before.without_pending,
         )
-        known.exposures.pop(currency, None)
+        known.changed.add(currency)
 
     def replace(self, balances: Iterable[tuple[Account, Held]]) -> None:
         """Forget all balances and hold others, in memory alone: those of another time. Call it inside `exact_arithmetic()`."""
@@ -142,18 +153,32 @@ class CurrencyState:
         found = self.policies.get(entity) or self.policies.get(ANY_ENTITY)
         return default_policy(entity, self._reporting_currency) if found is None else found
 
+    def reporting_currency(self, entity: str) -> str:
+        """In which currency an entity's position was measured last."""
+        known = self.entities.get(entity)
+        running = None if known is None else known.running
+        policy = self.policy(entity) if running is None else running.policy
+        reporting: str = policy.reporting_currency
+        return reporting
+
     def measured(self, entity: str) -> Measured:
         """An entity's position as it stands. Call it inside `exact_arithmetic()`."""
-        known, policy = self.entities.get(entity), self.policy(entity)
+        known = self.entities.get(entity)
         if known is None:
-            return measure((), policy)
-        if known.version != self._version:
-            known.exposures.clear()
+            return measure((), self.policy(entity))
+        running = known.running
+        if running is None or known.version != self._version:
+            running = known.running = RunningPosition(self.policy(entity))
+            known.conversions.clear()
+            known.changed = set(known.held)
             known.version = self._version
-        for currency, held in known.held.items():
-            if currency not in known.exposures:
-                known.exposures[currency] = exposure(currency, held, policy.reporting_currency, self.rates)
-        return measure(known.exposures.values(), policy)
+        conversions = known.conversions
+        for currency in known.changed:
+            if currency not in conversions:
+                conversions[currency] = self.rates.find(currency, running.policy.reporting_currency)
+            running.put(converted(currency, known.held[currency], conversions[currency]))
+        known.changed.clear()
+        return running.measured()
 
     def before_commit(self) -> None:
         """Write what changed, and hold the sums against the balances."""
@@ -215,6 +240,7 @@ def handle(state: CurrencyState, frames: Iterable[Frame], step: Step) -> None:
 def _tell(state: CurrencyState, balance: Any, step: Step) -> None:
     entity = balance.entity
     found = state.measured(entity)
+    position = found.position
     step.bucket(topics.CURRENCY_POSITIONS, entity).append(
         # In the order of the fields of `CurrencyPositionUpdated`.
         _updated(
@@ -224,13 +250,13 @@ def _tell(state: CurrencyState, balance: Any, step: Step) -> None:
             1,
             balance.source,
             entity,
-            state.policy(entity).reporting_currency,
+            state.reporting_currency(entity),
             balance.event_time,
             found.exposures,
-            found.position.sum_long,
-            found.position.sum_short,
-            found.position.net_open_position,
-            found.position.capital_charge,
+            position.sum_long,
+            position.sum_short,
+            position.net_open_position,
+            position.capital_charge,
             found.settled.net_open_position,
             found.unrated,
             found.warnings,

@@ -7,6 +7,7 @@ Guarantees: what an exposure holds is never changed by a rate; a currency withou
 in the order of their codes, whatever came first.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from domain.fx import Conversion, FxTable, Way
 from schemas import currency_position
 from schemas.currency_position import NET
 from schemas.frames import positional, wire
-from schemas.numbers import ZERO, plain
+from schemas.numbers import ONE, ZERO, plain
 from schemas.times import format_time
 from schemas.units import MarkQuality
 
@@ -76,28 +77,51 @@ def default_policy(entity: str, reporting_currency: str) -> Any:
 
 def exposure(currency: str, held: Held, reporting_currency: str, rates: Rates) -> Any:
     """One exposure, converted where there is a rate."""
-    found = rates.find(currency, reporting_currency)
+    return converted(currency, held, rates.find(currency, reporting_currency))
+
+
+def converted(currency: str, held: Held, found: Conversion | None) -> Any:
+    """One exposure at a rate that was found, or not."""
     if found is None:
-        return _exposure(currency, *held)
-    path = "" if found.way is Way.SAME else " ".join(found.legs)
+        return _exposure(currency, tidy(held.with_pending), tidy(held.without_pending))
+    rate = found.rate
+    with_pending, without_pending = tidy(held.with_pending), tidy(held.without_pending)
+    if found.way is Way.SAME:
+        return _exposure(
+            currency,
+            with_pending,
+            without_pending,
+            rate,
+            None,
+            found.quality,
+            "",
+            with_pending,
+            without_pending,
+        )
     return _exposure(
         currency,
-        *held,
-        found.rate,
-        None if found.way is Way.SAME else found.event_time,
+        with_pending,
+        without_pending,
+        rate,
+        found.event_time,
         found.quality,
-        path,
-        _converted(held.with_pending, found.rate),
-        _converted(held.without_pending, found.rate),
+        found.legs[0] if len(found.legs) == 1 else " ".join(found.legs),
+        _converted(with_pending, rate),
+        _converted(without_pending, rate),
     )
 
 
 def _converted(amount: Decimal, rate: Decimal) -> Decimal:
-    """An amount at a rate, rounded half-even where the rate is a rounded one and the product has more decimals than it."""
-    product = amount * rate
-    if -int(product.as_tuple().exponent) <= REPORTED_DECIMALS:
-        return product
-    return product.quantize(_QUANTUM, context=_ROUNDING).normalize(_ROUNDING)
+    """An amount at a rate, rounded half-even where it has more decimals than that: a crossed rate is rounded itself."""
+    return tidy((amount * rate).quantize(_QUANTUM, context=_ROUNDING))
+
+
+def tidy(number: Decimal) -> Decimal:
+    """A number in its one form, without trailing zeros: the same whatever was added up to it, and in which order."""
+    if not number:
+        return ZERO
+    short = number.normalize(_ROUNDING)
+    return short if int(short.as_tuple().exponent) <= 0 else short.quantize(ONE, context=_ROUNDING)
 
 
 def measure(exposures: Iterable[Any], policy: Any) -> Measured:
@@ -120,7 +144,7 @@ def measure(exposures: Iterable[Any], policy: Any) -> Measured:
     )
     amounts = {each.currency: each.reported_with_pending for each in rated if each.currency != reporting}
     warnings = (*_stale(ordered), *_warnings(amounts, position, policy, unrated))
-    return Measured(ordered, position, settled, unrated, warnings)
+    return Measured(ordered, _tidied(position), _tidied(settled), unrated, warnings)
 
 
 def _stale(exposures: Iterable[Any]) -> Iterable[str]:
@@ -145,3 +169,64 @@ def _warnings(
 
 def _side(amounts: Mapping[str, Decimal], currency: str) -> str:
     return "short" if amounts.get(currency, ZERO) < 0 else "long"
+
+
+class RunningPosition:
+    """An entity's position that is kept up exposure by exposure: what `measure` says of all of them, at the cost of one.
+
+    Assumes: one policy, and exposures at the newest rates: where either changes, it is made anew.
+    """
+
+    def __init__(self, policy: Any) -> None:
+        self.policy = policy
+        self._currencies: list[str] = []
+        self._ordered: list[Any] = []
+        self._sums = [ZERO, ZERO, ZERO, ZERO]
+        self._remarkable = 0
+
+    def put(self, each: Any) -> None:
+        """An exposure in place of the one before it in its currency."""
+        currency = each.currency
+        place = bisect_left(self._currencies, currency)
+        if place < len(self._currencies) and self._currencies[place] == currency:
+            self._count(self._ordered[place], -1)
+            self._ordered[place] = each
+        else:
+            self._currencies.insert(place, currency)
+            self._ordered.insert(place, each)
+        self._count(each, 1)
+
+    def _count(self, each: Any, sign: int) -> None:
+        if each.rate is None or each.rate_quality is MarkQuality.STALE:
+            self._remarkable += sign
+        if each.rate is None or each.currency == self.policy.reporting_currency:
+            return
+        sums = self._sums
+        for place, amount in ((0, each.reported_with_pending), (2, each.reported_without_pending)):
+            if amount:
+                place += amount < ZERO
+                sums[place] += amount if sign > 0 else -amount
+
+    def measured(self) -> Measured:
+        """What all exposures come to."""
+        policy = self.policy
+        if self._remarkable or policy.limits:
+            return measure(self._ordered, policy)
+        sums, rate = self._sums, policy.capital_rate
+        position, settled = _position(sums[0], sums[1], rate), _position(sums[2], sums[3], rate)
+        return Measured(tuple(self._ordered), position, settled, (), ())
+
+
+def _position(sum_long: Decimal, sum_short: Decimal, capital_rate: Decimal) -> OpenCurrencyPosition:
+    short = -sum_short
+    net = sum_long if sum_long > short else short
+    return _tidied(OpenCurrencyPosition(sum_long, short, net, net * capital_rate))
+
+
+def _tidied(position: OpenCurrencyPosition) -> OpenCurrencyPosition:
+    return OpenCurrencyPosition(
+        tidy(position.sum_long),
+        tidy(position.sum_short),
+        tidy(position.net_open_position),
+        tidy(position.capital_charge),
+    )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.currency_position import stage
+from domain.currency_exposure import measure
 from domain.currency_position import open_currency_position
 from schemas import currency_position, market_data, money, topics
 from schemas.frames import encode_event, wire
@@ -165,6 +166,8 @@ def test_exposures_are_the_sum_of_the_last_balances(rows: list[Any], restarted: 
     for number, (entity, account, currency, total, settled) in enumerate(rows):
         if number == restarted:
             found.restart()
+        # A step whose commit fails leaves nothing behind.
+        found.fail(balance(number, entity, account, currency, "7", "8"))
         answer = one(found, balance(number, entity, account, currency, str(total), str(settled)))
         said.append(encode_event(answer))
         last[entity, account, currency] = (total, settled)
@@ -179,6 +182,9 @@ def test_exposures_are_the_sum_of_the_last_balances(rows: list[Any], restarted: 
                 "EUR", {each.currency: each.reported_with_pending for each in answer.exposures}
             )
         assert answer.net_open_position == reference.net_open_position
+        with exact_arithmetic():
+            running = found.state.measured(entity)
+            assert running == measure(running.exposures, found.state.policy(entity))
     # All in one step says the same.
     again = StageInMemory(stage("EUR"))
     again.define(rate("EUR", "USD", "1.1"), rate("EUR", "JPY", "160"))
