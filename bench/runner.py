@@ -15,6 +15,7 @@ from bench import (
     ledger,
     looking_back,
     messaging,
+    pnl,
     pricing,
     pricing_engine,
     restart,
@@ -44,6 +45,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "ledger": ledger.run,
     "pricing": pricing.run,
     "valuation": valuation.run,
+    "pnl": pnl.run,
 }
 """By name, what measures with a number of fills."""
 
