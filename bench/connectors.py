@@ -7,23 +7,22 @@ is when its booking was appended to the log.
 """
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import uvloop
 
 from bench.bookings import one_each
 from bench.row import Row
+from bench.sink_loop import run_as_sink
 from connectors.embedded.log import EmbeddedLog
 from connectors.postgres.copying import copy_lines
 from connectors.postgres.migrating import migrate
@@ -35,7 +34,6 @@ from schemas.frames import encode_frames
 from schemas.topics import BOOKINGS
 from topology.settings import Settings
 from topology.sinks.feed import Feed
-from topology.sinks.process import GC_THRESHOLDS
 from topology.sinks.runner import SinkRunner
 from topology.stages import build_stages, create_topics
 
@@ -122,7 +120,7 @@ def _sink_seconds(log: EmbeddedLog, url: str, trades: int) -> float:
         feed.close()
         return taken
 
-    return _timed(run())
+    return run_as_sink(run())
 
 
 def _bare_seconds(url: str, batches: Sequence[Sequence[str]]) -> float:
@@ -136,21 +134,7 @@ def _bare_seconds(url: str, batches: Sequence[Sequence[str]]) -> float:
         await connection.close()
         return taken
 
-    return _timed(run())
-
-
-def _timed(work: Coroutine[Any, Any, float]) -> float:
-    """What some work says that it took, on the loop and with the collector that `pks sink` runs with."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
+    return run_as_sink(run())
 
 
 def _bulk(server: LocalPostgres, trades: int) -> Row:

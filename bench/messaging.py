@@ -20,6 +20,7 @@ from questdb import Sender, TimestampNanos
 
 from bench import questdb_delay
 from bench.row import Row
+from bench.sink_loop import run_as_sink
 from clients.python.pks_client.stream import PositionStream
 from connectors.nats.link import NatsSettings
 from connectors.nats.sink import NatsSink, messages_of
@@ -112,7 +113,7 @@ async def _compare(
 def nats(events_total: int) -> list[Row]:
     """Publishing in bulk, and from the sink to a subscriber."""
     with tempfile.TemporaryDirectory() as folder, LocalNats(Path(folder) / "nats") as server:
-        return [asyncio.run(_publishing(server, events_total)), asyncio.run(_latency(server))]
+        return [run_as_sink(_publishing(server, events_total)), run_as_sink(_latency(server))]
 
 
 async def _publishing(server: LocalNats, events_total: int) -> Row:
@@ -215,7 +216,7 @@ def questdb(events_total: int) -> list[Row]:
         # First, as the table is small: that of an operator is as small for each of its days.
         return [
             questdb_delay.measure(server, QUESTDB_SECONDS),
-            asyncio.run(_writing(QuestdbSettings(f"http://{server.address}"), events_total)),
+            run_as_sink(_writing(QuestdbSettings(f"http://{server.address}"), events_total)),
         ]
 
 

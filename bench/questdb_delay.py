@@ -18,6 +18,7 @@ from questdb import Sender, TimestampNanos
 
 from bench.bookings import one_each
 from bench.row import Row
+from bench.sink_loop import run_as_sink
 from connectors.embedded.log import EmbeddedLog
 from connectors.questdb.bookings import TABLE, row_of
 from connectors.questdb.server import QuestdbSettings, query
@@ -162,7 +163,7 @@ def measure(server: LocalQuestdb, seconds: float) -> Row:
         appender.start()
         try:
             mine.recv()
-            sink, shown = asyncio.run(_follow(Path(folder), settings, ticks * _A_TICK, mine))
+            sink, shown = run_as_sink(_follow(Path(folder), settings, ticks * _A_TICK, mine))
             mine.send("end")
         finally:
             appender.join(WAIT_SECONDS_MAX)

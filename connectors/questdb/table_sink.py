@@ -76,19 +76,21 @@ class TableSink(ABC):
 
     async def write(self, batch: Batch) -> None:
         """Write a batch; returns when QuestDB has confirmed it. Raises Unavailable, Refused."""
-        rows = [row for item in batch.items if (row := self.row_of(item)) is not None]
-        if rows:
+        if batch.items:
             await asyncio.sleep(max(0.0, self._flushed_at + self._flush_seconds - time.monotonic()))
             self._flushed_at = time.monotonic()
-            await asyncio.to_thread(self._flush, rows)
+            await asyncio.to_thread(self._flush, batch.items)
 
-    def _flush(self, rows: Sequence[Row]) -> None:
+    def _flush(self, items: Sequence[Item]) -> None:
         assert self._sender is not None, "it was opened"
         buffer = self._sender.new_buffer()
         try:
-            for symbols, columns, at in rows:
-                buffer.row(self.table, symbols=symbols, columns=columns, at=TimestampNanos(at))
-            self._sender.flush(buffer, clear=False)
+            # A row is in the buffer before the next is made: thousands of them at once are dear to collect.
+            for row in map(self.row_of, items):
+                if row is not None:
+                    buffer.row(self.table, symbols=row[0], columns=row[1], at=TimestampNanos(row[2]))
+            if len(buffer):
+                self._sender.flush(buffer, clear=False)
         except QuestDBError as error:
             if _CONTENT in str(error):
                 raise Refused(f"QuestDB: expected the rows to be taken, found: {error}") from error
