@@ -25,6 +25,9 @@ OPEN, CLOSED, CLOSES = b"o", b"d", b"e"
 DAYS_KEPT = 60
 """How many closes of a book are kept: a booking of an earlier day is taken to belong before them."""
 
+CACHED_POSITIONS_MAX = 50_000
+"""Most positions that a partition keeps in memory; others are read again when they are valued."""
+
 
 class Kept(msgspec.Struct, array_like=True):
     """A position's running day as it is stored."""
@@ -80,9 +83,10 @@ def closes_of(table: TablePartition, book: str) -> list[Close]:
 class PnLState:
     """The P&L of one partition."""
 
-    def __init__(self, table: TablePartition) -> None:
+    def __init__(self, table: TablePartition, cached_positions_max: int = CACHED_POSITIONS_MAX) -> None:
         self.table = table
         self.counters = Counters(table)
+        self._cached_positions_max = cached_positions_max
         self.residual = ZERO
         """What was left over of identities, since the start; anything but 0 has stopped the partition."""
         self._positions: dict[tuple[str, str], PositionPnL] = {}
@@ -152,11 +156,14 @@ class PnLState:
         self.counters.before_commit()
 
     def committed(self) -> None:
-        """The step is committed."""
+        """The step is committed; forget the positions that were taken in first where there are too many."""
         for position in self._touched.values():
             position.days.put_away()
         self._touched.clear()
         self.counters.committed()
+        if len(self._positions) > self._cached_positions_max:
+            for place in list(self._positions)[: len(self._positions) - self._cached_positions_max // 2]:
+                del self._positions[place]
 
     def rollback(self) -> None:
         """Forget the step: what it touched is read again from the table."""

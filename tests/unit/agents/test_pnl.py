@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from agents import pnl
-from agents.pnl_state import DAYS_KEPT, closes_of
+from agents.pnl_state import DAYS_KEPT, PnLState, closes_of
 from agents.stage import InvariantBroken
 from schemas.units import LifecycleKind
+from tables.partition import TablePartition
 from tests.pnl_support import PnLChain, outputs, split
 from tests.support import Fee, LifecycleEventApplied, booked
 from tests.valuation_support import DAY, NOON, book, closed, instrument, mark, option, rate
@@ -183,6 +184,18 @@ def test_so_many_closes_are_kept(chain):
     assert len(told) == DAYS_KEPT + 1
     assert {(event.opening_quantity, event.total) for event in told} == {(15, 0)}
     assert told[-1].total_to_date == 25
+
+
+def test_what_is_no_longer_in_memory_goes_on_where_it_was(chain):
+    chain.pnl.state = PnLState(TablePartition(chain.pnl.store), cached_positions_max=2)
+    names = [f"X{number}" for number in range(5)]
+    chain.book(*(trade(f"t{name}", "10", "100", instrument=name) for name in names))
+    for number, name in enumerate(names):
+        chain.value(mark(name, "102", at=NOON + number))
+    assert len(chain.pnl.state._positions) <= 2
+    chain.value(*(mark(name, "103", at=NOON + 10) for name in names))
+    assert [event.total for event in chain.told[-5:]] == [30] * 5
+    assert len(chain.value(closed(day=MONDAY))) == 5
 
 
 def test_a_broken_identity_stops_the_step(chain, monkeypatch):
