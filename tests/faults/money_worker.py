@@ -1,4 +1,4 @@
-"""A worker to be killed: fills, movements of cash and ends of days through every stage up to the balances of cash.
+"""A worker to be killed: fills, movements of cash and ends of days through every stage up to the currency positions.
 
 `python -m tests.faults.money_worker FOLDER SEED FILLS` prints the name of a stage after each of its steps, and `done` at the end. The
 feed is a function of the seed: nothing but the folder is remembered.
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from agents import cash, ledger, position_routing, positions, trade_capture
+from agents import cash, currency_position, ledger, position_routing, positions, trade_capture
 from schemas.frames import encode_frames
 from schemas.topics import FILLS, LEDGER_INPUT
 from tests.faults.stages_worker import BATCH, batches
@@ -34,6 +34,7 @@ def stages() -> tuple[Any, ...]:
         position_routing.stage(),
         ledger.stage(standard_rules()),
         cash.stage(),
+        currency_position.stage(),
     )
 
 

@@ -1,4 +1,4 @@
-"""kill -9 of the stages up to cash, in the middle of a batch of each: the ledger is that of a run without kills."""
+"""kill -9 of the stages up to the currency positions, in the middle of a batch of each: the ledger is that of a run without kills."""
 
 import random
 import subprocess
@@ -16,10 +16,11 @@ from tests.faults import money_worker
 from tests.support import soak_kills
 from topology.log_reading import table_partition
 from topology.money.documents import hash_of
+from topology.verifying.currencies import check_currencies
 from topology.verifying.money import check_money
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ["trade_capture", "positions", "position_routing", "ledger", "cash"]
+STAGES = ["trade_capture", "positions", "position_routing", "ledger", "cash", "currency_position"]
 
 
 def start(folder: Path, seed: int, fills: int) -> subprocess.Popen[str]:
@@ -33,7 +34,10 @@ def state_of(folder: Path) -> tuple[Any, Any, Any]:
     try:
         with exact_arithmetic():
             checks = check_money(log, 1, lambda name, done: None)
-            assert checks and all(check.ok for check in checks), [check.findings for check in checks]
+            checks += check_currencies(log, 1, lambda name, done: None)
+            assert len(checks) == 5 and all(check.ok and check.checked for check in checks), [
+                check.findings for check in checks
+            ]
             table = table_partition(log, "ledger", 0)
             balances = {
                 names: (balance.total, balance.settled)
