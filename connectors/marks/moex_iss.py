@@ -5,8 +5,8 @@ One quote a security, from one board:
 - Board: the first of `MAIN_BOARDS` that lists the security (what an operator prefers stands before them); where none
   does, the one with the greatest turnover of the day (`VALTODAY`), of equal ones the first by name. So an odd-lot or
   negotiated board never makes the mark of a security that has a main board. The others are skipped by their name.
-- Price: `LAST`; where it is null, in this order and as a fallback: `LCURRENTPRICE`, `MARKETPRICETODAY`, both of today,
-  then `PREVPRICE` of `PREVDATE`. Where all are null the security has no price, and says so.
+- Price: `LAST`; where it is null, in this order and as a fallback: `LCURRENTPRICE`, `MARKETPRICETODAY`, `SETTLEPRICE`, all of
+  today, then `PREVPRICE` of `PREVDATE`. Where all are null the security has no price, and says so.
 - Time: `TIME` on the day of `SYSTIME`, in Moscow; of `PREVPRICE` the end of the main session of `PREVDATE`. It was
   observed at `UPDATETIME`: what the exchange shows to everybody is that of a quarter of an hour ago.
 - Bonds are quoted in percent of their face, beside `ACCRUEDINT` for one bond.
@@ -42,7 +42,8 @@ currencies, futures, options."""
 _MOSCOW = ZoneInfo("Europe/Moscow")
 _SECOND = 1_000_000_000
 _MAIN_SESSION_ENDS = "18:50:00"
-_TODAY = (("LAST", False), ("LCURRENTPRICE", True), ("MARKETPRICETODAY", True))
+_TODAY = (("LAST", False), ("LCURRENTPRICE", True), ("MARKETPRICETODAY", True), ("SETTLEPRICE", True))
+_UNDERLYING = {FX_CLASS: "FACEUNIT", "future": "ASSETCODE"}
 _CURRENCIES = {"SUR": "RUB", "RUR": "RUB"}
 _DOCUMENT = "a document of ISS with blocks securities and marketdata (columns and data)"
 
@@ -202,7 +203,8 @@ def _quote(row: Values, source: str) -> Quote:
         no_price=price is None,
         source_sequence=int(_number(row, "SEQNUM") or 0),
         instrument_class=instrument_class,
-        underlying=str(row.get("FACEUNIT") or "") if instrument_class == FX_CLASS else "",
+        # Of a pair the currency that is bought, of a future its asset.
+        underlying=str(row.get(_UNDERLYING.get(instrument_class, "")) or ""),
         currency=_CURRENCIES.get(currency, currency),
         accrued_interest=_number(row, "ACCRUEDINT") if instrument_class == "bond" else None,
         place=" ".join(_place_of(row)),

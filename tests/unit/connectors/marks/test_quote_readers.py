@@ -283,6 +283,19 @@ def test_bonds_and_currencies(tmp_path: Path):
     assert (quote.instrument_class, quote.underlying, quote.currency) == ("FX", "USD", "RUB")
 
 
+def test_a_future_falls_back_to_its_settlement(tmp_path: Path):
+    future = {
+        **share("RFUD", None),
+        "SECID": "SiZ7",
+        "LASTTRADEDATE": "2017-12-21",
+        "ASSETCODE": "Si",
+        "SETTLEPRICE": 58358,
+    }
+    [quote] = Found("moex-iss-marks", written(tmp_path, "f.json", iss(future))).quotes
+    assert (quote.instrument, quote.instrument_class, quote.underlying) == ("SiZ7.MOEX", "future", "Si")
+    assert (quote.price, quote.fallback) == (Decimal(58358), True)
+
+
 def test_a_row_with_a_bad_number_is_rejected_alone(tmp_path: Path):
     document = iss(share(LAST=1e308), {**share(), "SECID": "SBER"}, {**share(TIME="25:00"), "SECID": "X"})
     found = Found("moex-iss-marks", written(tmp_path, "m.json", document))
