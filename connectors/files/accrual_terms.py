@@ -13,7 +13,7 @@ A fixing has `rate` (its name), `fixed_at`, `value` and, where it has one, `pric
 Guarantees: all faults of a file are raised together; a definition has the same event id at every import.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields as dataclass_fields
 from decimal import Decimal
 from typing import Any, Protocol
@@ -36,6 +36,18 @@ _KINDS: Mapping[str, type[Any]] = {
     "borrow": accruals.BorrowTerms,
     "margin": accruals.MarginTerms,
 }
+_NUMBERS = {
+    "face",
+    "amount",
+    "margin",
+    "redemption",
+    "spread",
+    "debit_spread",
+    "credit_spread",
+    "free_balance",
+}
+"""The fields that hold a number; so does `rate` of a bond, which names its fixings elsewhere."""
+
 _FIXING: Mapping[str, fields.Reader] = {
     "rate": fields.identifier,
     "fixed_at": fields.time,
@@ -97,6 +109,11 @@ def _terms(
             )
             faults.add(place, "periods", expected, describe(values.get("maturity_date")))
             return None
+    misspelled = list(_number_faults(kind, values))
+    for field_name, expected, value in misspelled:
+        faults.add(place, field_name, expected, describe(value))
+    if misspelled:
+        return None
     known = {field.name for field in dataclass_fields(kind)}
     given = {name: value for name, value in values.items() if name in known}
     try:
@@ -111,6 +128,23 @@ def _terms(
         return None
     identity = content_id("definition", kind.__name__, encode_event(bare).decode())
     return to_wire(kind(event_id=identity, source=bare.source, **given))
+
+
+def _number_faults(
+    kind: type[Any], values: Mapping[str, Any], path: str = ""
+) -> Iterator[tuple[str, str, Any]]:
+    """Field, expected and value of each number that is not spelled plainly; numbers inside periods, too."""
+    names = _NUMBERS | {"rate"} if kind is accruals.CouponTerms else _NUMBERS
+    for name, value in values.items():
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                if isinstance(item, dict):
+                    yield from _number_faults(kind, item, f"{path}{name}.{place}.")
+        elif name in names and value is not None:
+            try:
+                fields.number(value)
+            except ValueError as error:
+                yield f"{path}{name}", str(error), value
 
 
 def _plain(value: Any) -> Any:

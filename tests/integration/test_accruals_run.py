@@ -208,6 +208,9 @@ def test_what_is_no_date_and_what_are_no_terms(data: Path, capsys: pytest.Captur
         "- {kind: coupon, instrument: X, currency: RUB, day_count: Act/1, periods: []}\n"
         "- {kind: borrow, instrument: X, currency: rub, rate: X}\n"
         "- {kind: funding, instrument: X, currency: USD, rate: X, interval_seconds: 5}\n"
+        "- {kind: borrow, instrument: Z, currency: USD, rate: X, spread: 1e-2}\n"
+        "- {kind: coupon, instrument: Y, currency: RUB, day_count: 30/360,"
+        " periods: [{start: 2024-01-01, end: 2024-07-01, face: 1e3}]}\n"
     )
     capsys.readouterr()
     assert run(["accruals", "define", str(bad), "--data", str(data)]) == 2
@@ -218,6 +221,8 @@ def test_what_is_no_date_and_what_are_no_terms(data: Path, capsys: pytest.Captur
         "index 2: day_count:",
         "index 3: currency:",
         "index 4: interval_seconds:",
+        "index 5: spread:",
+        "index 6: periods.0.face:",
     ]
     rates = data.parent / "bad.csv"
     rates.write_text("rate,fixed_at,value\nX,2024-01-01,1e5\n,2024-01-01T00:00:00Z,1\n")
