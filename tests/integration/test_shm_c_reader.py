@@ -9,7 +9,7 @@ from connectors.shm import layout
 from connectors.shm.writer import PositionWriter
 from schemas.murmur2 import murmur2
 from schemas.numbers import plain
-from tests.integration.c_programs import STRICT, compile_c, output
+from tests.integration.c_programs import HEADER_FOLDER, STRICT, compile_c, output
 from tests.support import eventually
 
 PARTITIONS = 4
@@ -162,9 +162,10 @@ def test_a_slot_that_stays_half_written_is_busy(writer, show, shared_memory_name
     assert show(shared_memory_name, "B1", "X")["read"] == "4"
 
 
-def test_the_header_is_cpp_too(tmp_path):
+def test_the_headers_are_cpp_too(tmp_path):
     source = tmp_path / "include.cpp"
-    source.write_text('#include "pks_positions.h"\nint main() { return pks_book_hash("B1") == 0; }\n')
+    headers = "".join(f'#include "{path.name}"\n' for path in sorted(HEADER_FOLDER.glob("*.h")))
+    source.write_text(f'{headers}int main() {{ return pks_book_hash("B1") == 0; }}\n')
     options = ("-std=c++11", *(option for option in STRICT if not option.startswith("-std")))
     program = compile_c(source, tmp_path / "include", *options, compiler="c++")
     assert output(program) == ""
