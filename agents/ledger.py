@@ -8,7 +8,7 @@ anew; nothing that was posted is edited. What was pending is posted when the day
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agents.ledger_entries import Cause, Dates, post, settle
+from agents.ledger_entries import Cause, Dates, Part, post, settle
 from agents.ledger_movements import move, pay
 from agents.ledger_state import NO_BOOK, TRADE, LedgerPosition, LedgerState, unknown_rules
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
@@ -89,7 +89,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     terms = _terms(position, rules, event.currency, event.inverse)
     key = TRADE + position.key[1:] + b"\x00" + event.trade_id.encode()
     before = state.content(key) if corrects else None
-    parts: list[tuple[Any, Dates, list[Transfer]]] = []
+    parts: list[Part] = []
     moved = moved_base = ZERO
     if before is not None:
         scope = _scope(state, position, before.account)
@@ -98,7 +98,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
             return _refuse(state, position, revision, dates)
         transfers = [reversed_transfer(each) for each in before.transfers]
         _residues(state, scope, rules, before, transfers, -1)
-        parts.append((scope, dates, transfers))
+        parts.append((scope, dates, transfers, (before.event_id, before.first)))
         moved, moved_base = -before.inventory, -before.quantity
     if taken_out and before is not None:
         account, trade_date, settlement_date = before.account, before.trade_date, before.settlement_date
@@ -114,6 +114,8 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     content: Content | None = None
     if not taken_out:
         content = trade_content(terms, event, quantity, trade_date, settlement_date)
+        if parts:
+            content.first = len(parts[0][2])
         transfers += content.transfers
         if content.residues:
             _residues(state, scope, rules, content, transfers, 1)
@@ -135,7 +137,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         except PostingError as fault:
             return Refusal(str(fault), "cost_basis", "what the trades moved", str(moved), event.trade_id)
         posted.revision = revision
-    parts.append((scope, dates, transfers))
+    parts.append((scope, dates, transfers, None))
     if content is not None and (content.transfers or content.residues):
         state.put_content(key, content)
     elif before is not None:

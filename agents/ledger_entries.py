@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.ledger_accounts import Accounts, LedgerAccount, Scope
 from agents.stage import InvariantBroken, Step
-from domain.ledger.posting import Transfer
+from domain.ledger.posting import REVERSAL, Transfer
 from domain.ledger.rules import CASH, Rules
 from schemas import money, topics
 from schemas.frames import positional
@@ -84,8 +84,9 @@ class Cause:
         self.rules = rules
 
 
-Part = tuple[Scope, Dates, Sequence[Transfer]]
-"""Transfers of one cause that share their dates."""
+Part = tuple[Scope, Dates, Sequence[Transfer], tuple[str, int] | None]
+"""Transfers of one cause that share their dates; and, where they take others back, of which event those were, from which
+number of its entries on."""
 
 
 def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) -> None:
@@ -94,7 +95,7 @@ def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) ->
     lines: list[tuple[LedgerAccount, LedgerAccount]] = []
     rules = cause.rules
     number = 0
-    for scope, dates, transfers in parts:
+    for scope, dates, transfers, _ in parts:
         settled = not dates.pending
         pending = None
         if not settled and transfers and not dates.by_payment:
@@ -134,13 +135,18 @@ def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) ->
     number = 0
     event = cause.event
     event_id = event.event_id
-    for scope, dates, transfers in parts:
+    for scope, dates, transfers, reversed_from in parts:
         status = _PENDING if dates.pending else _POSTED
         for leg, debit, credit, currency, amount in transfers:
             debited, credited = lines[number]
             cash = debited if debit == CASH else credited
             told = last.get(cash) == number
-            warning = ""
+            warning = reverses = ""
+            if reversed_from is not None:
+                original, place = reversed_from
+                if leg.startswith(REVERSAL):
+                    reverses = f"{original}.l{place}"
+                reversed_from = original, place + 1
             if credited.warns and credited.total < 0 and (told or credit != CASH):
                 warning = BELOW_ZERO
             step.bucket(_ENTRIES, scope.keys[currency]).append(
@@ -169,7 +175,7 @@ def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) ->
                     dates.value_date,
                     dates.posting_date,
                     "",
-                    "",
+                    reverses,
                     cash.total if told else None,
                     warning,
                     dates.reference,

@@ -146,7 +146,8 @@ def move(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         dates = dates.until_paid()
         _draft(state, event, step, record, dates, rules)
     cause = Cause(event, movement_id, 0, event.event_time, event.instrument, rules)
-    post(state.accounts, step, cause, [(scope, dates, posted)])
+    reverses = (event.reverses, 0) if original is not None else None
+    post(state.accounts, step, cause, [(scope, dates, posted, reverses)])
     return None
 
 
@@ -330,9 +331,8 @@ def _void(state: LedgerState, event: Any, payment: Payment, step: Step) -> None:
         payment.trade_date, order.settlement_date, payment.value_date, "", "", pending=True, by_payment=True
     )
     cause = Cause(event, order.order_id, order.revision, event.event_time, payment.instrument, rules)
-    post(
-        state.accounts, step, cause, [(scope, dates, [reversed_transfer(each) for each in payment.transfers])]
-    )
+    transfers = [reversed_transfer(each) for each in payment.transfers]
+    post(state.accounts, step, cause, [(scope, dates, transfers, (order.obligation_id, 0))])
     movement = find_movement(state.table, order.obligation_id)
     if movement is not None:
         movement.reversed_by = order.order_id

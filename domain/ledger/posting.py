@@ -94,7 +94,8 @@ class Posted(msgspec.Struct, array_like=True, gc=False):
 class Content(msgspec.Struct, array_like=True, gc=False):
     """What a trade moved, to be taken back when it is corrected; `residues` is what rounding left of it.
 
-    `inventory` and `quantity` are what it added to the inventory and, in an exchange, to the other currency.
+    `inventory` and `quantity` are what it added to the inventory and, in an exchange, to the other currency. Its entries are
+    those of the event `event_id` from the number `first` on.
     """
 
     account: str
@@ -104,6 +105,8 @@ class Content(msgspec.Struct, array_like=True, gc=False):
     residues: list[tuple[str, str, Decimal]]
     inventory: Decimal
     quantity: Decimal
+    event_id: str = ""
+    first: int = 0
 
 
 def transfer(leg: str, debit: str, credit: str, currency: str, amount: Decimal) -> Transfer:
@@ -178,7 +181,9 @@ def trade_content(
             found.append(transfer(leg, account, CASH, fee_currency, amount))
         if amount != exact:
             residues.append((account, fee_currency, exact - amount))
-    return Content(event.account, trade_date, settlement_date, found, residues, moved, base_moved)
+    return Content(
+        event.account, trade_date, settlement_date, found, residues, moved, base_moved, event.event_id
+    )
 
 
 def post_totals(

@@ -51,6 +51,7 @@ def entry_document(entry: Any) -> Document:
         "executed_at": format_time(entry.executed_at),
         "instrument": entry.instrument,
         "pending_id": entry.pending_id or None,
+        "reverses": entry.reverses or None,
         "cash_balance": None if entry.cash_balance is None else plain(entry.cash_balance),
         "warning": entry.warning or None,
         "reference": entry.reference or None,

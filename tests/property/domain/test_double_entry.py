@@ -56,7 +56,7 @@ def run(number: int, seed: int) -> None:
             )
             scope = accounts.scope(f"E{choose.randrange(3)}", "A", f"B{choose.randrange(5)}")
             step = Step(lambda key: 0, silent=True)
-            post(accounts, step, Cause(event, "t", 1, 0, "", rules), [(scope, dates, transfers)])
+            post(accounts, step, Cause(event, "t", 1, 0, "", rules), [(scope, dates, transfers, None)])
             accounts.before_commit()
             store.write(table.changes)
             table.committed()

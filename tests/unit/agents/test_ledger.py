@@ -196,7 +196,14 @@ def test_an_amend_takes_back_and_posts_anew():
         "principal: positions <- cash 550.00 USD",
     ]
     assert [entry.status for entry in books.entries] == ["pending"] * 5
-    assert books.entries[-1].cash_balance == Decimal("-550.00")
+    assert [entry.reverses for entry in books.entries[2:]] == [
+        *(entry.event_id for entry in books.entries[:2]),
+        "",
+    ]
+    again = books.updates(corrected(first, None, 2))
+    (last,) = books.post(*again)
+    assert last.reverses == books.entries[4].event_id
+    assert books.entries[4].cash_balance == Decimal("-550.00")
 
 
 def test_a_late_trade_moves_the_profit_of_the_trades_after_it():
