@@ -11,13 +11,10 @@ for want of files or room is waited for likewise. What steps leave over is done 
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import faust
-import structlog
 from faust.types.tuples import TP
-from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
 from agents.stage import Stage
@@ -27,30 +24,19 @@ from connectors.embedded.shared import share_log
 from connectors.embedded.store import TABLE_OPTION
 from connectors.embedded.tables import TableManager
 from topology.log import Record
-from topology.runtime import IDLE, PartitionRunner, StepReport, step_together
+from topology.runtime import IDLE, PartitionRunner, step_together
 from topology.settings import Settings
+from topology.stage_app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, BaseStageApp, Reports, StepObserver
 from topology.stages import Observer
-from topology.turns import SLICE_BYTES_MAX, SLICE_RECORDS_MAX, TURNS_BETWEEN_SLICES, Turns
-from topology.web.server import ListeningWeb
-
-RETRY_SECONDS_FIRST = 0.05
-RETRY_SECONDS_MAX = 1.0
-"""Between the attempts of a commit that failed (a full disk): doubled each time, up to the second."""
-
-ROOM_SECONDS = 0.01
-"""Between two looks at whether a stage that has left over as much as it may can step again."""
+from topology.turns import TURNS_BETWEEN_SLICES, Turns
 
 _RESTORE_SECONDS_MAX = 3_600.0
-_UNUSED_PORT = 6066
 _TO_BE_OPENED = -1
 
-Reports = Sequence[tuple[PartitionRunner, StepReport]]
-StepObserver = Callable[[Stage, Reports, float], None]
 Batch = Mapping[Any, Sequence[Record]]
-_logger = structlog.get_logger(__name__)
 
 
-class StageApp(faust.App):  # type: ignore[misc]
+class StageApp(BaseStageApp):
     """The App of one stage; `runners` by partition, once it is ready.
 
     `following` is the App of this process whose stage reads what this one emits: it steps in the same commit
@@ -68,55 +54,23 @@ class StageApp(faust.App):  # type: ignore[misc]
         listener: socket.socket | None = None,
         turns: Turns | None = None,
     ) -> None:
-        self.stage = stage
         self.embedded = log
-        self.settings = settings
-        self.runners: dict[int, PartitionRunner] = {}
-        self.trouble: str | None = None
         self.following: StageApp | None = None
         # What the embedded consumer hands on as one message a step.
         self.batched_topics = frozenset({stage.input.name})
-        self.batch_records_max, self.batch_bytes_max = settings.step_events_max, settings.step_bytes_max
-        self.batch_backlog_bytes_max = settings.step_backlog_bytes_max
-        if turns is not None:
-            self.batch_records_max = min(settings.step_events_max, SLICE_RECORDS_MAX)
-            self.batch_bytes_max = self.batch_backlog_bytes_max = min(
-                settings.step_bytes_max, SLICE_BYTES_MAX
-            )
         self._turns = turns
         self._opened = log.reopened
-        self.listener = listener
-        self._observers = observers
-        self._on_step = on_step
-        folder = log.folder / "faust"
-        folder.mkdir(exist_ok=True)
         super().__init__(
-            stage.name,
+            stage,
+            settings,
+            folder=log.folder / "faust",
+            observers=observers,
+            on_step=on_step,
+            listener=listener,
             broker=[share_log(log)],
             store=URL("embedded://"),
-            datadir=folder / stage.name,
-            topic_partitions=settings.partitions,
-            # Records pass as bytes: the runtime decodes frames, and a bad one is its business.
-            key_serializer="raw",
-            value_serializer="raw",
-            topic_disable_leader=True,
-            reply_create_topic=False,
-            stream_buffer_maxsize=settings.queue_records_max,
-            # A step is committed before the loop runs again, so at the end there is nothing to wait for.
-            stream_wait_empty=False,
-            stream_recovery_delay=0.0,
             broker_request_timeout=_RESTORE_SECONDS_MAX,
-            agent_supervisor=CrashingSupervisor,
             TableManager=TableManager,
-            web_enabled=listener is not None,
-            web_host=f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host,
-            web_port=_UNUSED_PORT if listener is None else listener.getsockname()[1],
-            web_stats_enabled=False,
-            web_graph_enabled=False,
-            web_router_enabled=False,
-            web_tables_enabled=False,
-            web_metrics_enabled=False,
-            worker_redirect_stdouts=False,
         )
         self.Table(
             stage.table.name,
@@ -134,20 +88,7 @@ class StageApp(faust.App):  # type: ignore[misc]
                 internal=True,
             ),
         )
-        source = self.topic(
-            stage.input.name,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=settings.partitions,
-            allow_empty=True,
-        )
-        self.agent(source, name=stage.name)(self._run)
-        self._work_left = asyncio.Event()
-        if stage.idle_work is not None:
-            self.task(self._do_idle_work)
-
-    def _new_web(self) -> Any:
-        return ListeningWeb(self)
+        self._read_input(stage.input.name)
 
     def on_rebalance_end(self) -> None:
         """The tables are restored: open the partitions, before any record is delivered (P1)."""
@@ -169,18 +110,13 @@ class StageApp(faust.App):  # type: ignore[misc]
         source = stream.noack()
         async for event in source.events():
             records = event.message.records
-            await self._make_room(records)
+            await self._make_room(tp.partition for tp in records)
             if await self._apply_in_turn(records):
                 for tp, part in records.items():
                     if self.runners[tp.partition].stopped is None:
                         self.consumer.acknowledge(tp, part[-1].offset)
                     else:
                         self._leave(tp)
-
-    async def _make_room(self, records: Batch) -> None:
-        """Wait while one of these partitions has left over as much as it may."""
-        while not self.should_stop and any(self.runners[tp.partition].is_full for tp in records):
-            await self.sleep(ROOM_SECONDS)
 
     async def _do_idle_work(self) -> None:
         """Do what steps left over, a slice at a time, the partitions in turn; whatever waits for the loop goes first."""
@@ -194,10 +130,6 @@ class StageApp(faust.App):  # type: ignore[misc]
                         return
                     for _ in range(TURNS_BETWEEN_SLICES):
                         await asyncio.sleep(0)
-
-    def _look_for_idle_work(self) -> None:
-        if any(runner.has_idle_work for runner in self.runners.values()):
-            self._work_left.set()
 
     async def _apply_in_turn(self, records: Batch) -> bool:
         if self._turns is None:
@@ -234,13 +166,9 @@ class StageApp(faust.App):  # type: ignore[misc]
                 for app in (self, following):
                     if app is not None:
                         app._opened = _TO_BE_OPENED
-            if self.trouble is None:
-                _logger.error("commit failed, to be tried again", stage=self.stage.name, error=str(error))
-            self.trouble = str(error)
+            self._commit_failed(error)
             return False
-        if self.trouble is not None:
-            _logger.info("commits succeed again", stage=self.stage.name)
-            self.trouble = None
+        self._commit_succeeded()
         seconds = time.perf_counter() - started
         self._note_step(reports, seconds)
         if following is not None:
