@@ -114,3 +114,5 @@ def test_each_server_that_was_started_says_what_the_books_say(demo: Demo):
             assert f"without {server}: expected" in output
     assert output.count("EQUAL") == 1 + sum(wanted.values())
     assert "DIFFERENT" not in output
+    for command in ("valuations", "pnl", "cash", "ocp-live"):
+        assert re.search(rf"│ pks {command} +│ (?!none)\S", output), output

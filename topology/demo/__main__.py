@@ -1,6 +1,8 @@
 """`make demo`: starts the stack, plays the simulated tape, kills the worker, and compares the books.
 
-Beside the worker run the servers that this machine has, fed by sinks; at the end each is asked for the positions, Redis for the marks.
+At the end the commands are asked what the positions are worth, what they gained, for the cash that they cost and its
+currencies. Beside the worker run the servers that this machine has, fed by sinks; at the end each is asked for the
+positions, Redis for the marks.
 
 `DEMO_HOLD=1` keeps the stack running at the end; `DEMO_FILLS` sets the length of the tape; `DEMO_SERVERS=0` starts no server.
 """
@@ -23,7 +25,7 @@ from schemas import topics
 from topology.cli.output import CommandError, console, print_facts
 from topology.control.entry import Entry, open_entry
 from topology.control.protocol import ControlError
-from topology.demo import elsewhere, tape
+from topology.demo import elsewhere, figures, tape
 from topology.demo import marks as prices
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
@@ -89,6 +91,7 @@ def _say_missing(name: str, reason: str) -> None:
 def _play(stack: Stack, fills: list[object], named: Settings) -> int:
     with open_entry(Settings(data=stack.data)) as entry:
         _define(entry)
+        entry.publish(topics.MARKS, list(figures.rates()), topics.MARKS.key_of)
     feed = Feed(stack.data, stack.shared_memory, fills)
     started = time.monotonic()
     feed.start()
@@ -115,6 +118,7 @@ def _play(stack: Stack, fills: list[object], named: Settings) -> int:
             "clean run": f"{clean}  {'EQUAL' if equal else 'DIFFERENT'}",
         }
     )
+    _show_figures(stack)
     equal = _ask_elsewhere(stack, named, marks) and equal
     _say_how_to_look(stack)
     if os.environ.get("DEMO_HOLD") == "1":
@@ -122,6 +126,17 @@ def _play(stack: Stack, fills: list[object], named: Settings) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
     return 0 if equal else 1
+
+
+def _show_figures(stack: Stack) -> None:
+    """Show what hangs on the positions, each as its command says it."""
+    table = Table(title="What hangs on them", title_justify="left", header_style="bold", show_lines=True)
+    for name in ("what", "command", "answer"):
+        table.add_column(name)
+    for row in figures.ask(stack.ask):
+        table.add_row(*row)
+    console().print()
+    console().print(table)
 
 
 def _ask_elsewhere(stack: Stack, named: Settings, marks: list[Any]) -> bool:
@@ -237,6 +252,7 @@ Look further (data in {stack.data}; the first three need the stack: DEMO_HOLD=1 
   curl {web}/health/ready
   PKS_SHARED_MEMORY={stack.shared_memory} .venv/bin/pks shm dump
   .venv/bin/pks positions --data {stack.data} --lots
+  .venv/bin/pks pnl --data {stack.data}
   .venv/bin/pks verify --data {stack.data}
   .venv/bin/pks replay --data {stack.data}""",
         markup=False,
