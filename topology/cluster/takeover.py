@@ -79,7 +79,8 @@ class OwningApp(BaseStageApp):
         owners: OwnersTopic | None = None,
         on_ownership: Callable[[Any], None] | None = None,
     ) -> None:
-        self.worker = worker
+        # Who writes is chosen by them, before Faust's part of an App is made.
+        self.stage, self.settings, self.worker = stage, settings, worker
         self.measures = Measures()
         self.link = link = cluster.link
         self._input, self._changelog_topic = link.topic(stage.input.name), link.topic(stage.changelog)
