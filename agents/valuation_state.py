@@ -219,6 +219,11 @@ class ValuationState:
             found = self.asked[instrument] = Asked(instrument)
         return found
 
+    @property
+    def prices_waited_for(self) -> int:
+        """Instruments that the engine has been asked for and not answered."""
+        return sum(bool(asked.waiting) for asked in self.asked.values())
+
     def keep_talk(self, asked: Asked) -> None:
         """Keep what was asked or answered."""
         self._stale = True

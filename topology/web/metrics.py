@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from agents import pnl
 from agents.counters import Counts
 from agents.stage import Stage
+from agents.valuation_state import ValuationState
 from connectors.embedded.log import EmbeddedLog
 from topology.runtime import PartitionRunner, StepReport
 from topology.stages import Observer
@@ -105,6 +106,7 @@ class _StageCollector(LazyCollector):
         yield from self._events()
         yield from self._partitions()
         yield self._late_ticks()
+        yield from self._valuation()
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -141,6 +143,29 @@ class _StageCollector(LazyCollector):
         yield events
         yield residual
         yield of_pnl
+
+    def _valuation(self) -> Iterator[Metric]:
+        """What became of marks, and what the engine owes; an App without that stage has neither."""
+        marks = CounterMetricFamily(
+            "pks_marks_left_out",
+            "Marks that the valuation stage did not use, by why: conflated (a newer one in the same step), "
+            "passed_over (older than the known one), since the log was made.",
+            labels=["why"],
+        )
+        owed = GaugeMetricFamily(
+            "pks_prices_waited_for",
+            "Instruments whose price the pricing engine has been asked for and not given.",
+        )
+        states = [
+            state
+            for app in self._apps
+            for runner in app.runners.values()
+            if isinstance(state := runner.state, ValuationState)
+        ]
+        for why in ("conflated", "passed_over"):
+            marks.add_metric([why], sum(getattr(state.tallies, why) for state in states))
+        owed.add_metric([], sum(state.prices_waited_for for state in states))
+        yield from (marks, owed)
 
     def _late_ticks(self) -> Metric:
         late = CounterMetricFamily(

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import bars
+from agents import bars, valuation
 from domain.marks.judging import order_of
 from tests.redis_support import mark
 from tests.stage_support import StageInMemory
@@ -57,3 +57,16 @@ def test_ticks_that_are_too_late_are_in_the_metrics():
     metrics.watch([app], SimpleNamespace(lag=lambda *_: 0), [])
     assert b'pks_bar_ticks_too_late_total{interval="1s"} 2.0' in metrics.render()
     assert stage.state.newest("X") == MONDAY + 10_000 * SECOND
+
+
+def test_marks_that_valuation_leaves_out_are_in_the_metrics():
+    stage = StageInMemory(valuation.stage())
+    stage.step(mark(price="5", at=3), mark(price="6", at=4), mark(price="7", at=1))
+    runner = SimpleNamespace(state=stage.state, stopped=None)
+    app = SimpleNamespace(stage=stage.stage, runners={0: runner}, trouble=None)
+    metrics = Metrics()
+    metrics.watch([app], SimpleNamespace(lag=lambda *_: 0), [])
+    told = metrics.render()
+    assert b'pks_marks_left_out_total{why="conflated"} 1.0' in told
+    assert b'pks_marks_left_out_total{why="passed_over"} 1.0' in told
+    assert b"pks_prices_waited_for 0.0" in told
