@@ -36,7 +36,12 @@ def run_until_idle(
         for together in stages.values():
             outputs = {topic.name for topic in together[0].stage.outputs}
             following = [
-                runner for runner in runners if runner.stage.input.name in outputs and runner.stopped is None
+                runner
+                for runner in runners
+                if runner.stage.input.name in outputs
+                and runner.stopped is None
+                # Rates and definitions that this step tells are read once they are committed.
+                and outputs.isdisjoint(topic.name for topic in runner.stage.broadcasts)
             ]
             work = [(runner, IDLE) for runner in together if runner.has_idle_work]
             if work:
