@@ -28,8 +28,8 @@ def draw_attribution(
     axes = figure.subplots()
     for name, values in series.items():
         if any(values):
-            axes.plot(seconds, values, label=name, linewidth=1)
-    axes.plot(seconds, totals, label="total", color="black", linewidth=1.8)
+            axes.plot(seconds, values, label=name, linewidth=1, drawstyle="steps-post")
+    axes.plot(seconds, totals, label="total", color="black", linewidth=1.8, drawstyle="steps-post")
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set(title=title, xlabel="seconds of event time", ylabel="P&L of the day")
     axes.legend(loc="best")
