@@ -100,12 +100,15 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         _residues(state, scope, rules, before, transfers, -1)
         parts.append((scope, dates, transfers, (before.event_id, before.first)))
         moved, moved_base = -before.inventory, -before.quantity
+    warning = ""
     if taken_out and before is not None:
         account, trade_date, settlement_date = before.account, before.trade_date, before.settlement_date
     else:
         account = event.account
         trade_date = event.business_date or format_time(event.executed_at)[:10]
-        settlement_date = event.settlement_date or _settles(terms, trade_date)
+        settlement_date = event.settlement_date or ""
+        if not settlement_date:
+            settlement_date, warning = _settles(terms, trade_date)
     dates = _dates(state, rules, terms, posted.entity, book, trade_date, settlement_date)
     if isinstance(dates, Refusal):
         return _refuse(state, position, revision, dates)
@@ -145,7 +148,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     post(
         state.accounts,
         step,
-        Cause(event, event.trade_id, revision, event.executed_at, instrument, rules),
+        Cause(event, event.trade_id, revision, event.executed_at, instrument, rules, warning),
         parts,
     )
     return None
@@ -189,8 +192,15 @@ def _scope(state: LedgerState, position: LedgerPosition, account: str) -> Any:
     return found
 
 
-def _settles(terms: Terms, trade_date: str) -> str:
-    return trade_date if terms.cycle is None else terms.cycle.settles(trade_date)[0]
+def _settles(terms: Terms, trade_date: str) -> tuple[str, str]:
+    """The settlement date of a trade, and a warning where its year is beyond the calendar."""
+    if terms.cycle is None:
+        return trade_date, ""
+    settlement_date, covered = terms.cycle.settles(trade_date)
+    return (
+        settlement_date,
+        "" if covered else f"weekdays counted: {terms.cycle.calendar.name} does not have the year",
+    )
 
 
 def _dates(

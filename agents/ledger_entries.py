@@ -71,10 +71,17 @@ class Dates:
 class Cause:
     """What transfers come from."""
 
-    __slots__ = ("event", "executed_at", "instrument", "revision", "rules", "trade_id")
+    __slots__ = ("event", "executed_at", "instrument", "revision", "rules", "trade_id", "warning")
 
     def __init__(
-        self, event: Any, trade_id: str, revision: int, executed_at: int, instrument: str, rules: Rules
+        self,
+        event: Any,
+        trade_id: str,
+        revision: int,
+        executed_at: int,
+        instrument: str,
+        rules: Rules,
+        warning: str = "",
     ) -> None:
         self.event = event
         self.trade_id = trade_id
@@ -82,6 +89,7 @@ class Cause:
         self.executed_at = executed_at
         self.instrument = instrument
         self.rules = rules
+        self.warning = warning
 
 
 Part = tuple[Scope, Dates, Sequence[Transfer], tuple[str, int] | None]
@@ -141,7 +149,7 @@ def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) ->
             debited, credited = lines[number]
             cash = debited if debit == CASH else credited
             told = last.get(cash) == number
-            warning = reverses = ""
+            warning, reverses = cause.warning, ""
             if reversed_from is not None:
                 original, place = reversed_from
                 if leg.startswith(REVERSAL):

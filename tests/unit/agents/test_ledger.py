@@ -257,6 +257,15 @@ def test_settlement_dates(day: str, currency: str, settles: str):
     books = MoneyBooks()
     books.book(trade(business_date=day, settlement_currency=currency))
     assert books.entries[0].settlement_date == settles
+    said = "weekdays counted: XNYS does not have the year" if day.startswith("2040") else ""
+    assert books.entries[0].warning in (said, "below zero")
+
+
+def test_a_year_beyond_the_calendar_is_told():
+    books = MoneyBooks()
+    books.post(movement(amount="5000"))
+    books.book(trade(business_date="2040-07-03"))
+    assert books.entries[1].warning == "weekdays counted: XNYS does not have the year"
 
 
 def test_the_date_of_the_trade_goes_before_that_of_the_calendar():
