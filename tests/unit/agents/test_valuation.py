@@ -6,6 +6,7 @@ import pytest
 
 from agents import valuation
 from domain.pricing.black import black_scholes_merton
+from schemas.frames import FRAME_BYTES_MAX, encode_event
 from schemas.numbers import exact_arithmetic
 from schemas.units import MarkQuality, ValuedBy
 from tests.stage_support import StageInMemory
@@ -375,3 +376,48 @@ def test_columns_are_kept_for_the_rows_of_now_only(stage: StageInMemory):
         assert len(rows) == number + 1
     block = stage.state.blocks.of["X"]
     assert len(block._columns) == 1
+
+
+def test_rows_that_do_not_fit_a_frame_come_in_several(stage: StageInMemory):
+    names = [f"{'Ж' * 120}{number}" for number in range(1_500)]
+    stage.step(*(position("X", book=name, entity="Ж" * 150) for name in names))
+    step = stage.step(mark(price="7"))
+    frames = told(step)
+    assert len(frames) > 2
+    assert all(len(encode_event(frame)) < FRAME_BYTES_MAX for frame in frames)
+    rows = valued(step)
+    assert {key[0] for key in rows} == set(names)
+    assert {row.market_value for row in rows.values()} == {Decimal(70)}
+    assert len({frame.event_id for frame in frames}) == len(frames)
+
+
+def test_many_changes_of_one_position_come_in_several_frames_and_none_is_lost(stage: StageInMemory):
+    count = 2 * valuation.CHANGES_MAX + 7
+    step = stage.step(
+        mark(price="2"),
+        *(position("X", quantity=str(number), revision=number) for number in range(1, count + 1)),
+    )
+    frames = told(step)
+    revisions = [change.revision for frame in frames for change in frame.changes]
+    assert revisions == list(range(1, count + 1))
+    assert frames[-1].market_value == (Decimal(2 * count),)
+    assert all(len(frame.changes) <= valuation.CHANGES_MAX for frame in frames)
+
+
+@pytest.mark.parametrize(
+    "price", ["0.000000000000000000000000000000000000000000000000000000000001", "9" * 60]
+)
+def test_the_ends_of_what_a_price_may_be_hold_up_nothing(stage: StageInMemory, price: str):
+    stage.define(option("C", "X", "100"))
+    stage.step(
+        position("X", quantity=price, multiplier=price),
+        position("X", book="I", quantity=price, multiplier=price, inverse=True, cost=price),
+        position("C", quantity=price, multiplier=price),
+    )
+    rows = valued(stage.step(mark(price=price)))
+    with exact_arithmetic():
+        number = Decimal(price)
+        assert rows["B", "X"].market_value == number * number * number
+        assert rows["I", "X"].unrealised_pnl == 0
+    assert rows["B", "C"].market_value is not None
+    assert valued(stage.step(mark(price="100", at=NOON + 1))).keys() == rows.keys()
