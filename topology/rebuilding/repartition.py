@@ -34,7 +34,7 @@ from topology.rebuilding.rekeying import rekeyed
 from topology.rebuilding.stage_log import RebuildingLog
 from topology.replaying.outcome import Progress, books_of
 from topology.settings import Settings
-from topology.stages import is_spine
+from topology.stages import build_all, is_spine
 
 _OTHERWISE = (
     "definitions or settings are not those of then, or an id is used for several trades, which would meet in one "
@@ -88,7 +88,8 @@ def repartition(
             + ("none that was ever written to" if before == 0 else f"one with {before} already")
         )
     OwnedGate(log, settings.model_copy(update={"partitions": before})).settle()
-    stages, later = [one for one in stages if is_spine(one)], [one for one in stages if not is_spine(one)]
+    stages = [one for one in stages if is_spine(one)]
+    later = [one for one in build_all(settings) if not is_spine(one)]
     _check(log, [*stages, *later], before)
     refuse_later(later, lambda stage, place: log.committed(stage.name, stage.input.name, place), before)
     books = hash_before(log, before)
