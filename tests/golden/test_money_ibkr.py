@@ -26,8 +26,8 @@ def pks(capsys: pytest.CaptureFixture[str], data: Path, *arguments: str) -> Any:
 
 
 @pytest.fixture
-def books(tapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """The account's books, with amounts to the nine decimals of the statement."""
+def fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An empty folder whose posting rules have amounts to the nine decimals of statements."""
     assert run(["posting-rules"]) == 0
     rules = capsys.readouterr().out
     assert "scales: {" in rules
@@ -35,9 +35,32 @@ def books(tapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Pa
     file.write_text(rules.replace("scales: {", "scales: {CHF: 9, EUR: 9, USD: 9, "))
     data = tmp_path / "books"
     pks(capsys, data, "posting-rules-define", str(file))
-    imported = pks(capsys, data, "import", str(tapes / STATEMENT), "--format", "ibkr-flex", "--opening-cash")
-    assert (imported["fills"], imported["movements"]) == (671, 62)
     return data
+
+
+@pytest.fixture
+def books(tapes: Path, fine: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The account's books."""
+    imported = pks(capsys, fine, "import", str(tapes / STATEMENT), "--format", "ibkr-flex", "--opening-cash")
+    assert (imported["fills"], imported["movements"]) == (671, 62)
+    return fine
+
+
+@pytest.mark.parametrize(
+    ("name", "balances"),
+    [
+        ("pp_14.xml", {"CHF": "5.875184563", "USD": "88.829543578"}),
+        ("pp_18.xml.gz", {"EUR": "16469.4085", "USD": "-0.000001655"}),
+    ],
+)
+def test_other_real_statements_tie_to_the_last_digit(
+    tapes: Path, fine: Path, capsys: pytest.CaptureFixture[str], name: str, balances: dict[str, str]
+):
+    file = str(tapes / "ibkr_flex" / name)
+    pks(capsys, fine, "import", file, "--format", "ibkr-flex", "--opening-cash")
+    found = pks(capsys, fine, "cash-statement", file)["cash-statement"]
+    assert {each["currency"]: each["found"] for each in found} == balances
+    assert {each["break"] for each in found} == {"0"}
 
 
 def test_the_statements_cash_ties_but_for_one_conversion(
