@@ -68,6 +68,23 @@ def test_every_row_is_accounted_for(tmp_path: Path, capsys: Any):
     assert [str(mark.price) for mark in found if mark.instrument == "X"] == ["10", "11", "12", "13"]
 
 
+def test_the_newest_marks_are_shown(tmp_path: Path, capsys: Any):
+    imported(capsys, tmp_path, written(tmp_path, *ROWS))
+    for arguments, expected in (([], ["X", "Y"]), (["--instrument", "Y"], ["Y"])):
+        assert run(["marks", "--data", str(tmp_path / "data"), "--json", *arguments]) == 0
+        found = json.loads(capsys.readouterr().out)["marks"]
+        assert [mark["instrument"] for mark in found] == expected
+    assert (found[0]["price"], found[0]["quality"], found[0]["event_time"]) == (
+        "-3",
+        "live",
+        "2026-01-05T09:30:00.5Z",
+    )
+    assert run(["marks", "--data", str(tmp_path / "data")]) == 0
+    # The late one and the refused ones are not the newest.
+    [line] = [line for line in capsys.readouterr().out.splitlines() if " X " in line]
+    assert " 13 " in line and "csv-marks:m.csv" in line
+
+
 def test_conflation_keeps_the_newest_of_each_second(tmp_path: Path, capsys: Any):
     _, document, _ = imported(capsys, tmp_path, written(tmp_path, *ROWS), "--conflate", "1")
     assert (document["marks"], document["conflated"], document["read"]) == (3, 2, 7)

@@ -1,4 +1,4 @@
-"""`pks marks-load`: one look at a service of marks, into the log."""
+"""`pks marks`: the newest mark of each instrument. `pks marks-load`: one look at a service of marks, into the log."""
 
 import time
 from typing import Annotated, Any
@@ -6,9 +6,55 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import CommandError, bad_input, messages, print_facts, print_json
+from topology.cli.output import (
+    CommandError,
+    bad_input,
+    messages,
+    print_facts,
+    print_json,
+    print_table,
+    shorten,
+)
 
 _REJECTIONS_SHOWN = 20
+_LINE_WIDTH = 1_000
+_TEXTS = ("currency", "quality", "event_time", "source")
+
+
+def marks(
+    instrument: Annotated[
+        str | None, typer.Option("--instrument", help="This instrument only.", show_default=False)
+    ] = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest mark of each instrument: price, bid, ask, quality, age, source."""
+    from agents import bars
+    from topology.catching_up import caught_up
+    from topology.documents.marks import mark_documents
+
+    def say(line: str) -> None:
+        messages().print(line, markup=False, soft_wrap=True)
+
+    with caught_up(load_settings(data, transport), [bars.NAME], say) as log:
+        found = mark_documents(log, instrument, time.time_ns())
+    if as_json:
+        print_json({"marks": found})
+        return
+    print_table(
+        "Marks",
+        ("instrument", "price", "bid", "ask", *_TEXTS),
+        (
+            [
+                mark["instrument"],
+                *(shorten(mark[name]) for name in ("price", "bid", "ask")),
+                *(mark[name] for name in _TEXTS),
+            ]
+            for mark in found
+        ),
+        file_width=_LINE_WIDTH,
+    )
 
 
 def marks_load(
@@ -70,5 +116,6 @@ def _report(document: dict[str, Any], as_json: bool) -> None:
 
 
 def register(application: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
+    application.command()(marks)
     application.command("marks-load")(marks_load)
