@@ -173,20 +173,6 @@ _.duplicate_window
 _.max_msgs
 _.reconnects
 
-# The fields of a P&L, read by name.
-_.fx
-_.funding
-_.new_trades
-_.corporate_actions
-_.restatement
-_.book_currency
-_.opening_quantity
-_.unrealised
-_.trading
-_.total_to_date
-_.book_total
-_.book_buckets
-_.book_total_to_date
 
 # Checks that pydantic calls, and fields of terms and currency positions.
 _._ends_after_it_starts
@@ -225,3 +211,6 @@ rules.BelowZero.WARN
 _.protocol_version
 _.close_connection
 _.daemon_threads
+
+# A cause that no stage here fills yet, read by name.
+_.corporate_actions

@@ -8,6 +8,7 @@ all that has happened, and its identities must hold without a residual.
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -19,13 +20,20 @@ from domain.pnl.observation import Change, Factors, Observation
 from schemas.numbers import exact_arithmetic
 from tests.lots_model import figures as lots_figures
 from tests.pnl_model import Booked, Model, ModelDay, Moment
+from tests.stage_support import run_for_long
 
 DAY = 86_400_000_000_000
 QUANTITIES = st.sampled_from([*range(-4, 0), *range(1, 5), "0.5", "-0.125"]).map(Decimal)
 # Of an inverse contract, too, every quotient ends.
 PRICES = st.sampled_from(["1", "2", "4", "5", "8", "10", "12.5", "0.4"]).map(Decimal)
 FEES = st.sampled_from([0, 0, 1, "0.25", "-0.5"]).map(Decimal)
-RATES = st.sampled_from(["1", "1.25", "0.8"]).map(Decimal)
+SOMETIMES = st.sampled_from([None, *["1", "2", "4", "5", "8", "10", "12.5", "0.4"]]).map(
+    lambda text: None if text is None else Decimal(text)
+)
+"""A price, or now and then none."""
+SOMETIMES_A_RATE = st.sampled_from([None, "1", "1.25", "0.8", "1.6", "2"]).map(
+    lambda text: None if text is None else Decimal(text)
+)
 BACK = st.integers(-1, 3)
 """How many days ago a trade belongs; -1 is tomorrow."""
 
@@ -55,8 +63,11 @@ class PnLDays(RuleBasedStateMachine):
         self.restated: set[str] = set()
         self.observed = Moment("", None, True, None)
 
-    @initialize(inverse=st.booleans(), multiplier=st.sampled_from(["1", "100"]))
-    def terms(self, inverse: bool, multiplier: str) -> None:
+    @initialize(
+        inverse=st.booleans(), multiplier=st.sampled_from(["1", "100"]), mark=SOMETIMES, fx=SOMETIMES_A_RATE
+    )
+    def terms(self, inverse: bool, multiplier: str, mark: Decimal | None, fx: Decimal | None) -> None:
+        self.mark, self.fx = mark, fx
         self.inverse = inverse
         self.own = Terms(multiplier=Decimal(multiplier), inverse=inverse)
         self.model = Model(inverse)
@@ -103,13 +114,16 @@ class PnLDays(RuleBasedStateMachine):
             _, day = self.trades.pop(sorted(self.trades)[pick % len(self.trades)])
             self.book(day, dated=day >= self.today)
 
-    @rule(mark=st.none() | PRICES)
+    @rule(mark=SOMETIMES)
     def mark_moves(self, mark: Decimal | None) -> None:
         self.mark = mark
+        self.observe()
 
-    @rule(fx=st.none() | RATES)
-    def rate_moves(self, fx: Decimal | None) -> None:
+    @rule(fx=SOMETIMES_A_RATE, observed=st.booleans())
+    def rate_moves(self, fx: Decimal | None, observed: bool) -> None:
         self.fx = fx
+        if observed:
+            self.observe()
 
     @rule()
     def observe(self) -> None:
@@ -209,5 +223,10 @@ class PnLDays(RuleBasedStateMachine):
             assert found.book_total == wanted.book_total, date
 
 
-PnLDays.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+PnLDays.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestPnLDays = PnLDays.TestCase
+
+
+@pytest.mark.soak
+def test_whatever_happens_to_days_for_long():
+    assert run_for_long(PnLDays, examples=10_000, steps=60) > 0

@@ -118,6 +118,24 @@ def test_the_rates_part_stands_apart_in_the_book_s_currency():
     assert (found.new_trades, found.fx, found.delta) == (80, 20, 10)
 
 
+def test_a_late_trade_changes_what_the_rates_made_of_the_days_after_it():
+    chain = PnLChain()
+    chain.define(book(currency="EUR"), rate("EUR/USD", "1.25"))
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="110"))
+    chain.value(closed(day=MONDAY))
+    chain.define(rate("EUR/USD", "1", at=NOON + 1))
+    chain.value(mark(price="112", at=NOON + DAY))
+    (tuesday,) = chain.value(closed(day=TUESDAY))
+    # 100 dollars of Monday are 20 euros more, and 20 dollars came.
+    assert (tuesday.book_total, tuesday.book_buckets.fx, tuesday.book_buckets.delta) == (40, 20, 20)
+    monday, tuesday, today = chain.book(trade("t0", "5", "108", MONDAY, at=1))
+    assert (monday.total, monday.book_total) == (110, 88)
+    assert (tuesday.total, tuesday.book_total, tuesday.restatement) == (30, 52, 1)
+    assert (tuesday.book_buckets.fx, tuesday.book_buckets.delta) == (22, 30)
+    assert today.book_total == 0 and today.book_total_to_date == 140
+
+
 def test_a_currency_without_a_rate_has_a_total_of_its_own_and_none_of_the_book():
     chain = PnLChain()
     chain.define(book(currency="EUR"))
