@@ -1,6 +1,7 @@
 """`pks pnl`, from files to figures: the day by cause, what was told before, closed days, and a picture."""
 
 import json
+import sys
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_a_picture(folder: Path):
     path = folder / "out.png"
     assert run(["pnl", "--plot", str(path), "--data", str(folder / "data")]) == 0
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_the_library_a_picture_says_what_to_install(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert run(["pnl", "--plot", str(folder / "out.png"), "--data", str(folder / "data")]) == 1
+    assert "pip install 'pks[plot]'" in capsys.readouterr().err
+    assert not (folder / "out.png").exists()
 
 
 def explained(capsys: pytest.CaptureFixture[str], folder: Path, figure: str, code: int = 0) -> dict:
