@@ -166,10 +166,11 @@ def _elsewhere(event: Any) -> Refusal:
 def _note_terms(state: LedgerState, posted: Any, event: Any) -> None:
     """Keep what the trade says of its position; a book belongs to the entity that it was first seen with."""
     if not posted.revision:
-        posted.entity = event.entity
         closed, entities = state.book(event.book)
-        if event.entity not in entities:
-            state.note_book(event.book, closed, [*entities, event.entity])
+        if not entities:
+            entities = [event.entity]
+            state.note_book(event.book, closed, entities)
+        posted.entity = entities[0]
     posted.instrument_class = event.instrument_class
     posted.underlying = event.underlying
     posted.posting_rules = event.posting_rules
@@ -253,8 +254,8 @@ def _close_day(state: LedgerState, event: Any, step: Step) -> None:
 
 
 def _lock(state: LedgerState, event: Any, step: Step) -> Refusal | None:
-    locked = state.locked(event.entity)
-    if event.through <= locked:
+    """Close an entity's days up to one; an earlier one opens those after it again."""
+    if event.through == state.locked(event.entity):
         return _DUPLICATE
     state.lock(event.entity, event.through)
     return None

@@ -120,7 +120,7 @@ def period_lock(
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Close the books of an entity up to a day: what comes later counts in the next open day, or is refused."""
+    """Close the books of an entity up to a day (an earlier one opens them again): what comes later counts in the next open day, or is refused."""
     from pydantic import ValidationError
 
     from schemas import money, topics
@@ -128,13 +128,14 @@ def period_lock(
     from schemas.times import Nanoseconds
     from topology.control.entry import open_entry
 
+    now = time.time_ns()
     try:
         event = money.PeriodLocked(
-            event_id=f"lock:{entity}:{through}",
+            event_id=f"lock:{entity}:{through}:{now}",
             through=through,
             user=user,
             entity=entity,
-            event_time=Nanoseconds(time.time_ns()),
+            event_time=Nanoseconds(now),
             source="pks period-lock",
         )
     except ValidationError as error:

@@ -316,10 +316,18 @@ def test_or_is_refused_and_taken_in_when_it_comes_again():
     assert (books.of("positions"), books.of("realised_pnl"), books.of("cash")) == (600, -80, 480)
     assert books.of("opening_balances") == -1000
     assert books.ledger.counts() == (3, 2, 0, 1, 0)
-    retried = [late[0].__class__(**{**fields(late[0]), "business_date": "2026-01-07"})]
+    books.post(lock("2026-01-04"))
+    retried = late
     books.post(*retried)
     assert (books.of("positions"), books.of("realised_pnl"), books.of("cash")) == (600, -80, -520)
     assert books.of("opening_balances") == 0
+    books.check()
+
+
+def test_a_book_belongs_to_the_entity_of_its_first_trade():
+    books = MoneyBooks()
+    books.book(trade(), trade("t2", instrument="Y", entity="OTHER"), trade("t3", at=1, entity="OTHER"))
+    assert {names[0] for names in books.accounts()} == {"E"}
     books.check()
 
 
