@@ -14,8 +14,9 @@ from agents import positions, trade_capture
 from agents.counters import read_counts
 from agents.stage import Stage
 from domain.lots.reference import Figures, residuals
+from schemas import events
 from schemas.changelog import changes_of
-from schemas.frames import BadEvent
+from schemas.frames import BadEvent, wire
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import exact_arithmetic
 from schemas.topics import (
@@ -40,6 +41,7 @@ from topology.simulation.workload import LATE_INSTRUMENT
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _State = TypeVar("_State")
+_DayClosed: Any = wire(events.DayClosed)
 
 
 def _equal(check: str, expected: object, found: object) -> None:
@@ -69,11 +71,12 @@ class Followed(Generic[_State]):
 
 
 class _Said:
-    """What a partition of outputs says: how many events, and their ids."""
+    """What a partition of outputs says: how many events, and their ids; the ends of days by themselves."""
 
     def __init__(self) -> None:
         self.number = 0
         self.ids: set[str] = set()
+        self.days: set[str] = set()
 
 
 class Oracle:
@@ -218,6 +221,12 @@ class Oracle:
             for event in topic.codec.decode_each(record.value or b""):
                 if isinstance(event, BadEvent):
                     raise Violation("outputs", f"an event of {topic.name} cannot be read")
+                if isinstance(event, _DayClosed):
+                    # Told by the clock, for no fill; positions pass it on.
+                    if event.event_id in said.days:
+                        raise Violation("outputs", f"{topic.name} says twice that {event.event_id} is over")
+                    said.days.add(event.event_id)
+                    continue
                 said.number += 1
                 said.ids.add(event.event_id)
                 if topic is FILL_DEAD_LETTERS:

@@ -19,7 +19,7 @@ from topology.simulation.log import SimulatedLog, SimulatedRecord
 
 class _Place(msgspec.Struct):
     book: str
-    instrument: str
+    instrument: str = ""
 
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
