@@ -2,10 +2,12 @@
 
 from functools import partial
 from itertools import product
+from math import exp, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
+import QuantLib as ql
 
 import native
 from domain.pricing import batch, black
@@ -75,6 +77,69 @@ def test_black_76(evaluate: batch.Evaluate):
 
     differences = _largest_difference(found, columns, one)
     assert max(differences.values()) < 1e-12, differences
+
+
+def _from_quantlib(columns: np.ndarray) -> np.ndarray:
+    """Price, delta, gamma, vega, theta, rho of QuantLib's Black calculator."""
+    figures = []
+    for sign, spot, strike, rate, carry, volatility, time in columns.T.tolist():
+        kind = ql.Option.Call if sign > 0 else ql.Option.Put
+        forward, discount = spot * exp((rate - carry) * time), exp(-rate * time)
+        found = ql.BlackCalculator(
+            ql.PlainVanillaPayoff(kind, strike), forward, volatility * sqrt(time), discount
+        )
+        first = (found.value(), found.delta(spot), found.gamma(spot), found.vega(time))
+        figures.append((*first, found.theta(spot, time), found.rho(time)))
+    return np.array(figures).T
+
+
+@pytest.mark.parametrize("evaluate", EVALUATORS)
+def test_batches_are_quantlibs_figures(evaluate: batch.Evaluate):
+    """To 1e-10 of what each figure is measured in: from a hundredth to a hundred times the strike, hours to 40 years."""
+    grid = product(
+        (1.0, -1.0),
+        (1.0, 10.0, 50.0, 80.0, 99.0, 100.0, 101.0, 125.0, 200.0, 1_000.0, 10_000.0),
+        (100.0,),
+        RATES,
+        (0.0, 0.05),
+        (1e-3, 0.05, 0.2, 0.9, 4.0),
+        (1e-4, 1 / 365, 0.5, 3.0, 40.0),
+    )
+    columns = np.array([*grid]).T
+    found = batch.black_scholes_merton(*columns, evaluate=evaluate)
+    expected = _from_quantlib(columns)
+    _, spot, strike, _, _, _, time = columns
+    larger = np.maximum(spot, strike)
+    scales = (larger, 1.0, 1.0, larger, larger, larger * np.maximum(time, 1.0))
+    for name, figure, right, scale in zip(found._fields, found, expected, scales, strict=True):
+        # What QuantLib takes below nothing, in its last digit, is nothing here.
+        right = np.maximum(right, 0.0) if name == "price" else right
+        worst = float(np.max(np.abs(figure - right) / np.maximum(scale, np.abs(right))))
+        assert worst < 1e-10, (name, worst)
+    assert columns.shape[1] > 3_000
+
+
+@pytest.mark.parametrize("evaluate", EVALUATORS)
+@pytest.mark.parametrize(("volatility", "time"), [(0.0, 1.0), (0.2, 0.0), (0.0, 0.0), (0.0, 40.0)])
+def test_batches_without_time_or_volatility_have_quantlibs_prices(
+    evaluate: batch.Evaluate, volatility: float, time: float
+):
+    """QuantLib's prices are the limits; its Greeks there are not (a put out of the money has a delta of 1)."""
+    columns = np.array(
+        [*product((1.0, -1.0), (1.0, 50.0, 99.0, 101.0, 200.0, 1e4), (100.0,), RATES, (0.0, 0.05))]
+    ).T
+    columns = np.vstack(
+        [columns, np.full((1, columns.shape[1]), volatility), np.full((1, columns.shape[1]), time)]
+    )
+    found = batch.black_scholes_merton(*columns, evaluate=evaluate)
+    for place, (sign, spot, strike, rate, carry, _, _) in enumerate(columns.T.tolist()):
+        kind = ql.Option.Call if sign > 0 else ql.Option.Put
+        forward, discount = spot * exp((rate - carry) * time), exp(-rate * time)
+        right = ql.BlackCalculator(ql.PlainVanillaPayoff(kind, strike), forward, 0.0, discount)
+        assert abs(found.price[place] - right.value()) <= 1e-10 * max(spot, strike), place
+        exercised = sign * (forward - strike) > 0.0
+        assert abs(found.delta[place] - sign * exp(-carry * time) * exercised) <= 1e-10, place
+        assert (found.gamma[place], found.vega[place]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("evaluate", EVALUATORS)
