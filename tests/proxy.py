@@ -8,9 +8,10 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends a reset."""
@@ -46,6 +47,19 @@ class Proxy:
     port: int
     cuts: int = 0
     _planned: list[Cut] = field(default_factory=list)
+    _connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Callable[[], int]
+    ) -> Coroutine[Any, Any, None]:
+        """Relay a connection that was taken in."""
+        self._connections.append(writer)
+        return self.relay(reader, writer, target)
+
+    def abort(self) -> None:
+        """Close every connection, those whose relay had no turn yet too."""
+        for writer in self._connections:
+            writer.transport.abort()
 
     def plan(self, cut: Cut) -> None:
         """Break a connection, once."""
@@ -118,7 +132,7 @@ def proxied(target: Callable[[], int]) -> Iterator[Proxy]:
 
     async def start() -> asyncio.Server:
         return await asyncio.start_server(
-            lambda reader, writer: proxy.relay(reader, writer, target), "127.0.0.1", 0
+            lambda reader, writer: proxy.connected(reader, writer, target), "127.0.0.1", 0
         )
 
     server = loop.run_until_complete(start())
@@ -132,6 +146,8 @@ def proxied(target: Callable[[], int]) -> Iterator[Proxy]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        proxy.abort()
+        await asyncio.sleep(0)
 
     try:
         yield proxy
