@@ -111,7 +111,8 @@ def repartition(
             "those of the log; the old state stands: run `pks rebuild` first (docs/operating/rebuild.md)"
         )
     for stage in later:
-        log.create_topic(new_name(stage.changelog), partitions, compact=True, generation=log.generation + 1)
+        # That of the topics which were copied: a move is one generation.
+        log.create_topic(new_name(stage.changelog), partitions, compact=True, generation=log.generation)
     exchange(
         log,
         topics=[topic.name for topic in moving] + [stage.changelog for stage in (*stages, *later)],
