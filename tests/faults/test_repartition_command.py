@@ -66,6 +66,8 @@ def test_the_command_moves_a_log_and_says_so(
     # The old number is no longer that of the log, and the error says what to do.
     capsys.readouterr()
     monkeypatch.setenv("PKS_PARTITIONS", str(PARTITIONS))
+    # A worker that somebody has on this machine has the default name.
+    monkeypatch.setenv("PKS_SHARED_MEMORY", "")
     assert application.run(["up", "--data", str(folder), "--web-port", "0"]) == 3
     assert "pks topology repartition" in capsys.readouterr().err
 
