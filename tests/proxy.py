@@ -57,7 +57,7 @@ class Proxy:
         return self.relay(reader, writer, target)
 
     def abort(self) -> None:
-        """Close every connection, those whose relay had no turn yet too."""
+        """Close both ends of every connection, those whose relay had no turn yet, or still something to send, too."""
         for writer in self._connections:
             writer.transport.abort()
 
@@ -82,6 +82,7 @@ class Proxy:
         except OSError:
             _reset(writer)
             return
+        self._connections.append(far_writer)
         back = asyncio.ensure_future(_copy(far_reader, writer))
         try:
             sent = 0
@@ -106,10 +107,11 @@ class Proxy:
         except OSError:
             pass
         finally:
-            back.cancel()
-            await asyncio.gather(back, return_exceptions=True)
+            # Before anything is waited for: the proxy may end in that wait.
             far_writer.close()
             writer.close()
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,11 +143,15 @@ def proxied(target: Callable[[], int]) -> Iterator[Proxy]:
     thread.start()
 
     async def end() -> None:
+        # A connection that is just being taken in is let begin: it keeps its socket where the server closes before.
+        for listener in server.sockets:
+            loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0.01)
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         proxy.abort()
         await asyncio.sleep(0)
 
