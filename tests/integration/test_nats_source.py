@@ -109,10 +109,14 @@ def _state(folder: Path) -> str:
 
 
 def _counts(server) -> tuple[int, int]:
+    """How many bookings, and updates of positions, went out."""
+
     async def ask():
         async with connected(server) as client:
-            infos = [await client.jetstream().stream_info(name) for name in ("BOOKINGS", "POSITIONS")]
-        return tuple(info.state.messages for info in infos)
+            # Values of positions and their P&L are in the same stream as their updates.
+            return await count(client, "BOOKINGS"), await count(
+                client, "POSITIONS", "bo.position.updated.v1.*"
+            )
 
     return asyncio.run(ask())
 
