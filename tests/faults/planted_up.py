@@ -87,12 +87,12 @@ def _half_slot() -> None:
     from connectors.shm.segment import Segment
     from topology.shared_memory import PositionsPublisher
 
-    sound, write = PositionsPublisher._write, Segment.write
+    sound, write = PositionsPublisher.write_touched, Segment.write
     half = [False]
 
-    def _write(self: Any, opened: Any, *rest: Any) -> None:
-        half[0] = opened.book == "HALF" and opened.revision > 1
-        sound(self, opened, *rest)
+    def write_touched(self: Any, touched: Any, *rest: Any) -> None:
+        half[0] = touched.book == "HALF" and touched.revision > 1
+        sound(self, touched, *rest)
 
     class Words:
         """The words of a segment: the second store of a slot's sequence, which would make it even, never comes."""
@@ -113,7 +113,7 @@ def _half_slot() -> None:
             self.mapping.words = Words(self.mapping.words)
         write(self, number, body)
 
-    PositionsPublisher._write = _write
+    PositionsPublisher.write_touched = write_touched
     Segment.write = write_half
 
 
