@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agents import positions, trade_capture
 from schemas import topics
 from tests.faults import stages_worker
 from topology.control.entry import records_of
 from topology.control.protocol import ControlClient, ControlError, Request
 
 ROOT = Path(__file__).resolve().parents[2]
+BOOKS = (trade_capture.NAME, positions.NAME)
 COMMAND = [sys.executable, "-c", "from topology.cli import main; main()"]
 
 
@@ -122,6 +124,10 @@ class Watch:
         """Of the first partition, by stage, as the health view says."""
         _, document = self.health()
         return {stage["stage"]: stage["partitions"][0]["lag"] for stage in document["stages"]}
+
+    def lags_of_books(self) -> dict[str, int]:
+        """The same of the stages that keep the books: senders wait for these, and for no others."""
+        return {name: lag for name, lag in self.lags().items() if name in BOOKS}
 
     def metrics(self) -> dict[str, float]:
         """What a scrape gets, by name and labels."""
