@@ -30,7 +30,7 @@ from connectors.embedded.database import (
 from connectors.embedded.durability import GroupSync
 from connectors.embedded.errors import CommitError, EmbeddedLogError, StateError, remedy, translate
 from connectors.embedded.transaction import EmbeddedTransaction
-from connectors.embedded.watermark import Note, Watermark
+from connectors.embedded.watermark import Note, Watermark, manifest_of
 
 SyncPolicy = Literal["always", "group", "os"]
 Listener = Callable[[list[TopicPartition]], None]
@@ -113,6 +113,9 @@ class EmbeddedLog(LogContents):
                 notes.cleanup()
             raise
         try:
+            if notes is not None:
+                # Its files may have moved while it was opened.
+                log.catch_up()
             log._reach(note)
         except BaseException:
             log.close()
@@ -149,6 +152,26 @@ class EmbeddedLog(LogContents):
             self._database.close()
             raise translate(error, str(self.folder)) from error
 
+    def _follow(self) -> None:
+        """Read what the owner has written, without a gap. Raises StateError where its files do not hold still.
+
+        RocksDB reads the manifest first and the write-ahead logs then. Where the owner finishes one of these and removes
+        it in between, its records are in neither: seen is what came later, without what came before. The manifest has
+        grown by then, and names the file that has them.
+        """
+        deadline = time.monotonic() + _REACH_SECONDS
+        database = database_folder(self.folder)
+        while True:
+            before = manifest_of(database)
+            self._database.try_catch_up_with_primary()
+            if before[0] and manifest_of(database) == before:
+                return
+            if time.monotonic() > deadline:
+                raise StateError(
+                    f"{self.folder}: expected a manifest that holds still while it is read, found {before[0] or 'none'} "
+                    f"changing for {_REACH_SECONDS:.0f} s; try again"
+                )
+
     def catch_up(self) -> None:
         """Let a reader see what the owner has committed by now."""
         if not self.writable:
@@ -158,7 +181,7 @@ class EmbeddedLog(LogContents):
                     self._close_database()
                     self._database, self._notes = open_beside(self.folder)
                 else:
-                    self._database.try_catch_up_with_primary()
+                    self._follow()
                 self._load_definitions()
             except EmbeddedLogError:
                 raise

@@ -22,6 +22,14 @@ _LINE_BYTES = 96
 _READS_MAX = 100
 
 
+def manifest_of(database: Path) -> tuple[str, int]:
+    """The manifest in force of a database and its bytes; nothing where there is none, or it is being replaced."""
+    with contextlib.suppress(OSError, ValueError):
+        name = (database / "CURRENT").read_text(encoding="ascii").strip()
+        return name, (database / name).stat().st_size
+    return "", 0
+
+
 class Note:
     """What a folder's note claims, for whoever opens its log."""
 
@@ -46,7 +54,7 @@ class Note:
 
     def check_files(self) -> None:
         """Before the database is opened. Raises StateError where its manifest is shorter than it was."""
-        name, size = self._current()
+        name, size = manifest_of(self._database)
         if self._manifest and name == self._manifest and size < self._manifest_bytes:
             raise self._fault(f"{self._manifest} of {self._manifest_bytes} bytes", f"{size} bytes")
 
@@ -63,12 +71,6 @@ class Note:
             "folder, then restore a backup, or rebuild it by replaying the fills from their sources into a new folder "
             "(docs/operating/damaged-state.md)"
         )
-
-    def _current(self) -> tuple[str, int]:
-        with contextlib.suppress(OSError, ValueError):
-            name = (self._database / "CURRENT").read_text(encoding="ascii").strip()
-            return name, (self._database / name).stat().st_size
-        return "", 0
 
 
 class Watermark(Note):
@@ -97,7 +99,7 @@ class Watermark(Note):
         try:
             if settled or self._manifest_file is None or now - self._named_at >= _NAMED_SECONDS:
                 self._named_at = now
-                self._follow(self._current()[0])
+                self._follow(manifest_of(self._database)[0])
             if self._manifest_file is None:
                 return False
             size = os.fstat(self._manifest_file).st_size

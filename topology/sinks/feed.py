@@ -6,6 +6,7 @@ power cut could take out of the log again; reading costs the owner nothing but t
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
@@ -38,6 +39,10 @@ BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of records after which a batch ends with the commit that it is in."""
 
 
+GAP_SECONDS_MAX = 10.0
+"""How long records may be missing before those that are there, in a view of the log that its owner moves files below."""
+
+
 class FeedFault(Exception):
     """The log does not have what the sink asks for next."""
 
@@ -60,6 +65,7 @@ class Feed:
         self._log = EmbeddedLog.reader(data)
         self._places: dict[TopicPartition, int] = {}
         self._seen = -1
+        self._gap_since = 0.0
 
     @property
     def log(self) -> EmbeddedLog:
@@ -158,6 +164,10 @@ class Feed:
 
     async def _grown(self) -> None:
         """Wait until there is more to read than before, and have it read."""
+        if self._gap_since:
+            await asyncio.sleep(POLL_SECONDS)
+            self._log.catch_up()
+            return
         while self._durable_only:
             synced = self._synced()
             if synced > self._seen:
@@ -177,10 +187,13 @@ class Feed:
         found: dict[TopicPartition, list[LogRecord]] = {}
         for (topic, partition), offset in self._places.items():
             records = self._log.read(topic, partition, offset, READ_RECORDS_MAX, READ_BYTES_MAX)
+            if self._has_gap(topic, partition, offset, records):
+                return None
             if self._durable_only and records and records[-1].sequence > self._seen:
                 records = [record for record in records if record.sequence <= self._seen]
             if records:
                 found[topic, partition] = records
+        self._gap_since = 0.0
         if not found:
             return None
         whole = whole_commits(found, {place: self._log.end_offset(*place) for place in found})
@@ -201,6 +214,28 @@ class Feed:
             items,
             {(in_generation(topic, generation), at): next_ for (topic, at), next_ in self._places.items()},
         )
+
+    def _has_gap(self, topic: str, partition: int, offset: int, records: list[LogRecord]) -> bool:
+        """Whether a record is missing before one of these: they are read again. Raises FeedFault where it stays away.
+
+        Retention takes records away at the front, and compaction anywhere: what went so is not missing.
+        """
+        if not records or records[-1].offset - offset == len(records) - 1:
+            return False
+        within = records[-1].offset - records[0].offset != len(records) - 1
+        if self._log.topics()[topic].compact:
+            return False
+        if not within and self._log.start_offset(topic, partition) >= offset:
+            return False
+        now = time.monotonic()
+        self._gap_since = self._gap_since or now
+        if now - self._gap_since > GAP_SECONDS_MAX:
+            raise FeedFault(
+                f"{self._data}: expected every record of {topic}/{partition} from offset {offset} on, found "
+                f"{records[0].offset} to {records[-1].offset} with a gap for {GAP_SECONDS_MAX:.0f} s: see whether the "
+                "log is whole with `pks verify`"
+            )
+        return True
 
     def close(self) -> None:
         """Let the log go."""

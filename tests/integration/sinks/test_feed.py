@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support import Books, fill
 from topology.rebuilding.rebuild import open_to_rebuild
 from topology.rebuilding.repartition import repartition
 from topology.settings import Settings
+from topology.sinks import feed as feed_module
 from topology.sinks.feed import Feed, FeedFault
 from topology.sinks.letters import letter_of
 from topology.stages import create_topics
@@ -89,6 +91,47 @@ def test_only_what_is_synced_is_handed_on(tmp_path: Path):
         assert log.wait_durable(log.sequence)
         assert taken(feed, 1) == [["not yet"]]
         feed.close()
+
+
+class Holed:
+    """A log whose reader does not see one record, for so many reads."""
+
+    def __init__(self, log: EmbeddedLog, offset: int, reads: int) -> None:
+        self._log, self._offset, self.reads = log, offset, reads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def read(self, topic: str, partition: int, offset: int, *bounds: int) -> list[Any]:
+        found = self._log.read(topic, partition, offset, *bounds)
+        if not self.reads or bounds == (1, 1):
+            return found
+        self.reads -= 1
+        return [record for record in found if record.offset != self._offset]
+
+
+@pytest.mark.parametrize(("hole", "place"), [(2, 2), (3, 2), (2, 0)])
+def test_a_record_that_is_not_seen_yet_is_waited_for(two: Books, hole: int, place: int):
+    for name in "abcde":
+        append(two.log, name)
+    feed = Feed(two.folder, [FILLS], events_max=10, durable_only=False)
+    feed.seek({(FILLS, 0): place})
+    feed._log = Holed(feed.log, hole, 3)
+    assert taken(feed, 1) == [list("abcde"[place:])]
+    assert feed._log.reads == 0
+    feed.close()
+
+
+def test_a_record_that_stays_away_ends_the_sink(two: Books, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feed_module, "GAP_SECONDS_MAX", 0.05)
+    for name in "abc":
+        append(two.log, name)
+    feed = Feed(two.folder, [FILLS], events_max=10, durable_only=False)
+    feed.seek({(FILLS, 0): 1})
+    feed._log = Holed(feed.log, 1, 1 << 30)
+    with pytest.raises(FeedFault, match=r"pd\.canonical/0 from offset 1 on, found 2 to 2 with a gap"):
+        taken(feed, 1)
+    feed.close()
 
 
 def test_an_event_is_found_by_its_place(two: Books):
