@@ -45,6 +45,14 @@ class Measured(NamedTuple):
     unrated: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def known(self) -> bool:
+        """Whether the sums are of anything: where no exposure has a rate, a sum of 0 would be no position of 0."""
+        return not self.unrated or any(
+            each.rate_time is not None and (each.with_pending or each.without_pending)
+            for each in self.exposures
+        )
+
 
 class Rates:
     """Rates of currencies, crossed through several pivots: the first one through which there is a way holds."""

@@ -149,7 +149,7 @@ def test_an_open_position_is_explained_down_to_its_transfers(books: Path):
         dollars = explain_currency_position(log, "", "CHF", "USD")
         nothing = explain_currency_position(log, "", "CHF", "SEK")
     # No rates are there, so nothing of it is in the sum, and the exposures are whole all the same.
-    assert (whole["value"], whole["unit"]) == ("0", "CHF") and "no sum: EUR, USD" in whole["how"]
+    assert (whole["value"], whole["unit"]) == (None, "CHF") and "no sum: EUR, USD" in whole["how"]
     assert [child["figure"].rpartition(" ")[2] for child in whole["children"]] == ["CHF", "EUR", "USD"]
     assert dollars["value"] is None and dollars == whole["children"][2]
     [cash] = dollars["children"]

@@ -124,6 +124,11 @@ def _print(found: list[dict[str, Any]]) -> None:
         ),
     )
     for each in found:
+        if each["unrated"]:
+            lacking = each["reason"] or (
+                f"in no sum, without a rate: {', '.join(each['unrated'])}: pks import FILE --format ecb-rates"
+            )
+            messages().print(f"{each['entity'] or '-'}: {lacking}", markup=False, soft_wrap=True)
         for warning in each["warnings"]:
             messages().print(f"{each['entity'] or '-'}: {warning}", markup=False, soft_wrap=True)
 

@@ -80,7 +80,8 @@ def _open(entities: Sequence[Any]) -> Iterator[str]:
         if found["exposures"]:
             reporting = found["reporting_currency"]
             unrated = f", without a rate {', '.join(found['unrated'])}" if found["unrated"] else ""
-            yield f"{found['entity']}: {_money(found['net_open_position'], reporting)}{unrated}"
+            net = found["net_open_position"]
+            yield f"{found['entity']}: {'-' if net is None else _money(net, reporting)}{unrated}"
 
 
 def _money(amount: str, currency: str) -> str:

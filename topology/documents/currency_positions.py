@@ -12,7 +12,7 @@ from typing import Any
 
 from agents import currency_position
 from agents.currency_position import Account, CurrencyState
-from domain.currency_exposure import Held, exposure, measure
+from domain.currency_exposure import Held, Measured, exposure, measure
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
@@ -80,14 +80,14 @@ def currency_position_documents(
 def _document(state: CurrencyState, entity: str, values: Mapping[str, Decimal] | None) -> dict[str, Any]:
     policy = state.policy(entity)
     found = state.measured(entity)
-    position = found.position
-    document = {
+    document: dict[str, Any] = {
         "entity": entity,
         "reporting_currency": policy.reporting_currency,
-        **position.document(),
-        "settled_net_open_position": plain(found.settled.net_open_position),
+        **_figures(found),
+        "settled_net_open_position": plain(found.settled.net_open_position) if found.known else None,
         "exposures": [_exposure(each) for each in found.exposures],
         "unrated": list(found.unrated),
+        "reason": "" if found.known else _no_rates(found.unrated, policy.reporting_currency),
         "warnings": list(found.warnings),
     }
     if values is not None:
@@ -109,11 +109,23 @@ def _with_values(
     found = measure(exposures, policy)
     return {
         "market_values": {currency: plain(value) for currency, value in sorted(values.items())},
-        **found.position.document(),
+        **_figures(found),
         "exposures": [_exposure(each) for each in found.exposures],
         "unrated": list(found.unrated),
         "warnings": list(found.warnings),
     }
+
+
+def _figures(found: Measured) -> dict[str, str | None]:
+    figures: dict[str, str | None] = {**found.position.document()}
+    return figures if found.known else dict.fromkeys(figures)
+
+
+def _no_rates(unrated: Sequence[str], reporting_currency: str) -> str:
+    return (
+        f"no rate of {', '.join(unrated)} in {reporting_currency}: pks import FILE --format ecb-rates "
+        "(or marks of their pairs)"
+    )
 
 
 def _exposure(each: Any) -> dict[str, Any]:

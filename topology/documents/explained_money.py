@@ -46,7 +46,7 @@ def explain_currency_position(
     position = found.position
     return node(
         f"net open position of {_name(entity)}",
-        plain(position.net_open_position),
+        plain(position.net_open_position) if found.known else None,
         unit,
         f"the greater of what is long, {plain(position.sum_long)}, and short, {plain(position.sum_short)}, by currency; "
         f"{unit} bears no risk"

@@ -1,5 +1,6 @@
 """Open currency positions as documents: cash, and what positions are worth beside it."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,25 @@ def test_policies_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run(["ocp-define", str(file), "--data", str(tmp_path / "books")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("policies.csv: ")[2][:6] for line in lines] == [f"line {n}" for n in range(2, 7)]
+
+
+def test_where_nothing_has_a_rate_there_is_no_sum_rather_than_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file, books = tmp_path / "moved.csv", str(tmp_path / "books")
+    file.write_text("movement_id,kind,currency,amount,trade_date,entity\nm,deposit,CHF,5,2026-01-05,E\n")
+    assert run(["cash-book", str(file), "--data", books]) == 0
+    capsys.readouterr()
+    assert run(["ocp-live", "--data", books, "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)["ocp-live"]
+    names = ("sum_long", "sum_short", "net_open_position", "capital_charge")
+    assert [found[name] for name in (*names, "settled_net_open_position")] == [None] * 5
+    assert [found["with_market_value"][name] for name in names] == [None] * 4
+    assert found["unrated"] == ["CHF"] and "pks import FILE --format ecb-rates" in found["reason"]
+    assert run(["ocp-live", "--data", books]) == 0
+    assert found["reason"] in capsys.readouterr().err
+    assert run(["explain", "ocp:E", "--data", books, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["explain"]["value"] is None
 
 
 def test_an_empty_log_has_no_positions(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
