@@ -73,8 +73,16 @@ def _tree(node: dict[str, Any], whole: bool) -> Tree:
     for child in kept:
         shown.add(_tree(child, whole))
     if len(kept) < len(children):
-        shown.add(Text(f"{len(children) - len(kept):,} more: --all or --json shows them", style="italic"))
+        shown.add(Text(_left_out(children, len(kept)), style="italic"))
     return shown
+
+
+def _left_out(children: list[dict[str, Any]], shown: int) -> str:
+    """How many of the things that a figure is made of are not shown; one node may stand for many of them."""
+    together = sum(child.get("stands_for", 0) for child in children)
+    more = sum(child.get("stands_for", 1) for child in children) - shown
+    summed = f", {together:,} of them as their sum" if together else ""
+    return f"{more:,} more: --all or --json shows them{summed}"
 
 
 def _largest(children: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -83,7 +91,8 @@ def _largest(children: list[dict[str, Any]]) -> list[dict[str, Any]]:
     def size(child: dict[str, Any]) -> Decimal:
         return abs(Decimal(child["value"])) if child["value"] is not None else Decimal(0)
 
-    places = sorted(range(len(children)), key=lambda place: size(children[place]), reverse=True)[:SHOWN_MAX]
+    single = [place for place, child in enumerate(children) if "stands_for" not in child]
+    places = sorted(single, key=lambda place: size(children[place]), reverse=True)[:SHOWN_MAX]
     return [children[place] for place in sorted(places)]
 
 

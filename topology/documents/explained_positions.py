@@ -242,7 +242,8 @@ def bounded(
             total += number(each[summed])
             count += 1
     if count:
-        found.append(node(f"{count:,} other {name}", plain(total), unit, "their sum"))
+        others = node(f"{count:,} other {name}", plain(total), unit, "their sum")
+        found.append({**others, "stands_for": count})
     return found
 
 
