@@ -136,3 +136,29 @@ def test_a_locked_period(desk: Desk):
     desk.run("import", desk.file("later.csv", later), "--format", "canonical")
     entry = desk.run("ledger", "--trade", "t9")["ledger"][0]
     assert (entry["posting_date"], entry["reference"]) == ("2026-02-01", "closed: 2026-01-06")
+
+
+def test_what_a_deposit_is_called_decides_its_sign_and_no_date_is_mistyped(desk: Desk):
+    head = "movement_id,kind,currency,amount,trade_date,value_date,reverses\n"
+    rows = (
+        "m1,withdrawal,USD,5,2026-01-05,,", "m2,deposit,USD,-5,2026-01-05,,", "m3,fee,USD,5,2999-01-05,,",
+        "m4,fee,USD,-5,2026-01-05,2999-01-05,", "m5,fee,USD,5,2026-01-05,,", "m6,deposit,USD,-5,2026-01-05,,m0",
+    )  # fmt: skip
+    said = desk.run("cash-book", desk.file("moved.csv", head + "\n".join(rows) + "\n"), code=2)
+    assert [line.split(": ")[1:3] for line in said.splitlines()] == [
+        ["line 2", "amount"], ["line 3", "amount"], ["line 4", "trade_date"], ["line 5", "value_date"],
+    ]  # fmt: skip
+    assert "a withdrawal" in said and "found 5\n" in said
+    assert len(desk.run("cash")["cash"]) == 1, "nothing of the file is booked"
+
+
+def test_amounts_that_are_rounded_are_said(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    head = "movement_id,kind,currency,amount,trade_date\n"
+    path = desk.file(
+        "moved.csv", head + "m1,deposit,USD,1.23456,2026-01-05\nm2,deposit,USD,1.2300,2026-01-05\n"
+    )
+    capsys.readouterr()
+    assert run(["cash-book", path, "--data", str(desk.folder / "data")]) == 0
+    assert "rounded: 1 of 2 amounts" in (said := capsys.readouterr().err) and "m1: 1.23456" in said
+    assert run(["cash-book", path, "--data", str(desk.folder / "data"), "--json"]) == 0
+    assert "rounded: 1 of 2" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, print_facts, print_json, print_table
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from domain.ledger.rules import Rules
 
 payments = typer.Typer(no_args_is_help=True, help="Payment orders: who drafted, approved and sent what.")
 
@@ -36,9 +39,10 @@ def cash_book(
     from topology.control.entry import open_entry
     from topology.importing.movements import enter, places_of
     from topology.money.documents import tables_of
+    from topology.money.rules import latest_rules
 
     settings = load_settings(data, transport)
-    found = read_cash_movements(open_source(file), input_format=input_format)
+    found = read_cash_movements(open_source(file), time.time_ns(), input_format=input_format)
     places = places_of(settings)
     found = [
         msgspec.structs.replace(
@@ -48,6 +52,7 @@ def cash_book(
     ]
     with open_entry(settings) as entry:
         enter(entry, found)
+    _say_what_is_rounded(found, latest_rules(settings)[0])
     with opened_money(data, transport, None, None) as (log, _):
         tables = tables_of(log, "ledger")
         missing = [
@@ -62,6 +67,27 @@ def cash_book(
     print_facts({**facts, "refused": ", ".join(missing) or "none"})
     if missing:
         print_facts({"why": "pks dlq list --status open"})
+
+
+def _say_what_is_rounded(movements: list[Any], rules: "Rules") -> None:
+    """Say which amounts the ledger holds in fewer decimals than were entered, and where the rest is."""
+    from schemas.numbers import plain
+
+    rounded = [
+        moved
+        for moved in movements
+        if -int(moved.amount.normalize().as_tuple().exponent) > rules.scale(moved.currency)
+    ]
+    if rounded:
+        first = rounded[0]
+        messages().print(
+            f"rounded: {len(rounded):,} of {len(movements):,} amounts have more decimals than their currency's minor unit "
+            f"(first {first.movement_id}: {plain(first.amount)}, {first.currency} has {rules.scale(first.currency)}); what is "
+            "left over is kept, and posted to the account rounding once it is a whole minor unit; posting rules with "
+            "`scales` have finer units (pks posting-rules)",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def posting_rules(as_json: JsonOption = False) -> None:
