@@ -24,6 +24,10 @@ _FILE_WIDTH = 160
 ROWS_SHOWN_MAX = 200
 """Most rows of a table for people, which is slow to lay out and too long to read beyond; `--json` has all."""
 
+_TEXT_WIDTH_LEAST = 8
+_FIGURE_WIDTH_LEAST = 4
+"""Columns that a text keeps beside figures of any length (it is folded below its own width), and that a figure keeps."""
+
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_STATE = 3
@@ -77,22 +81,54 @@ def print_table(
     first = islice(remaining, ROWS_SHOWN_MAX)
     filled = [[("" if cell is None else str(cell)) for cell in row] for row in first]
     more = sum(1 for _ in remaining)
+    shown = console(file_width)
+    by_column = [[row[index] for row in filled] for index in range(len(columns))]
+    are_figures = [bool(cells) and all(map(_is_figure, cells)) for cells in by_column]
+    cap = _figures_cap(columns, by_column, are_figures, whole, shown.width)
     # Figures to the right.
-    for index, column in enumerate(columns):
-        cells = [row[index] for row in filled]
-        figures = bool(cells) and all(map(_is_figure, cells))
+    for column, figures in zip(columns, are_figures, strict=True):
         table.add_column(
             column,
             justify="right" if figures else "left",
             overflow="fold",
             no_wrap=figures or column in whole,
+            max_width=cap if figures else None,
         )
     for row in filled:
+        cells = [cut(cell, cap) if figures else cell for cell, figures in zip(row, are_figures, strict=True)]
         # As text: an identifier may look like markup.
-        table.add_row(*map(Text, row))
-    console(file_width).print(table)
+        table.add_row(*map(Text, cells))
+    shown.print(table)
     if more:
         messages().print(f"{title}: {more:,} more: --json shows all", markup=False, soft_wrap=True)
+
+
+def _figures_cap(
+    columns: Sequence[str],
+    by_column: Sequence[Sequence[str]],
+    are_figures: Sequence[bool],
+    whole: Collection[str],
+    width: int,
+) -> int | None:
+    """Most characters of a figure, where all of them would leave texts less than they need; None where all fit."""
+    # A column has a space on each side, and a line before it.
+    left = width - 3 * len(columns) - 1
+    widths = []
+    for column, cells, figures in zip(columns, by_column, are_figures, strict=True):
+        widest = max((len(cell) for cell in (column, *cells)), default=0)
+        if figures:
+            widths.append(widest)
+        else:
+            left -= widest if column in whole else min(widest, _TEXT_WIDTH_LEAST)
+    if sum(widths) <= left:
+        return None
+    caps = range(max(widths, default=0), _FIGURE_WIDTH_LEAST, -1)
+    return next((cap for cap in caps if sum(min(wide, cap) for wide in widths) <= left), _FIGURE_WIDTH_LEAST)
+
+
+def cut(figure: str, characters: int | None) -> str:
+    """A figure in at most so many characters, marked where digits are left out."""
+    return figure if characters is None or len(figure) <= characters else f"{figure[: characters - 1]}…"
 
 
 def _is_figure(cell: str) -> bool:
