@@ -56,7 +56,7 @@ def read_requests(source: Source, *, input_format: str | None = None) -> list[Ma
     Raises InputFaults where the file has no such objects.
     """
     faults = FaultCollector(source.name)
-    rows = read_rows(source, faults, input_format=input_format)
+    rows = read_rows(source, faults, input_format=input_format, required=("id", "model"))
     found: list[Mapping[str, Any]] = [row.values for row in rows if _once(row, faults)]
     faults.raise_if_any()
     return found

@@ -1,10 +1,18 @@
 """`pks valuations`: what positions are worth at the newest marks, with their Greeks."""
 
+from typing import Annotated
+
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, messages, print_json, print_table, progress, shorten
-from topology.cli.reading_options import AsOfOption, BookOption, InstrumentOption, KnownAtOption
+from topology.cli.reading_options import BookOption, InstrumentOption
+
+_REFUSED = "Always refused: the log keeps the newest marks only; pks pnl has what was told at another time."
+AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help=_REFUSED, show_default=False)]
+KnownAtOption = Annotated[
+    str | None, typer.Option("--known-at", metavar="TIME|OFFSET", help=_REFUSED, show_default=False)
+]
 
 _SHOWN = ("quantity", "mark", "market_value", "unrealised_pnl")
 

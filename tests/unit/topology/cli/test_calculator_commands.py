@@ -126,6 +126,11 @@ def test_what_are_no_requests_is_refused_whole(capsys: pytest.CaptureFixture[str
     assert len(_refused(capsys, command, Path("no such file"))) == 1
 
 
+def test_text_that_is_no_request_of_a_price_is_refused(capsys: pytest.CaptureFixture[str], file: Any):
+    for text in ("garbage\n", "a,b\nnot json,2\n"):
+        assert "id" in _refused(capsys, "price", file(text, "a.txt"))[0]
+
+
 def test_tables_for_people(capsys: pytest.CaptureFixture[str], file: Any):
     requests = [{"id": model, "model": model, **fields} for model, fields in BY_MODEL.items()]
     assert run(["price", str(file([*requests, {"id": "x", "model": "heston"}]))]) == 0
