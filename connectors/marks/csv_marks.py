@@ -4,12 +4,14 @@ Columns: `instrument`, `time` (ISO 8601 with an offset), and `price`, or `bid` a
 (`indicative` or `missing`, where it is not live), `instrument_class`, `underlying`, `currency`, `accrued_interest`,
 `source_sequence` (else the row's line or index).
 
-Guarantees: a malformed value refuses the file, with every fault.
+Guarantees: a malformed value refuses the file, with every fault; rows with one side only, which are skipped where they are all
+that is wrong, are among them.
 """
 
 from collections.abc import Iterator, Mapping
 
 from connectors.files import fields
+from connectors.files.faults import FAULTS_MAX
 from connectors.files.rows import Row, describe, read_rows
 from connectors.files.source import open_source
 from connectors.marks.reading import QuoteOptions, QuoteStream, Reading
@@ -49,11 +51,25 @@ def _read(path: str, options: QuoteOptions, reading: Reading) -> Iterator[Quote]
         known=_READERS,
         required=_REQUIRED,
     )
+    one_sided: list[tuple[str, str]] = []
     for row in rows:
         reading.counts.read += 1
         quote = _quote(row, source, reading)
         if quote is not None:
+            if quote.price is None and not quote.no_price and None in (quote.bid, quote.ask):
+                one_sided.append((row.place, _sides(quote)))
+                del one_sided[FAULTS_MAX:]
             yield quote
+    if reading.faults:
+        # Alone they are skipped; who mends the file is to see them, too.
+        for place, sides in one_sided:
+            reading.faults.add(place, "price", "a price, or bid and ask", sides)
+
+
+def _sides(quote: Quote) -> str:
+    if quote.bid is None and quote.ask is None:
+        return "neither"
+    return "a bid alone" if quote.ask is None else "an ask alone"
 
 
 def _quote(row: Row, source: str, reading: Reading) -> Quote | None:

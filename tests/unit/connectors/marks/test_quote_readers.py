@@ -375,3 +375,16 @@ def test_a_malformed_row_refuses_the_file(tmp_path: Path, row: str, fault: str):
     assert any(
         found.startswith(fault) for found in Found("csv-marks", written(tmp_path, "m.csv", content)).faults
     )
+
+
+def test_rows_with_one_side_are_among_the_faults_of_a_file_that_is_refused(tmp_path: Path):
+    rows = ["X,2026-01-05T10:00:00Z,9,,", "X,2026-01-05T10:00:01Z,,,", "X,2026-01-05T10:00:02Z,9,10,"]
+    head = "instrument,time,bid,ask,price\n"
+    alone = Found("csv-marks", written(tmp_path, "alone.csv", head + "\n".join(rows) + "\n"))
+    assert alone.faults == [] and len(alone.quotes) == 3
+    rows.append("X,yesterday,9,10,")
+    found = Found("csv-marks", written(tmp_path, "marks.csv", head + "\n".join(rows) + "\n")).faults
+    assert [fault.split(": ")[:2] for fault in found] == [
+        ["line 2", "price"], ["line 3", "price"], ["line 5", "time"],
+    ]  # fmt: skip
+    assert found[0].endswith("found a bid alone") and found[1].endswith("found neither")
