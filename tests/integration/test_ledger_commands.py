@@ -162,3 +162,32 @@ def test_amounts_that_are_rounded_are_said(desk: Desk, capsys: pytest.CaptureFix
     assert "rounded: 1 of 2 amounts" in (said := capsys.readouterr().err) and "m1: 1.23456" in said
     assert run(["cash-book", path, "--data", str(desk.folder / "data"), "--json"]) == 0
     assert "rounded: 1 of 2" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    def said(*arguments: str) -> str:
+        capsys.readouterr()
+        assert run([*arguments, "--data", str(desk.folder / "data")]) == 0
+        return capsys.readouterr().err
+
+    found = said("ledger", "--account", "CASH")
+    assert "account 'CASH'; there are A, cash, commissions, positions" in found
+    assert "book 'NOPE'; there are B1" in said("ledger", "--book", "NOPE", "--json")
+    assert "movement 'nope'" in said("ledger", "--trade", "nope")
+    assert said("ledger", "--account", "cash") == ""
+    assert "book 'NOPE'; there are B1" in said("pnl", "--book", "NOPE")
+    assert "instrument 'Z'; there are X" in said("pnl", "--instrument", "Z")
+
+
+def test_the_table_of_the_ledger_says_whose_transfers_they_are(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    capsys.readouterr()
+    assert run(["ledger", "--trade", "t1", "--data", str(desk.folder / "data")]) == 0
+    header, first = (
+        line for line in capsys.readouterr().out.splitlines() if "leg" in line or "1000.00" in line
+    )
+    assert [name in header for name in ("entity", "book", "instrument")] == [True] * 3
+    assert [cell.strip() for cell in first.strip("│").split("│")][:4] == ["E", "B1", "X", "t1"]

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings, refuse_kafka
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, shorten
+from topology.cli.output import (
+    bad_input,
+    console,
+    messages,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+    say_what_there_is,
+    shorten,
+)
 from topology.cli.reading import print_json_list
 from topology.cli.reading_options import (
     AsOfOption,
@@ -22,6 +32,9 @@ from topology.cli.reading_options import (
 if TYPE_CHECKING:
     from topology.log_reading import WholeLog
     from topology.money.past import Past
+
+_WIDTH_OF_ALL = 150
+"""Columns of a terminal from which on the table of the ledger has book, instrument and entity as well."""
 
 EntityOption = Annotated[str | None, typer.Option("--entity", help="This entity only.", show_default=False)]
 CurrencyOption = Annotated[
@@ -95,18 +108,44 @@ def ledger(
     }
     named = {name: value for name, value in wanted.items() if value is not None}
 
+    there: dict[str, set[str]] = {name: set() for name in ("account", *named) if name != "trade_id"}
+    found = 0
+
     def shown(entry: Any) -> bool:
-        if account is not None and account not in (entry.debit_account, entry.credit_account, entry.account):
+        nonlocal found
+        accounts = (entry.debit_account, entry.credit_account, entry.account)
+        for name, names in there.items():
+            names.update(accounts if name == "account" else [getattr(entry, name)])
+        if account is not None and account not in accounts:
             return False
-        return all(getattr(entry, name) == value for name, value in named.items())
+        if not all(getattr(entry, name) == value for name, value in named.items()):
+            return False
+        found += 1
+        return True
+
+    def say_if_none() -> None:
+        asked = {**({} if account is None else {"account": account}), **named}
+        if found or not asked:
+            return
+        absent = {name: value for name, value in asked.items() if value not in there.get(name, ())}
+        for name, value in (absent or asked).items():
+            if name in there:
+                say_what_there_is(f"{name} {value!r:.80}", there[name])
+            else:
+                messages().print(
+                    f"nothing found: trade or movement {value!r:.80}", markup=False, soft_wrap=True
+                )
 
     with opened_money(data, transport, as_of, known_at) as (log, past):
         entries = live_entries(log) if past is None else past.entries()
         documents = (entry_document(entry) for entry in entries if shown(entry))
         if as_json:
             print_json_list("ledger", documents, {})
+            say_if_none()
             return
+        # Whose they are stands where there is room for it.
         columns = (
+            *(("entity", "book", "instrument") if console().width >= _WIDTH_OF_ALL else ()),
             "trade_id",
             "leg",
             "debit_account",
@@ -121,6 +160,7 @@ def ledger(
             (*(name.replace("_", " ") for name in columns), "settles"),
             ([*(document[name] for name in columns), document["settlement_date"]] for document in documents),
         )
+        say_if_none()
 
 
 def cash(

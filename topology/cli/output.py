@@ -28,6 +28,9 @@ _TEXT_WIDTH_LEAST = 8
 _FIGURE_WIDTH_LEAST = 4
 """Columns that a text keeps beside figures of any length (it is folded below its own width), and that a figure keeps."""
 
+NAMES_SAID_MAX = 20
+"""Most names that are said where one was asked for that is not there."""
+
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_STATE = 3
@@ -154,6 +157,14 @@ def shorten(number: str | None, decimals: int = 8) -> str:
         return "-"
     whole, _, fraction = number.partition(".")
     return number if len(fraction) <= decimals else f"{whole}.{fraction[:decimals]}…"
+
+
+def say_what_there_is(asked: str, there: Iterable[str]) -> None:
+    """Say on stderr that nothing was found under a name, and which names there are."""
+    names = sorted(filter(None, there))
+    more = f" and {len(names) - NAMES_SAID_MAX:,} more" if len(names) > NAMES_SAID_MAX else ""
+    found = f"there are {', '.join(names[:NAMES_SAID_MAX])}{more}" if names else "there are none at all"
+    messages().print(f"nothing found: {asked}; {found}", markup=False, soft_wrap=True)
 
 
 def progress() -> Progress:

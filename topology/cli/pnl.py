@@ -14,6 +14,7 @@ from topology.cli.output import (
     print_json,
     print_table,
     progress,
+    say_what_there_is,
     shorten,
 )
 from topology.cli.reading_options import (
@@ -75,6 +76,11 @@ def pnl(
                 found = pnl_documents(log, book, instrument, days=days)
             else:
                 found = told_documents(log, ends, instant, book, instrument)
+            if not found and (book is not None or instrument is not None):
+                for name, asked in (("book", book), ("instrument", instrument)):
+                    there = {each[name] for each in pnl_documents(log, None, None, days=False)}
+                    if asked is not None and asked not in there:
+                        say_what_there_is(f"{name} {asked!r:.80}", there)
             told = [] if plot is None else list(told_events(log, ends, book, instrument))
     if plot is not None:
         _draw(plot, told, book, instrument)
