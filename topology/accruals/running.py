@@ -41,10 +41,11 @@ _movement = wire(money.CashMovement)
 
 @dataclass(slots=True)
 class Run:
-    """What a run booked, and what it could not reckon."""
+    """What a run booked, what it could not reckon, and whether there were no terms to reckon by."""
 
     booked: list[Booking] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
+    nothing_defined: bool = False
 
 
 def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) -> Run:
@@ -52,6 +53,7 @@ def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) ->
     run = Run()
     with caught_up(settings, ["positions"], say) as log, exact_arithmetic():
         terms, rules = read_terms(log), read_places(log).posting_rules
+        run.nothing_defined = not (terms.instruments or terms.margin)
         found = due_on_positions(log, terms, read_fixings_of(log), until)
         planned = _planned(run, found, log, ON_POSITIONS)
     _book(run, settings, planned, rules)

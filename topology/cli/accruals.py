@@ -152,6 +152,12 @@ def run(
         until,
         lambda text: messages().print(text, markup=False, soft_wrap=True),
     )
+    if done.nothing_defined:
+        messages().print(
+            "no terms are defined, so nothing accrues: pks accruals define FILE, then rates (docs/concepts/accruals.md)",
+            markup=False,
+            soft_wrap=True,
+        )
     _report(done, as_json)
 
 

@@ -129,6 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _show(error: Any) -> None:
     """A wrong option or argument in one line; help, where nothing was asked for, as it is."""
     text = error.format_message()
+    if not text:
+        # The help of a group of commands is printed already, and is all that there is to say.
+        return
     if "\n" in text:
         error.show()
         return

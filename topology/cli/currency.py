@@ -11,6 +11,8 @@ from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from topology.settings import Settings
+
 EntityOption = Annotated[str | None, typer.Option("--entity", help="This entity only.", show_default=False)]
 
 
@@ -192,6 +194,27 @@ def cash_statement(
         if each["break"] != "0":
             why = each["explanation"] or "not explained"
             messages().print(f"{each['account']} {each['currency']}: {why}", markup=False, soft_wrap=True)
+    _say_what_rounds(found, settings)
+
+
+def _say_what_rounds(found: list[dict[str, Any]], settings: "Settings") -> None:
+    """Name the posting rules where a break is finer than the minor unit in which the ledger holds a currency."""
+    from topology.money.rules import latest_rules
+
+    rules = latest_rules(settings)[0]
+    finer = {
+        each["currency"]: decimals
+        for each in found
+        if (decimals := len(each["break"].partition(".")[2])) > rules.scale(each["currency"])
+    }
+    if finer:
+        scales = ", ".join(f"{currency}: {decimals}" for currency, decimals in sorted(finer.items()))
+        messages().print(
+            f"the statement has decimals below a minor unit, which the ledger rounds: posting rules with scales: {{{scales}}} "
+            "(pks posting-rules, pks posting-rules-define), defined before the statement is imported, keep them",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def fx_lots(

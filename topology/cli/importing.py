@@ -256,6 +256,7 @@ def _import(
     if receipt is not None and (receipt.rejected or receipt.waiting):
         _say_what_is_left(receipt, settings)
     _say_what_positions_lack(decoded.counts.skipped)
+    _say_what_has_quotes(format_name, decoded.counts.skipped)
     document = counts_document(decoded, receipt)
     if movements:
         document["movements"] = len(movements)
@@ -285,6 +286,15 @@ def _say_what_positions_lack(skipped: Mapping[str, int]) -> None:
         messages().print(
             f"corporate actions skipped: {actions:,}; the positions of their instruments may differ from the "
             "broker's",
+            soft_wrap=True,
+        )
+
+
+def _say_what_has_quotes(format_name: str, skipped: Mapping[str, int]) -> None:
+    if format_name == "binance-stream" and skipped.get("bookTicker"):
+        messages().print(
+            f"bookTicker skipped: {skipped['bookTicker']:,}; they are quotes, no fills: --format binance-quotes makes marks "
+            "of them",
             soft_wrap=True,
         )
 
