@@ -130,7 +130,7 @@ class _Move:
         copied = {topic.name for topic in _MOVING}
         plans = [
             replace(plan, stamped=plan.name not in copied)
-            for plan in _moving_plans(self._stages, self._partitions)
+            for plan in _moving_plans(self._run, self._partitions)
         ]
         ensure_topics(new, named(new, plans), **self._in_sync)
         return new
@@ -186,7 +186,7 @@ class _Move:
     # -- the end ------------------------------------------------------------------------------------------------
 
     def _old_plans(self) -> list[TopicPlan]:
-        return named(self._link, _moving_plans(self._stages, self._before))
+        return named(self._link, _moving_plans(self._run, self._before))
 
     def _lift_seal(self) -> None:
         lift_seal(self._link, {plan.name: plan.bytes_max for plan in self._old_plans()})
