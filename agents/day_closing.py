@@ -4,8 +4,11 @@ Of each defined book the partition of capture says it that has the book's key. W
 later is late, and belongs to its day all the same (its `business_date` says so).
 
 Guarantees: every business date of a book is closed once, in order, from the day on which the book was first seen; also the
-days over which nothing ran.
+days over which nothing ran. A day that an operator closed (`topology.day_closing`) may be told again here, with the same id:
+who reads closes passes over a day that is not after the last one.
 """
+
+from typing import Any
 
 from agents.capture_state import OPEN_DAY, CaptureState
 from agents.stage import Step
@@ -21,6 +24,17 @@ DAYS_MAX = 366
 _DayClosed = wire(events.DayClosed)
 
 
+def day_closed(book: str, business_date: str, end: int, source: str) -> Any:
+    """The mark (its wire twin) that a business day of a book is over: the same id whoever tells it; `end` in nanoseconds."""
+    return _DayClosed(
+        event_id=f"{book}@{business_date}",
+        source=source,
+        book=book,
+        business_date=business_date,
+        event_time=Nanoseconds(end),
+    )
+
+
 def close_days(state: CaptureState, partition: int, now: int, step: Step) -> None:
     """Close the days that are over at `now`, of the books of this partition."""
     for book in state.reference.books:
@@ -34,14 +48,7 @@ def close_days(state: CaptureState, partition: int, now: int, step: Step) -> Non
         ended = days.ended(stored.decode(), now, DAYS_MAX)
         output = step.bucket(topics.BOOKINGS, book) if ended else None
         for business_date, end in ended:
-            closed = _DayClosed(
-                event_id=f"{book}@{business_date}",
-                source=SOURCE,
-                book=book,
-                business_date=business_date,
-                event_time=Nanoseconds(end),
-            )
             assert output is not None, "there are days to be closed"
-            output.pass_on(encode_event(closed), (end, 0))
+            output.pass_on(encode_event(day_closed(book, business_date, end, SOURCE)), (end, 0))
         if ended:
             state.table.put(key, days.after(ended[-1][0]).encode())

@@ -66,6 +66,10 @@ class BusinessDays:
             day = add_business_days(day, 1, self._calendar)
         return found
 
+    def from_day(self, day: str) -> str:
+        """The first business date that is not before a day."""
+        return settlement_date(day, 0, self._calendar)
+
     def after(self, business_date: str) -> str:
         """The business date that follows one."""
         return settlement_date(business_date, 1, self._calendar)
