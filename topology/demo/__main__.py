@@ -29,6 +29,7 @@ from topology.demo import elsewhere, figures, tape
 from topology.demo import marks as prices
 from topology.demo.feed import Feed
 from topology.demo.stack import SHARED_MEMORY, Stack, StackFailed
+from topology.demo.waiting import advice
 from topology.local_servers import SERVERS, local_servers
 from topology.settings import Settings
 
@@ -143,7 +144,7 @@ def _ask_elsewhere(stack: Stack, named: Settings, marks: list[Any]) -> bool:
     """Show what each server says of the positions, and Redis of the marks; whether all say what the log says."""
     answers = elsewhere.ask_all(named, stack.ask("positions")["positions"])
     if named.redis:
-        answers.append(prices.ask_redis(named.redis, marks))
+        answers.append(prices.ask_redis(named, marks))
     if not answers:
         return True
     table = Table(
@@ -157,6 +158,11 @@ def _ask_elsewhere(stack: Stack, named: Settings, marks: list[Any]) -> bool:
         )
     console().print()
     console().print(table)
+    for found in answers:
+        if found.waited_for:
+            console().print(f"waited for {found.server} {found.waited_for}", markup=False)
+        if not found.equal:
+            console().print(advice(found.server, named), markup=False)
     return all(found.equal for found in answers)
 
 

@@ -1,7 +1,8 @@
 """What the servers say of the demonstration's positions, each asked as its users ask it, beside `pks positions`.
 
 Guarantees: an answer counts as equal only where every position has the same quantity (and realised P&L, where the server
-has it), digit for digit; a sink that is behind is waited for as long as it gets on.
+has it), digit for digit; a sink that is behind, and a server that has not applied what it took, is waited for, for
+`WAIT_SECONDS_MAX` at most, and it is said what for.
 """
 
 import asyncio
@@ -12,11 +13,16 @@ from typing import Any, NamedTuple
 
 from clients.python.pks_client.errors import NotAvailable
 from connectors.sink import Unavailable
+from topology.demo.waiting import outstanding
 from topology.settings import Settings
 
 WAIT_SECONDS = 30.0
-"""How long an answer may stay the same before it counts."""
+"""How long an answer may stay the same, with nothing under way, before it counts."""
 
+WAIT_SECONDS_MAX = 180.0
+"""How long an answer may stay the same while something is under way."""
+
+WAIT_NOTICED_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 
 Figures = tuple[Decimal, ...]
@@ -30,13 +36,14 @@ NATS = "subscribe bo.position.updated.v1.* from sequence 1, the last of each pos
 
 
 class Answer(NamedTuple):
-    """What a server answered beside what PKS says itself."""
+    """What a server answered beside what PKS says itself; `waited_for` in words, with the seconds, where it took some."""
 
     server: str
     asked: str
     answer: str
     ours: str
     equal: bool
+    waited_for: str = ""
 
 
 async def _postgres(settings: Settings, wanted: Positions) -> Positions:
@@ -108,18 +115,30 @@ async def _ask(
         for each in shown
     }
     before: Positions | None = None
-    deadline = 0.0
+    began = changed = time.monotonic()
+    waits = ""
     while True:
         try:
             found = await ask(settings, wanted)
             answer = _said(found)
         except Unavailable as error:
             found, answer = {}, str(error)
+        now = time.monotonic()
         if found != before:
-            before, deadline = found, time.monotonic() + WAIT_SECONDS
-        if found == wanted or time.monotonic() > deadline:
-            return Answer(server, asked(), answer, _said(wanted), found == wanted)
+            before, changed = found, now
+        under_way = "" if found == wanted else await outstanding(server, settings)
+        waits = waits or under_way
+        patience = WAIT_SECONDS_MAX if under_way else WAIT_SECONDS
+        if found == wanted or now - changed > patience:
+            return Answer(
+                server, asked(), answer, _said(wanted), found == wanted, waited_for(waits, now - began)
+            )
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def waited_for(waits: str, seconds: float) -> str:
+    """What was waited for and how long, where it was long enough to be noticed."""
+    return f"{seconds:.0f} s: {waits or 'for the answer'}" if seconds >= WAIT_NOTICED_SECONDS else ""
 
 
 def _said(positions: Positions) -> str:

@@ -1,7 +1,7 @@
 """The demonstration's marks: the prices of its tape, published as they came, and what Redis then says of them.
 
 Guarantees: an answer counts as equal only where each instrument's mark in Redis is the newest one of the log, digit for
-digit; a sink that is behind is waited for.
+digit; a sink that is behind is waited for, for `WAIT_SECONDS_MAX` at most, and it is said what for.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from schemas.frames import wire
 from schemas.identity import derived_id
 from schemas.numbers import plain
 from schemas.units import Action, MarkQuality
-from topology.demo.elsewhere import WAIT_SECONDS, Answer
+from topology.demo.elsewhere import WAIT_SECONDS, WAIT_SECONDS_MAX, Answer, waited_for
+from topology.demo.waiting import outstanding
+from topology.settings import Settings
 
 CHUNK_FILLS = 500
 """Fills of which each instrument's newest price becomes a mark; late ones make marks that are older than their forerunners."""
@@ -52,27 +54,31 @@ def newest_of(marks: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
-def ask_redis(url: str, marks: Sequence[Any]) -> Answer:
+def ask_redis(settings: Settings, marks: Sequence[Any]) -> Answer:
     """Read every instrument's mark, as any program does, beside the newest of the log."""
-    return asyncio.run(_ask(url, newest_of(marks)))
+    return asyncio.run(_ask(settings, newest_of(marks)))
 
 
-async def _ask(url: str, wanted: dict[str, Any]) -> Answer:
+async def _ask(settings: Settings, wanted: dict[str, Any]) -> Answer:
     from connectors.redis.cache import MarketDataCache
 
-    cache = MarketDataCache(url)
-    deadline = time.monotonic() + WAIT_SECONDS
+    cache = MarketDataCache(settings.redis)
+    began, waits = time.monotonic(), ""
     try:
         while True:
             readings = await cache.marks(list(wanted))
             found = {name: reading.value for name, reading in readings.items() if reading.value is not None}
-            if found == wanted or time.monotonic() > deadline:
+            seconds = time.monotonic() - began
+            under_way = "" if found == wanted else await outstanding("redis", settings)
+            waits = waits or under_way
+            if found == wanted or seconds > (WAIT_SECONDS_MAX if under_way else WAIT_SECONDS):
                 return Answer(
                     "redis",
                     "hgetall md:mark:v1:{instrument}, of each instrument",
                     _said(found),
                     _said(wanted),
                     found == wanted,
+                    waited_for(waits, seconds),
                 )
             await asyncio.sleep(_PAUSE_SECONDS)
     finally:
