@@ -77,6 +77,7 @@ class ClusterFeed:
         self._noted: Mapping[TopicPartition, int] = {}
         # A read that nobody waits for any more goes on for a moment beside what comes next.
         self._asking = threading.Lock()
+        self._closed = False
 
     # -- whose turn it is ---------------------------------------------------------------------------------------
 
@@ -95,6 +96,8 @@ class ClusterFeed:
             self._listen(seconds)
 
     def _listen(self, seconds: float) -> None:
+        if self._closed:
+            return
         if self._turn is None:
             self._turn = Turn(self._link, self._group, topics.BOOKS.name, self._membership)
         try:
@@ -180,6 +183,8 @@ class ClusterFeed:
 
     def _begin(self, places: Mapping[TopicPartition, int]) -> None:
         with self._asking:
+            if self._closed:
+                return
             self._waiting.clear()
             self._follower.begin(places)
         self._read_to = dict(places)
@@ -248,6 +253,8 @@ class ClusterFeed:
 
     def _read(self) -> None:
         with self._asking:
+            if self._closed:
+                return
             self._listen(0.0)
             # Here, not by whoever waits for it, who may be interrupted.
             self._waiting.extend(self._follower.read(READ_RECORDS_MAX, WAIT_SECONDS))
@@ -317,11 +324,13 @@ class ClusterFeed:
         return None
 
     def close(self) -> None:
-        """Let the cluster go."""
-        self._follower.close()
-        self._reader.close()
-        if self._turn is not None:
-            self._turn.close()
+        """Let the cluster go, once a read beside the loop has ended: a consumer that is closed under it never answers."""
+        with self._asking:
+            self._closed = True
+            self._follower.close()
+            self._reader.close()
+            if self._turn is not None:
+                self._turn.close()
 
 
 def _oldest_of(waiting: "deque[Arrived | End]") -> int:

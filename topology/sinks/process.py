@@ -84,6 +84,13 @@ async def until_told(work: Coroutine[Any, Any, None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     if WATCH_STDIN in os.environ:
-        loop.add_reader(sys.stdin.fileno(), running.cancel)
+        watched = sys.stdin.fileno()
+
+        def ended() -> None:
+            # Once: an ended pipe can be read for ever, and each further cancelling would cut off the end in order.
+            loop.remove_reader(watched)
+            running.cancel()
+
+        loop.add_reader(watched, ended)
     with contextlib.suppress(asyncio.CancelledError):
         await running

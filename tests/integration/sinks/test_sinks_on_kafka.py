@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,3 +199,25 @@ def test_one_process_at_a_time_has_a_sink_and_another_takes_over(broker: LocalBr
         asyncio.run(run())
     finally:
         second.close()
+
+
+def test_a_feed_ends_while_it_waits_for_records(broker: LocalBroker):
+    """A consumer that is closed while a thread polls it never answers: the process of the sink would not end."""
+    link = parse_url(f"kafka://{broker.address}")
+    make_topics(link)
+
+    async def run() -> None:
+        feed = feed_of(link, "ends", sink="ending")
+        await feed.claim()
+        await feed.begin({(topics.REJECTIONS.name, 0): 0})
+        waiting = asyncio.ensure_future(feed.next())
+        # It reads in its thread by now, again and again.
+        await asyncio.sleep(0.3)
+        waiting.cancel()
+        feed.close()
+
+    # Its end waits for the threads.
+    ended = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
+    ended.start()
+    ended.join(WAIT_SECONDS)
+    assert not ended.is_alive()
