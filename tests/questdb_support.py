@@ -13,15 +13,20 @@ from connectors.servers.process import ServerUnavailable
 from connectors.servers.questdb import LocalQuestdb, jar
 
 
-@contextmanager
-def ready_questdb(server: LocalQuestdb) -> Iterator[LocalQuestdb]:
-    """A server, running."""
+def need_questdb() -> None:
+    """Fetch what a server needs, on first use."""
     try:
         jar()
     except ServerUnavailable as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@contextmanager
+def ready_questdb(server: LocalQuestdb) -> Iterator[LocalQuestdb]:
+    """A server, running."""
+    need_questdb()
     with server:
         yield server
 

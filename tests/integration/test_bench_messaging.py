@@ -3,7 +3,8 @@
 import pytest
 
 from bench import connectors, messaging, runner, stopped_sink
-from connectors.servers import nats, postgres, questdb
+from connectors.servers import nats, postgres
+from tests.questdb_support import need_questdb
 
 
 @pytest.mark.skipif(not nats.available(), reason="expected the program nats-server, found none")
@@ -17,8 +18,8 @@ def test_figures_of_nats(monkeypatch):
     assert "200 positions" in delay.note
 
 
-@pytest.mark.skipif(not questdb.available(), reason="expected Java and the jar of QuestDB, found none")
 def test_figures_of_questdb(monkeypatch):
+    need_questdb()
     monkeypatch.setattr(messaging, "BATCH_EVENTS", 200)
     monkeypatch.setattr(messaging, "QUESTDB_SECONDS", 0.05)
     confirmed, written = runner.run(["questdb"], 400)
