@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table
+from topology.cli.output import bad_input, print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from datetime import date
@@ -150,13 +150,11 @@ def run(
     done = run_accruals(
         load_settings(data, transport),
         until,
-        lambda text: messages().print(text, markup=False, soft_wrap=True),
+        say,
     )
     if done.nothing_defined:
-        messages().print(
-            "no terms are defined, so nothing accrues: pks accruals define FILE, then rates (docs/concepts/accruals.md)",
-            markup=False,
-            soft_wrap=True,
+        say(
+            "no terms are defined, so nothing accrues: pks accruals define FILE, then rates (docs/concepts/accruals.md)"
         )
     _report(done, as_json)
 
@@ -230,7 +228,7 @@ def _report(done: "Run", as_json: bool) -> None:
         where = (
             places[0] if len(places) == 1 else f"{len(places):,} times, first {places[0]}, last {places[-1]}"
         )
-        messages().print(f"missing: {reason} ({where})", markup=False, soft_wrap=True)
+        say(f"missing: {reason} ({where})")
 
 
 def _sums(amounts: Any) -> dict[str, str]:

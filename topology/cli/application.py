@@ -47,7 +47,7 @@ from topology.cli import (
     valuing,
     verifying,
 )
-from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, messages
+from topology.cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_STATE, CommandError, say
 from topology.control.protocol import ControlError
 from topology.setting_faults import unknown_variables
 
@@ -113,7 +113,7 @@ def pks(
     """Position keeping: fills in, exact lots, positions and P&L out, every figure replayable from its log."""
     if context.invoked_subcommand not in _WITHOUT_SETTINGS:
         for line in unknown_variables(os.environ):
-            messages().print(line, markup=False, soft_wrap=True)
+            say(line)
 
 
 for module in _MODULES:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table
+from topology.cli.output import bad_input, print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from domain.ledger.rules import Rules
@@ -80,13 +80,11 @@ def _say_what_is_rounded(movements: list[Any], rules: "Rules") -> None:
     ]
     if rounded:
         first = rounded[0]
-        messages().print(
+        say(
             f"rounded: {len(rounded):,} of {len(movements):,} amounts have more decimals than their currency's minor unit "
             f"(first {first.movement_id}: {plain(first.amount)}, {first.currency} has {rules.scale(first.currency)}); what is "
             "left over is kept, and posted to the account rounding once it is a whole minor unit; posting rules with "
-            "`scales` have finer units (pks posting-rules)",
-            markup=False,
-            soft_wrap=True,
+            "`scales` have finer units (pks posting-rules)"
         )
 
 

@@ -7,7 +7,7 @@ import typer
 
 from topology.cli.lots import InputFormatOption
 from topology.cli.options import JsonOption
-from topology.cli.output import messages, print_json, print_table, progress, shorten
+from topology.cli.output import messages, print_json, print_table, progress, say, shorten
 
 if TYPE_CHECKING:
     from connectors.files.requests import Figures, Form
@@ -148,9 +148,9 @@ def _read(file: str, input_format: str | None, form: "Form") -> "list[Figures]":
     found, left_out = read_figures(source, form, input_format=input_format)
     for name, count in left_out.items():
         remark = f"{source.name}: {name} is not known and was left out ({count} requests)"
-        messages().print(remark, soft_wrap=True, markup=False)
+        say(remark)
     if not found:
-        messages().print(f"{source.name}: no requests", soft_wrap=True, markup=False)
+        say(f"{source.name}: no requests")
     return found
 
 

@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, shorten
-from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption
+from topology.cli.output import (
+    bad_input,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    shorten,
+)
+from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption, opened_later
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +37,6 @@ def ocp_live(
     What comes from balances stands by itself; what positions are worth at the newest marks stands beside it. Of another time are
     the balances; rates and limits are those of now.
     """
-    from topology.catching_up import caught_up
     from topology.documents.currency_positions import currency_position_documents, values_of
     from topology.documents.valuations import valuation_documents
     from topology.importing.movements import read_places
@@ -40,30 +46,21 @@ def ocp_live(
     if as_of is not None or known_at is not None:
         balances = _balances_of(data, transport, as_of, known_at)
 
-    def say(line: str) -> None:
-        messages().print(line, markup=False, soft_wrap=True)
-
-    with progress() as bar:
-        task = bar.add_task("records", total=None)
-
-        def note(applied: int, whole: int) -> None:
-            bar.update(task, completed=applied, total=whole)
-
-        stages = ["currency_position"] if balances is not None else ["currency_position", "valuation"]
-        with caught_up(settings, stages, say, note) as log:
-            if book is not None and entity is None:
-                entity = read_places(log).entity_of(book)
-            values: Any = None
-            unvalued: list[str] = []
-            if balances is None:
-                values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
-            found = currency_position_documents(log, settings.reporting_currency, values, entity, balances)
+    stages = ["currency_position"] if balances is not None else ["currency_position", "valuation"]
+    with opened_later(settings, stages) as log:
+        if book is not None and entity is None:
+            entity = read_places(log).entity_of(book)
+        values: Any = None
+        unvalued: list[str] = []
+        if balances is None:
+            values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
+        found = currency_position_documents(log, settings.reporting_currency, values, entity, balances)
     if as_json:
         print_json({"ocp-live": found, "unvalued": unvalued})
         return
     _print(found)
     for line in unvalued:
-        messages().print(f"without a value: {line}", markup=False, soft_wrap=True)
+        say(f"without a value: {line}")
 
 
 def _balances_of(
@@ -130,9 +127,9 @@ def _print(found: list[dict[str, Any]]) -> None:
             lacking = each["reason"] or (
                 f"in no sum, without a rate: {', '.join(each['unrated'])}: pks import FILE --format ecb-rates"
             )
-            messages().print(f"{each['entity'] or '-'}: {lacking}", markup=False, soft_wrap=True)
+            say(f"{each['entity'] or '-'}: {lacking}")
         for warning in each["warnings"]:
-            messages().print(f"{each['entity'] or '-'}: {warning}", markup=False, soft_wrap=True)
+            say(f"{each['entity'] or '-'}: {warning}")
 
 
 def ocp_define(
@@ -180,9 +177,7 @@ def cash_statement(
 
     statement = read_statement_cash(files)
     settings = load_settings(data, transport)
-    with caught_up(
-        settings, ["ledger"], lambda line: messages().print(line, markup=False, soft_wrap=True)
-    ) as log:
+    with caught_up(settings, ["ledger"], say) as log:
         found = statement_document(log, statement)
     if as_json:
         print_json({"cash-statement": found})
@@ -193,7 +188,7 @@ def cash_statement(
     for each in found:
         if each["break"] != "0":
             why = each["explanation"] or "not explained"
-            messages().print(f"{each['account']} {each['currency']}: {why}", markup=False, soft_wrap=True)
+            say(f"{each['account']} {each['currency']}: {why}")
     _say_what_rounds(found, settings)
 
 
@@ -209,11 +204,9 @@ def _say_what_rounds(found: list[dict[str, Any]], settings: "Settings") -> None:
     }
     if finer:
         scales = ", ".join(f"{currency}: {decimals}" for currency, decimals in sorted(finer.items()))
-        messages().print(
+        say(
             f"the statement has decimals below a minor unit, which the ledger rounds: posting rules with scales: {{{scales}}} "
-            "(pks posting-rules, pks posting-rules-define), defined before the statement is imported, keep them",
-            markup=False,
-            soft_wrap=True,
+            "(pks posting-rules, pks posting-rules-define), defined before the statement is imported, keep them"
         )
 
 
@@ -239,9 +232,7 @@ def fx_lots(
         bad_input([f"--currency: expected {fault}, found {currency!r:.80}"])
     history = read_ecb_rates(open_source(rates))
     settings = load_settings(data, transport)
-    with caught_up(
-        settings, ["ledger"], lambda line: messages().print(line, markup=False, soft_wrap=True)
-    ) as log:
+    with caught_up(settings, ["ledger"], say) as log:
         document = fx_lots_document(log, DailyRates(history.days, currency), currency, book)
     document["total"] = total(document)
     if as_json:
@@ -279,7 +270,7 @@ def fx_lots(
     )
     print_facts({name: shorten(value, 4) for name, value in document["total"].items()})
     for reason in document["missing"]:
-        messages().print(f"missing: {reason}", markup=False, soft_wrap=True)
+        say(f"missing: {reason}")
 
 
 def register(application: typer.Typer) -> None:

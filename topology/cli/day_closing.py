@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table
+from topology.cli.output import bad_input, print_facts, print_json, print_table, say
 
 
 def day_close(
@@ -44,7 +44,7 @@ def day_close(
         with open_entry(settings) as entry:
             entry.gate.settle()
     # Marks come another way than bookings: those that are known now are of the day, and later ones are not.
-    with caught_up(settings, [pnl.NAME], _say) as log:
+    with caught_up(settings, [pnl.NAME], say) as log:
         known = read_book_days(log)
     names = sorted(known) if book is None else list(dict.fromkeys(book))
     now = time.time_ns()
@@ -68,7 +68,7 @@ def day_close(
             for start in range(0, len(told), CHUNK_EVENTS):
                 entry.publish(topics.BOOKINGS, told[start : start + CHUNK_EVENTS], topics.BOOKINGS.key_of)
             entry.gate.settle()
-        with caught_up(settings, [pnl.NAME], _say):
+        with caught_up(settings, [pnl.NAME], say):
             pass
     books: list[dict[str, Any]] = [
         {"book": name, "first": ended[0][0], "last": ended[-1][0], "days": len(ended)}
@@ -82,10 +82,6 @@ def day_close(
         print_table("Days closed", columns, ([str(each[name]) for name in columns] for each in books))
     else:
         print_facts({"days closed": "none: they are closed already, or nothing was booked by then"})
-
-
-def _say(line: str) -> None:
-    messages().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_date(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import messages, print_facts, print_json
+from topology.cli.output import print_facts, print_json, say
 
 FileArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="CSV, JSON, JSON Lines or YAML; - is stdin.")
@@ -97,7 +97,7 @@ def _define(
     found = read_definitions(open_source(file), kind, input_format=input_format, check=check, unknown=unknown)
     for name, count in unknown.items():
         remark = f"{file}: {name!r:.80} is no field of a definition and was left out ({count} of them)"
-        messages().print(remark, markup=False, soft_wrap=True)
+        say(remark)
     with open_entry(settings) as entry:
         if found:
             entry.publish(topic, found, lambda definition: str(getattr(definition, key)))

@@ -8,7 +8,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, console, messages, print_json, progress
+from topology.cli.output import bad_input, console, print_json
+from topology.cli.reading_options import opened_later
 
 SHOWN_MAX = 10
 """Most children of a figure that are shown to people, who did not ask for all."""
@@ -36,7 +37,6 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a figure is made of, down to lots, trades, marks and rates."""
-    from topology.catching_up import caught_up
     from topology.documents.explained import FigureFault, kind_of
     from topology.documents.explained import explain as explained
 
@@ -46,20 +46,11 @@ def explain(
         bad_input([f"FIGURE: {fault}"])
     settings = load_settings(data, transport)
 
-    def say(line: str) -> None:
-        messages().print(line, markup=False, soft_wrap=True)
-
-    with progress() as bar:
-        task = bar.add_task("records", total=None)
-
-        def note(applied: int, whole: int) -> None:
-            bar.update(task, completed=applied, total=whole)
-
-        with caught_up(settings, list(kind.stages), say, note) as log:
-            try:
-                tree = explained(log, settings, figure)
-            except FigureFault as fault:
-                bad_input([f"FIGURE: {fault}"])
+    with opened_later(settings, list(kind.stages)) as log:
+        try:
+            tree = explained(log, settings, figure)
+        except FigureFault as fault:
+            bad_input([f"FIGURE: {fault}"])
     if as_json:
         print_json({"explain": tree})
     else:

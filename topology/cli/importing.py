@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress
+from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, say
 from topology.cli.reading_options import opened_log_of
 from topology.settings import Settings
 
@@ -203,7 +203,7 @@ def _import_marks(
             lambda count: bar.advance(reading, count),
         )
     for rejection in counts.rejections[:_REJECTIONS_SHOWN]:
-        messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+        say(f"rejected: {rejection}")
     return counts.document()
 
 
@@ -252,7 +252,7 @@ def _import(
                     receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
                     enter(entry, movements)
     for rejection in decoded.rejections[:_REJECTIONS_SHOWN]:
-        messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+        say(f"rejected: {rejection}")
     if receipt is not None and (receipt.rejected or receipt.waiting):
         _say_what_is_left(receipt, settings)
     _say_what_positions_lack(decoded.counts.skipped)
@@ -273,7 +273,7 @@ def _say_what_is_left(receipt: "Receipt", settings: Settings) -> None:
     try:
         with opened_log_of(settings) as log:
             for remark in import_remarks(log, partition_count(log), receipt, settings.data):
-                messages().print(remark, markup=False, soft_wrap=True)
+                say(remark)
     except (EmbeddedLogError, KafkaLogError) as error:
         # All is done; only the reasons cannot be read now.
         messages().print(f"{receipt.rejected:,} rejected, {receipt.waiting:,} waiting; {error}", markup=False)
@@ -301,16 +301,12 @@ def _say_what_has_quotes(format_name: str, skipped: Mapping[str, int]) -> None:
 
 def _say_what_cash_lacks(left_out: Mapping[str, int]) -> None:
     for kind, count in left_out.items():
-        messages().print(
-            f"cash transactions left out, of types that are not known: {kind!r:.80} ({count:,})",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"cash transactions left out, of types that are not known: {kind!r:.80} ({count:,})")
 
 
 def _report(document: dict[str, Any], as_json: bool, *, quiet: bool) -> None:
     if as_json and quiet:
-        messages().print(json.dumps(document), markup=False, soft_wrap=True)
+        say(json.dumps(document))
     elif as_json:
         print_json(document)
     else:

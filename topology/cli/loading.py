@@ -9,10 +9,10 @@ from topology.cli.options import DataOption, JsonOption, TransportOption, load_s
 from topology.cli.output import (
     CommandError,
     bad_input,
-    messages,
     print_facts,
     print_json,
     print_table,
+    say,
     shorten,
 )
 
@@ -33,9 +33,6 @@ def marks(
     from agents import bars
     from topology.catching_up import caught_up
     from topology.documents.marks import mark_documents
-
-    def say(line: str) -> None:
-        messages().print(line, markup=False, soft_wrap=True)
 
     with caught_up(load_settings(data, transport), [bars.NAME], say) as log:
         found = mark_documents(log, instrument, time.time_ns())
@@ -100,7 +97,7 @@ def marks_load(
     except Unavailable as error:
         raise CommandError(str(error)) from error
     for rejection in counts.rejections[:_REJECTIONS_SHOWN]:
-        messages().print(f"rejected: {rejection}", markup=False, soft_wrap=True)
+        say(f"rejected: {rejection}")
     _report(counts.document(), as_json)
 
 

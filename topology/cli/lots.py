@@ -8,7 +8,7 @@ import typer
 
 from schemas.units import FeePolicy, LotMethod
 from topology.cli.options import JsonOption
-from topology.cli.output import bad_input, messages, print_json, print_table, progress, shorten
+from topology.cli.output import bad_input, messages, print_json, print_table, progress, say, shorten
 
 if TYPE_CHECKING:
     from domain.lots.calculate import LotsOptions, LotsResult
@@ -79,7 +79,7 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
     if faults:
         raise InputFaults(faults.sorted())
     if not found.fills:
-        messages().print(f"{source.name}: no rows", soft_wrap=True, markup=False)
+        say(f"{source.name}: no rows")
     if found.foreign_fees:
         messages().print(
             f"{found.foreign_fees} rows have a fee in another currency than their trade: those fees are left out"

@@ -11,11 +11,10 @@ from topology.cli.options import DataOption, JsonOption, TransportOption, load_s
 from topology.cli.output import (
     bad_input,
     console,
-    messages,
     print_facts,
     print_json,
     print_table,
-    progress,
+    say,
     say_what_there_is,
     shorten,
 )
@@ -25,6 +24,7 @@ from topology.cli.reading_options import (
     BookOption,
     InstrumentOption,
     KnownAtOption,
+    opened_later,
     parse_instant,
     parse_option_point,
 )
@@ -48,7 +48,6 @@ def opened_money(
 ) -> Iterator[tuple["WholeLog", "Past | None"]]:
     """The log with ledger and cash come to its end, and the past that the options name."""
     from schemas.numbers import exact_arithmetic
-    from topology.catching_up import caught_up
     from topology.history.points import PointFault
     from topology.money.past import Past
     from topology.money.rules import standard_rules
@@ -57,23 +56,14 @@ def opened_money(
     settings = load_settings(data, transport)
     if point is not None:
         refuse_kafka(settings, "--known-at", "")
-    with progress() as bar:
-        task = bar.add_task("posting", total=None)
-
-        def moved(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of)
-
-        def say(text: str) -> None:
-            messages().print(text, markup=False, soft_wrap=True)
-
-        with caught_up(settings, ["cash"], say, moved) as log, exact_arithmetic():
-            past = None
-            if instant is not None or point is not None:
-                past = Past(log, standard_rules(), instant, point)
-            try:
-                yield log, past
-            except PointFault as fault:
-                bad_input([f"--known-at: {fault}"])
+    with opened_later(settings, ["cash"], "posting") as log, exact_arithmetic():
+        past = None
+        if instant is not None or point is not None:
+            past = Past(log, standard_rules(), instant, point)
+        try:
+            yield log, past
+        except PointFault as fault:
+            bad_input([f"--known-at: {fault}"])
 
 
 def ledger(
@@ -132,9 +122,7 @@ def ledger(
             if name in there:
                 say_what_there_is(f"{name} {value!r:.80}", there[name])
             else:
-                messages().print(
-                    f"nothing found: trade or movement {value!r:.80}", markup=False, soft_wrap=True
-                )
+                say(f"nothing found: trade or movement {value!r:.80}")
 
     with opened_money(data, transport, as_of, known_at) as (log, past):
         entries = live_entries(log) if past is None else past.entries()

@@ -67,6 +67,11 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(line: str) -> None:
+    """A remark on standard error, as it is: nothing in it is markup, and it is not folded."""
+    messages().print(line, markup=False, soft_wrap=True)
+
+
 def print_table(
     title: str,
     columns: Sequence[str],
@@ -103,7 +108,7 @@ def print_table(
         table.add_row(*map(Text, cells))
     shown.print(table)
     if more:
-        messages().print(f"{title}: {more:,} more: --json shows all", markup=False, soft_wrap=True)
+        say(f"{title}: {more:,} more: --json shows all")
 
 
 def _figures_cap(
@@ -164,7 +169,7 @@ def say_what_there_is(asked: str, there: Iterable[str]) -> None:
     names = sorted(filter(None, there))
     more = f" and {len(names) - NAMES_SAID_MAX:,} more" if len(names) > NAMES_SAID_MAX else ""
     found = f"there are {', '.join(names[:NAMES_SAID_MAX])}{more}" if names else "there are none at all"
-    messages().print(f"nothing found: {asked}; {found}", markup=False, soft_wrap=True)
+    say(f"nothing found: {asked}; {found}")
 
 
 def progress() -> Progress:

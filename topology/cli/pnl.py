@@ -10,10 +10,9 @@ from topology.cli.output import (
     EXIT_FAILURE,
     CommandError,
     bad_input,
-    messages,
     print_json,
     print_table,
-    progress,
+    say,
     say_what_there_is,
     shorten,
 )
@@ -22,6 +21,7 @@ from topology.cli.reading_options import (
     BookOption,
     InstrumentOption,
     KnownAtOption,
+    opened_later,
     parse_instant,
     parse_option_point,
 )
@@ -53,7 +53,6 @@ def pnl(
     as_json: JsonOption = False,
 ) -> None:
     """Show the P&L of each position's day: realised, unrealised, positional, trading, and the causes."""
-    from topology.catching_up import caught_up
     from topology.documents.pnl import pnl_documents, told_documents, told_events
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
@@ -61,27 +60,18 @@ def pnl(
         bad_input(["--days: expected without --as-of and --known-at, which show one moment"])
     settings = load_settings(data, transport)
 
-    def say(line: str) -> None:
-        messages().print(line, markup=False, soft_wrap=True)
-
-    with progress() as bar:
-        task = bar.add_task("records", total=None)
-
-        def note(applied: int, whole: int) -> None:
-            bar.update(task, completed=applied, total=whole)
-
-        with caught_up(settings, ["pnl"], say, note) as log:
-            ends = None if point is None else _ends(log, point)
-            if instant is None and point is None:
-                found = pnl_documents(log, book, instrument, days=days)
-            else:
-                found = told_documents(log, ends, instant, book, instrument)
-            if not found and (book is not None or instrument is not None):
-                for name, asked in (("book", book), ("instrument", instrument)):
-                    there = {each[name] for each in pnl_documents(log, None, None, days=False)}
-                    if asked is not None and asked not in there:
-                        say_what_there_is(f"{name} {asked!r:.80}", there)
-            told = [] if plot is None else list(told_events(log, ends, book, instrument))
+    with opened_later(settings, ["pnl"]) as log:
+        ends = None if point is None else _ends(log, point)
+        if instant is None and point is None:
+            found = pnl_documents(log, book, instrument, days=days)
+        else:
+            found = told_documents(log, ends, instant, book, instrument)
+        if not found and (book is not None or instrument is not None):
+            for name, asked in (("book", book), ("instrument", instrument)):
+                there = {each[name] for each in pnl_documents(log, None, None, days=False)}
+                if asked is not None and asked not in there:
+                    say_what_there_is(f"{name} {asked!r:.80}", there)
+        told = [] if plot is None else list(told_events(log, ends, book, instrument))
     if plot is not None:
         _draw(plot, told, book, instrument)
     if as_json:
@@ -115,7 +105,7 @@ def _draw(path: Path, told: list[Any], book: str | None, instrument: str | None)
         raise CommandError(f"--plot: {missing}", exit_code=EXIT_FAILURE) from missing
     except (OSError, ValueError) as fault:
         bad_input([f"--plot: expected a file of a kind that can be drawn, found {str(path)!r:.80}: {fault}"])
-    messages().print(f"drawn: {path}", markup=False, soft_wrap=True)
+    say(f"drawn: {path}")
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption
-from topology.cli.output import messages, print_facts, print_json, print_table, shorten
+from topology.cli.output import print_facts, print_json, print_table, say, shorten
 from topology.cli.reading_options import (
     AsOfOption,
     BookOption,
@@ -114,12 +114,10 @@ def trades(
             ),
         )
         for one in refused:
-            messages().print(
+            say(
                 f"refused: {one['trade_id']}: {one['reason']}: {one['field']}: expected {one['expected']}, found "
                 f"{one['found']}; send an amend of it (docs/operating/dead-letters.md); pks dlq show "
-                f"{one['dead_letter_id']}",
-                markup=False,
-                soft_wrap=True,
+                f"{one['dead_letter_id']}"
             )
         print_view(view)
 

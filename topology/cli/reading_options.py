@@ -1,7 +1,7 @@
 """Options of the reading commands, and how they open what they read."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -9,7 +9,7 @@ import typer
 from rich.progress import TaskID
 
 from topology.cli.options import load_settings, refuse_kafka
-from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_input, messages, progress
+from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_input, progress, say
 from topology.settings import Settings, on_kafka
 
 if TYPE_CHECKING:
@@ -79,6 +79,21 @@ def _opened_copy(settings: Settings, settled: bool) -> Iterator["ClusterCopy"]:
             else:
                 copy.catch_up(told)
         yield copy
+
+
+@contextlib.contextmanager
+def opened_later(settings: Settings, stages: Sequence[str], work: str = "records") -> Iterator["WholeLog"]:
+    """The log with the named stages, and those before them, come to its end: shown on the way, said where one has not."""
+    from topology.catching_up import caught_up
+
+    with progress() as bar:
+        task = bar.add_task(work, total=None)
+
+        def note(done: int, whole: int) -> None:
+            bar.update(task, completed=done, total=whole)
+
+        with caught_up(settings, stages, say, note) as log:
+            yield log
 
 
 @contextlib.contextmanager
@@ -180,11 +195,9 @@ def _known_view(log: "EmbeddedLog", as_of: int | None, point: "Point", book: str
 def say_waiting(view: "View", book: str | None) -> None:
     """Say of which positions bookings wait for a re-match: what is shown does not have them."""
     for (name, instrument), count in view.waiting_bookings(book).items():
-        messages().print(
+        say(
             f"{name}/{instrument}: a re-match is under way, and {count:,} "
-            f"{'booking waits' if count == 1 else 'bookings wait'}: shown is the position as it was before",
-            markup=False,
-            soft_wrap=True,
+            f"{'booking waits' if count == 1 else 'bookings wait'}: shown is the position as it was before"
         )
 
 
@@ -197,14 +210,12 @@ def say_missing_book(view: "View", book: str | None) -> None:
         return
     partitions = partitions_to_read(view.partitions, book) if view.partitions else ()
     if all(name != book for name, _ in position_names(view.log, partitions)):
-        messages().print(
-            f"--book: the log has no book {book!r:.80} with positions", markup=False, soft_wrap=True
-        )
+        say(f"--book: the log has no book {book!r:.80} with positions")
 
 
 def left_out(reason: str) -> None:
     """Checkpoints cannot be used: what is shown is the same, and takes longer."""
-    messages().print(f"checkpoints left out: {reason}", markup=False, soft_wrap=True)
+    say(f"checkpoints left out: {reason}")
 
 
 def stopped_replay(stopped: Exception) -> NoReturn:
@@ -254,13 +265,9 @@ def say_point(
     if left:
         taken = "taken from its first record on" if start else "taken whole"
         names = ", ".join(f"{topic.name}:{partition}" for partition in left)
-        messages().print(f"{option}: not named, so {taken}: {names}", markup=False, soft_wrap=True)
+        say(f"{option}: not named, so {taken}: {names}")
     if point.time_ns is not None and point.time_ns > time.time_ns():
-        messages().print(
-            f"{option}: {point} has not come yet; what is in the log now is taken",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{option}: {point} has not come yet; what is in the log now is taken")
 
 
 def print_view(view: "View") -> None:
@@ -278,4 +285,4 @@ def print_view(view: "View") -> None:
         f"applied {offsets}" if offsets else "",
         f"{shown['records_behind']} records not applied yet" if shown["records_behind"] else "",
     ]
-    messages().print("shown: " + "; ".join(part for part in parts if part), markup=False, soft_wrap=True)
+    say("shown: " + "; ".join(part for part in parts if part))

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, messages, print_json, print_table, progress, shorten
-from topology.cli.reading_options import BookOption, InstrumentOption
+from topology.cli.output import bad_input, print_json, print_table, shorten
+from topology.cli.reading_options import BookOption, InstrumentOption, opened_later
 
 _REFUSED = "Always refused: the log keeps the newest marks only; pks pnl has what was told at another time."
 AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help=_REFUSED, show_default=False)]
@@ -27,7 +27,6 @@ def valuations(
     as_json: JsonOption = False,
 ) -> None:
     """Show what positions are worth now: value, unrealised P&L, Greeks, and why where there is none."""
-    from topology.catching_up import caught_up
     from topology.documents.valuations import valuation_documents
 
     for option, given in (("--as-of", as_of), ("--known-at", known_at)):
@@ -40,17 +39,8 @@ def valuations(
             )
     settings = load_settings(data, transport)
 
-    def say(line: str) -> None:
-        messages().print(line, markup=False, soft_wrap=True)
-
-    with progress() as bar:
-        task = bar.add_task("records", total=None)
-
-        def note(applied: int, whole: int) -> None:
-            bar.update(task, completed=applied, total=whole)
-
-        with caught_up(settings, ["valuation"], say, note) as log:
-            found = valuation_documents(log, settings.fx_pivot, book, instrument)
+    with opened_later(settings, ["valuation"]) as log:
+        found = valuation_documents(log, settings.fx_pivot, book, instrument)
     if as_json:
         print_json({"valuations": found})
         return

@@ -11,10 +11,10 @@ from topology.cli.output import (
     EXIT_FAILURE,
     at_sequence,
     bad_input,
-    messages,
     print_json,
     print_table,
     progress,
+    say,
 )
 from topology.cli.reading_options import opened_embedded_log, opened_log, stopped_replay
 
@@ -66,7 +66,7 @@ def verify(
         }
         if log.sequence is None:
             left_out = ", ".join(verification.LEFT_OUT_ON_A_CLUSTER)
-            messages().print(f"left out on Kafka: {left_out}", markup=False, soft_wrap=True)
+            say(f"left out on Kafka: {left_out}")
     return _print_checks(checks, shown, as_json)
 
 
@@ -124,7 +124,7 @@ def _print_checks(checks: "Sequence[Check]", shown: dict[str, Any], as_json: boo
         )
         for check in checks:
             for finding in check.findings:
-                messages().print(f"{check.name}: {finding}", markup=False, soft_wrap=True)
+                say(f"{check.name}: {finding}")
     return 0 if holds else EXIT_FAILURE
 
 
