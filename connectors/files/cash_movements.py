@@ -68,20 +68,7 @@ def read_cash_movements(source: Source, recorded_at: int, *, input_format: str |
 
 
 def _movement(row: Row, latest: str, faults: FaultCollector) -> Any | None:
-    values: dict[str, Any] = {}
-    whole = not row.absent
-    for name, read in _READERS.items():
-        value = row.values.get(name)
-        if value is None:
-            if name in _REQUIRED and name not in row.absent:
-                faults.add(row.place, name, "a value", "none")
-                whole = False
-            continue
-        try:
-            values[name] = read(value)
-        except ValueError as error:
-            faults.add(row.place, name, str(error), describe(value))
-            whole = False
+    values, whole = fields.read_row(row, _READERS, _REQUIRED, faults)
     if whole:
         for name, expected in _contradictions(values, latest):
             faults.add(row.place, name, expected, describe(row.values.get(name, "nothing")))

@@ -6,13 +6,14 @@ guessed or rounded.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 
-from connectors.files.rows import JsonNumber
+from connectors.files.faults import FaultCollector
+from connectors.files.rows import JsonNumber, Row, describe
 from schemas import events
 from schemas.frames import wire
 from schemas.numbers import parse_decimal
@@ -147,3 +148,29 @@ def fees(value: Any) -> tuple[events.Fee, ...]:
         except ValueError as error:
             raise ValueError(f"{expected}, with {error}") from None
     return tuple(found)
+
+
+def read_row(
+    row: Row,
+    readers: Mapping[str, Reader],
+    required: Collection[str],
+    faults: FaultCollector,
+    given: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """What a row says by field, and whether it is whole; each value that is not is a fault. `given` stands in for what
+    the row leaves out."""
+    values: dict[str, Any] = {}
+    whole = not row.absent
+    for name, read in readers.items():
+        value = row.values.get(name, None if given is None else given.get(name))
+        if value is None:
+            if name in required and name not in row.absent:
+                faults.add(row.place, name, "a value", "none")
+                whole = False
+            continue
+        try:
+            values[name] = read(value)
+        except ValueError as error:
+            faults.add(row.place, name, str(error), describe(value))
+            whole = False
+    return values, whole

@@ -10,7 +10,7 @@ from typing import Any
 from connectors.files import fields
 from connectors.files.definitions import source_name
 from connectors.files.faults import FaultCollector
-from connectors.files.rows import Row, describe, read_rows
+from connectors.files.rows import Row, read_rows
 from connectors.files.source import Source
 from schemas import reported
 from schemas.frames import encode_event, wire
@@ -55,20 +55,7 @@ def read_reported_positions(
 def _stated(
     row: Row, given: Mapping[str, str], required: tuple[str, ...], faults: FaultCollector
 ) -> Any | None:
-    values: dict[str, Any] = {}
-    whole = not row.absent
-    for name, read in _READERS.items():
-        value = row.values.get(name, given.get(name))
-        if value is None:
-            if name in required and name not in row.absent:
-                faults.add(row.place, name, "a value", "none")
-                whole = False
-            continue
-        try:
-            values[name] = read(value)
-        except ValueError as error:
-            faults.add(row.place, name, str(error), describe(value))
-            whole = False
+    values, whole = fields.read_row(row, _READERS, required, faults, given)
     if not whole:
         return None
     bare = _PositionReported(event_id="", source=f"reported:{source_name(faults.file)}", **values)
