@@ -1,12 +1,13 @@
 """A worker of all stages up to P&L, to be killed: trades in order and late, repeats, cancels, marks, ends of days.
 
 `python -m tests.faults.pnl_worker FOLDER` prints `behind N` (how many records a stage had not applied when it began), `on`
-as each batch is appended and its steps begin, and `done`. Each batch is one record of bookings, so that the end of the log
-says where to go on.
+as each batch is appended and its steps begin, and `done`; a batch begins when a line is read, so that the worker is never
+ahead of the one who kills it. Each batch is one record of bookings, so that the end of the log says where to go on.
 """
 
 import random
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,8 @@ def stages() -> tuple[Any, ...]:
     return (trade_capture.stage(), positions.stage(), *(module.stage() for module in behind))
 
 
-def run(folder: Path) -> None:
-    """Append what the log does not have yet, a batch a round of steps."""
+def run(folder: Path, wait: Callable[[], object] = lambda: None) -> None:
+    """Append what the log does not have yet, a batch a round of steps, each when `wait` has returned."""
     with Books(folder, sync="group", stages=stages()) as books:
         began = books.log.end_offset(BOOKINGS.name, 0)
         behind = sum(
@@ -104,6 +105,7 @@ def run(folder: Path) -> None:
             if number >= began:
                 books.bookings(*bookings)
             if number >= books.log.end_offset(MARKS.name, 0):
+                wait()
                 print("on", flush=True)
                 books.append_events(MARKS, marks, lambda event: event.instrument)
             books.run()
@@ -111,4 +113,4 @@ def run(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), sys.stdin.readline)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -30,45 +31,55 @@ KILLS = 6
 
 def start(folder: Path) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-m", "tests.faults.pnl_worker", str(folder)]
-    return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def lines_until(worker: subprocess.Popen[str], count: int) -> str:
+def found_behind(worker: subprocess.Popen[str]) -> bool:
+    """Whether the worker began with something undone."""
     assert worker.stdout is not None
-    line = ""
-    for _ in range(count):
-        line = worker.stdout.readline().strip()
-    return line
+    word, number = worker.stdout.readline().split()
+    assert word == "behind"
+    return int(number) > 0
+
+
+def go_on(worker: subprocess.Popen[str], batches: int) -> None:
+    """Let the worker begin some batches."""
+    assert worker.stdin is not None and worker.stdout is not None
+    for _ in range(batches):
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "on\n"
+
+
+def end(worker: subprocess.Popen[str]) -> None:
+    """Kill the worker, if it lives; every pipe is closed."""
+    if worker.poll() is None:
+        worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        assert pipe is not None
+        pipe.close()
 
 
 def killed(folder: Path) -> int:
     """Run the worker with kills; returns how many of them left something undone."""
     chance = random.Random(5)
     undone = 0
+    for _ in range(KILLS):
+        worker = start(folder)
+        try:
+            undone += found_behind(worker)
+            go_on(worker, chance.randint(3, 8))
+            time.sleep(chance.uniform(0.0, 0.02))
+        finally:
+            end(worker)
     worker = start(folder)
     try:
-        for _ in range(KILLS):
-            undone += int(lines_until(worker, 1).split()[1]) > 0
-            if lines_until(worker, chance.randint(3, 8)) != "on":
-                break
-            try:
-                worker.wait(chance.uniform(0.0, 0.02))
-            except subprocess.TimeoutExpired:
-                worker.send_signal(signal.SIGKILL)
-                worker.wait()
-            assert worker.stdout is not None
-            worker.stdout.close()
-            worker = start(folder)
-        undone += int(lines_until(worker, 1).split()[1]) > 0
-        assert worker.stdout is not None
-        assert worker.stdout.read().split()[-1] == "done"
-        assert worker.wait(60) == 0
+        undone += found_behind(worker)
+        told, _ = worker.communicate("\n" * pnl_worker.BATCHES, timeout=120)
+        assert told.endswith("done\n")
     finally:
-        if worker.poll() is None:
-            worker.kill()
-            worker.wait()
-        if worker.stdout is not None:
-            worker.stdout.close()
+        end(worker)
     return undone
 
 
