@@ -8,6 +8,7 @@ anew; nothing that was posted is edited. What was pending is posted when the day
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from agents.ledger_accounts import Scope
 from agents.ledger_entries import Cause, Dates, Part, post, settle
 from agents.ledger_movements import move, pay
 from agents.ledger_state import NO_BOOK, TRADE, LedgerPosition, LedgerState, unknown_rules
@@ -64,21 +65,18 @@ def handle(state: LedgerState, frames: Iterable[Frame], step: Step) -> None:
 
 
 def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
-    book, instrument = event.book, event.instrument
-    position = state.positions.get((book, instrument)) or state.position(book, instrument)
+    position = state.positions.get((event.book, event.instrument)) or state.position(
+        event.book, event.instrument
+    )
     posted = position.posted
     revision = event.revision
-    again = False
-    if revision <= posted.revision:
-        if revision not in posted.refused:
-            return _DUPLICATE
-        again = True
+    again = revision <= posted.revision
+    if again and revision not in posted.refused:
+        return _DUPLICATE
     corrects = event.kind is not None
     if corrects and revision > 1 and not posted.revision and not again:
         return _elsewhere(event)
-    quantity = event.trade_quantity
-    if quantity is None:
-        quantity = event.quantity_delta
+    quantity = event.quantity_delta if event.trade_quantity is None else event.trade_quantity
     taken_out = corrects and not quantity
     version = posted.posting_rules if taken_out else event.posting_rules
     rules = state.rules.get(version)
@@ -89,39 +87,80 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     terms = _terms(position, rules, event.currency, event.inverse)
     key = TRADE + position.key[1:] + b"\x00" + event.trade_id.encode()
     before = state.content(key) if corrects else None
-    parts: list[Part] = []
-    moved = moved_base = ZERO
-    if before is not None:
-        scope = _scope(state, position, before.account)
-        dates = _dates(state, rules, terms, posted.entity, book, before.trade_date, before.settlement_date)
-        if isinstance(dates, Refusal):
-            return _refuse(state, position, revision, dates)
-        transfers = [reversed_transfer(each) for each in before.transfers]
-        _residues(state, scope, rules, before, transfers, -1)
-        parts.append((scope, dates, transfers, (before.event_id, before.first)))
-        moved, moved_base = -before.inventory, -before.quantity
-    warning = ""
-    if taken_out and before is not None:
-        account, trade_date, settlement_date = before.account, before.trade_date, before.settlement_date
-    else:
-        account = event.account
-        trade_date = event.business_date or format_time(event.executed_at)[:10]
-        settlement_date = event.settlement_date or ""
-        if not settlement_date:
-            settlement_date, warning = _settles(terms, trade_date)
-    dates = _dates(state, rules, terms, posted.entity, book, trade_date, settlement_date)
+    back = None if before is None else _take_back(state, position, rules, terms, before)
+    if isinstance(back, Refusal):
+        return _refuse(state, position, revision, back)
+    account, trade_date, settlement_date, warning = _when(terms, event, before if taken_out else None)
+    dates = _dates(state, rules, terms, posted.entity, event.book, trade_date, settlement_date)
     if isinstance(dates, Refusal):
         return _refuse(state, position, revision, dates)
     scope = position.scopes.get(account) or _scope(state, position, account)
-    transfers = []
     content: Content | None = None
     if not taken_out:
         content = trade_content(terms, event, quantity, trade_date, settlement_date)
-        if parts:
-            content.first = len(parts[0][2])
-        transfers += content.transfers
-        if content.residues:
-            _residues(state, scope, rules, content, transfers, 1)
+        content.first = 0 if back is None else len(back[2])
+    transfers = [] if content is None else _of_content(state, scope, rules, content)
+    fault = _post_totals(state, position, terms, event, again, before, content, transfers)
+    if fault is not None:
+        return fault
+    parts: list[Part] = [] if back is None else [back]
+    parts.append((scope, dates, transfers, None))
+    if content is not None and (content.transfers or content.residues):
+        state.put_content(key, content)
+    elif before is not None:
+        state.table.delete(key)
+    cause = Cause(event, event.trade_id, revision, event.executed_at, event.instrument, rules, warning)
+    post(state.accounts, step, cause, parts)
+    return None
+
+
+def _when(terms: Terms, event: Any, taken_out: Content | None) -> tuple[str, str, str, str]:
+    """In which account a trade is posted, its trade and settlement dates, and a warning about them."""
+    if taken_out is not None:
+        return taken_out.account, taken_out.trade_date, taken_out.settlement_date, ""
+    trade_date = event.business_date or format_time(event.executed_at)[:10]
+    if event.settlement_date:
+        return event.account, trade_date, event.settlement_date, ""
+    return event.account, trade_date, *_settles(terms, trade_date)
+
+
+def _take_back(
+    state: LedgerState, position: LedgerPosition, rules: Rules, terms: Terms, before: Content
+) -> Part | Refusal:
+    """What a trade moved, the other way round."""
+    scope = _scope(state, position, before.account)
+    book, posted = scope.book, position.posted
+    dates = _dates(state, rules, terms, posted.entity, book, before.trade_date, before.settlement_date)
+    if isinstance(dates, Refusal):
+        return dates
+    transfers = [reversed_transfer(each) for each in before.transfers]
+    _residues(state, scope, rules, before, transfers, -1)
+    return scope, dates, transfers, (before.event_id, before.first)
+
+
+def _of_content(state: LedgerState, scope: Scope, rules: Rules, content: Content) -> list[Transfer]:
+    transfers = list(content.transfers)
+    if content.residues:
+        _residues(state, scope, rules, content, transfers, 1)
+    return transfers
+
+
+def _post_totals(
+    state: LedgerState,
+    position: LedgerPosition,
+    terms: Terms,
+    event: Any,
+    again: bool,
+    before: Content | None,
+    content: Content | None,
+    transfers: list[Transfer],
+) -> Refusal | None:
+    """Add what brings the position's inventory and P&L to the totals of the event, of which all else is in `transfers`."""
+    posted, revision = position.posted, event.revision
+    moved = moved_base = ZERO
+    if before is not None:
+        moved, moved_base = -before.inventory, -before.quantity
+    if content is not None:
         moved += content.inventory
         moved_base += content.quantity
     if not position.dirty:
@@ -130,27 +169,16 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         posted.refused.remove(revision)
     if again:
         transfers += missed(terms, event, moved, moved_base)
-    else:
-        opened = revision != posted.revision + 1 or posted.currency not in ("", event.currency)
-        if opened:
-            transfers += take_in(terms, posted, event)
-        posted.currency = event.currency
-        try:
-            transfers += post_totals(terms, posted, event, moved, moved_base, opened=opened)
-        except PostingError as fault:
-            return Refusal(str(fault), "cost_basis", "what the trades moved", str(moved), event.trade_id)
-        posted.revision = revision
-    parts.append((scope, dates, transfers, None))
-    if content is not None and (content.transfers or content.residues):
-        state.put_content(key, content)
-    elif before is not None:
-        state.table.delete(key)
-    post(
-        state.accounts,
-        step,
-        Cause(event, event.trade_id, revision, event.executed_at, instrument, rules, warning),
-        parts,
-    )
+        return None
+    opened = revision != posted.revision + 1 or posted.currency not in ("", event.currency)
+    if opened:
+        transfers += take_in(terms, posted, event)
+    posted.currency = event.currency
+    try:
+        transfers += post_totals(terms, posted, event, moved, moved_base, opened=opened)
+    except PostingError as fault:
+        return Refusal(str(fault), "cost_basis", "what the trades moved", str(moved), event.trade_id)
+    posted.revision = revision
     return None
 
 
@@ -187,7 +215,7 @@ def _terms(position: LedgerPosition, rules: Rules, currency: str, inverse: bool)
     return found
 
 
-def _scope(state: LedgerState, position: LedgerPosition, account: str) -> Any:
+def _scope(state: LedgerState, position: LedgerPosition, account: str) -> Scope:
     book = position.key[1:].decode().partition("\x00")[0]
     found = position.scopes[account] = state.accounts.scope(position.posted.entity, account, book)
     return found
@@ -227,7 +255,7 @@ def _refuse(state: LedgerState, position: LedgerPosition, revision: int, refusal
 
 
 def _residues(
-    state: LedgerState, scope: Any, rules: Rules, content: Content, transfers: list[Transfer], sign: int
+    state: LedgerState, scope: Scope, rules: Rules, content: Content, transfers: list[Transfer], sign: int
 ) -> None:
     for account, currency, residue in content.residues:
         found = note_residue(

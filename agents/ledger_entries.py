@@ -99,8 +99,21 @@ number of its entries on."""
 
 def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) -> None:
     """Apply the transfers of a cause to the accounts, and emit an entry for each."""
-    last: dict[LedgerAccount, int] = {}
-    lines: list[tuple[LedgerAccount, LedgerAccount]] = []
+    lines, last = _apply(accounts, cause, parts)
+    if not step.silent:
+        _tell(step, cause, parts, lines, last)
+
+
+_Lines = list[tuple[LedgerAccount, LedgerAccount]]
+"""The accounts that each transfer of a cause debits and credits."""
+
+_Last = dict[LedgerAccount, int]
+"""Which transfer is the last of a cause to move an account of cash."""
+
+
+def _apply(accounts: Accounts, cause: Cause, parts: Sequence[Part]) -> tuple[_Lines, _Last]:
+    last: _Last = {}
+    lines: _Lines = []
     rules = cause.rules
     number = 0
     for scope, dates, transfers, _ in parts:
@@ -138,8 +151,11 @@ def post(accounts: Accounts, step: Step, cause: Cause, parts: Sequence[Part]) ->
                 last[credited] = number
             lines.append((debited, credited))
             number += 1
-    if step.silent:
-        return
+    return lines, last
+
+
+def _tell(step: Step, cause: Cause, parts: Sequence[Part], lines: _Lines, last: _Last) -> None:
+    rules = cause.rules
     number = 0
     event = cause.event
     event_id = event.event_id
