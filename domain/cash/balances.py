@@ -47,8 +47,8 @@ class Balance:
         self.changed_values: set[str] = set()
 
 
-def apply(balance: Balance, entry: Any) -> str | None:
-    """Take in a transfer of cash; what does not add up, in words, where something does not."""
+def move(balance: Balance, entry: Any) -> None:
+    """Take in a transfer of cash."""
     amount = entry.amount
     if entry.credit_account == CASH:
         amount = -amount
@@ -68,6 +68,11 @@ def apply(balance: Balance, entry: Any) -> str | None:
             balance.changed_pending.add(day)
         else:
             balance.settled += amount
+
+
+def apply(balance: Balance, entry: Any) -> str | None:
+    """Take in a transfer of cash; what does not add up, in words, where something does not."""
+    move(balance, entry)
     told = entry.cash_balance
     if told is None:
         return None

@@ -64,6 +64,17 @@ def test_cash_is_the_sum_of_its_ledger_now_and_then(desk: Desk):
         assert checks[name]["ok"] and checks[name]["checked"] > 0, checks[name]
 
 
+def test_what_a_book_and_an_instrument_moved(desk: Desk):
+    desk.run("cash-book", desk.file("moved.csv", MOVEMENTS))
+    (of_book,) = desk.run("cash", "--book", "B1", "--ladder")["cash"]
+    assert (of_book["trade_date_balance"], of_book["settled_balance"]) == ("-283", "0")
+    assert of_book["ladder"][0]["amount"] == "-283"
+    assert desk.run("cash", "--instrument", "X")["cash"][0]["trade_date_balance"] == "-283"
+    (then,) = desk.run("cash", "--book", "B1", "--as-of", "2026-01-05T09:45:00Z")["cash"]
+    assert then["trade_date_balance"] == "-1001"
+    assert desk.run("cash", "--book", "B2")["cash"] == []
+
+
 def test_what_was_known_before_a_correction(desk: Desk):
     (before,) = desk.run("cash")["cash"]
     sequence = desk.run("book-hash")["sequence"]

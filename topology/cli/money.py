@@ -158,6 +158,8 @@ def cash(
     entity: EntityOption = None,
     account: Annotated[str | None, typer.Option("--account", help="This account only.")] = None,
     currency: CurrencyOption = None,
+    book: BookOption = None,
+    instrument: InstrumentOption = None,
     day: Annotated[
         str | None,
         typer.Option(
@@ -170,31 +172,46 @@ def cash(
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show balances of cash: by trade date, settled, projected, and what bears interest."""
+    """Show balances of cash: by trade date, settled, projected, and what bears interest.
+
+    With --book or --instrument what their transfers come to in each balance.
+    """
     from datetime import date
 
     from agents import cash as cash_stage
     from schemas.times import format_time
-    from topology.money.documents import balance_documents, latest_day, tables_of
+    from topology.money.documents import (
+        balance_documents,
+        balances_of,
+        latest_day,
+        live_entries,
+        parts_of_balances,
+        tables_of,
+    )
 
     try:
         business_date = None if day is None else date.fromisoformat(day).isoformat()
     except ValueError:
         bad_input([f"--date: expected a day as YYYY-MM-DD, found {day!r:.80}"])
     with opened_money(data, transport, as_of, known_at) as (log, past):
-        if past is None:
-            tables = tables_of(log, cash_stage.NAME)
+        if book is not None or instrument is not None:
+            entries = live_entries(log) if past is None else past.entries()
+            balances = parts_of_balances(entries, book, instrument)
+        elif past is None:
+            balances = balances_of(tables_of(log, cash_stage.NAME))
         else:
             for _ in past.entries():
                 pass
-            tables = [past.cash_table]
+            balances = balances_of([past.cash_table])
         if business_date is None:
             instant = parse_instant("--as-of", as_of)
-            business_date = latest_day(tables) if instant is None else format_time(instant)[:10]
+            business_date = latest_day(balances) if instant is None else format_time(instant)[:10]
         wanted = {"entity": entity, "account": account, "currency": currency}
         found = [
             document
-            for document in balance_documents(tables, business_date or "1970-01-01", with_ladder=with_ladder)
+            for document in balance_documents(
+                balances, business_date or "1970-01-01", with_ladder=with_ladder
+            )
             if all(value is None or document[name] == value for name, value in wanted.items())
         ]
     if as_json:

@@ -1,7 +1,7 @@
 """`pks pnl`: what positions made in their books' day, by cause."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,14 +21,11 @@ from topology.cli.reading_options import (
     BookOption,
     InstrumentOption,
     KnownAtOption,
+    ends_at,
     opened_later,
     parse_instant,
     parse_option_point,
 )
-
-if TYPE_CHECKING:
-    from topology.history.points import Point
-    from topology.log_reading import WholeLog
 
 _SHOWN = ("quantity", "realised", "unrealised", "fees", "total", "positional", "trading", "book_total")
 
@@ -53,6 +50,7 @@ def pnl(
     as_json: JsonOption = False,
 ) -> None:
     """Show the P&L of each position's day: realised, unrealised, positional, trading, and the causes."""
+    from schemas import topics
     from topology.documents.pnl import pnl_documents, told_documents, told_events
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
@@ -61,7 +59,7 @@ def pnl(
     settings = load_settings(data, transport)
 
     with opened_later(settings, ["pnl"]) as log:
-        ends = None if point is None else _ends(log, point)
+        ends = ends_at(log, point, topics.PNL)
         if instant is None and point is None:
             found = pnl_documents(log, book, instrument, days=days)
         else:
@@ -78,20 +76,6 @@ def pnl(
         print_json({"pnl": found})
         return
     _print(found)
-
-
-def _ends(log: "WholeLog", point: "Point") -> dict[int, int]:
-    from connectors.embedded.log import EmbeddedLog
-    from schemas import topics
-    from topology.history.points import PointFault, offsets_at
-    from topology.log_reading import partition_count
-
-    if not isinstance(log, EmbeddedLog):
-        bad_input(["--known-at: expected an embedded log; a cluster has no order over its topics"])
-    try:
-        return dict(enumerate(offsets_at(log, point, topics.PNL, partition_count(log))))
-    except PointFault as fault:
-        bad_input([f"--known-at: {fault}"])
 
 
 def _draw(path: Path, told: list[Any], book: str | None, instrument: str | None) -> None:

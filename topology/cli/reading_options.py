@@ -250,6 +250,22 @@ def parse_option_point(option: str, text: str | None) -> "Point | None":
         bad_input([f"{option}: {fault}"])
 
 
+def ends_at(log: "WholeLog", point: "Point | None", topic: "Topic") -> dict[int, int] | None:
+    """The offsets by partition before which a topic was known at the point that `--known-at` names; None for all of it."""
+    from connectors.embedded.log import EmbeddedLog
+    from topology.history.points import PointFault, offsets_at
+    from topology.log_reading import partition_count
+
+    if point is None:
+        return None
+    if not isinstance(log, EmbeddedLog):
+        bad_input(["--known-at: expected an embedded log; a cluster has no order over its topics"])
+    try:
+        return dict(enumerate(offsets_at(log, point, topic, partition_count(log))))
+    except PointFault as fault:
+        bad_input([f"--known-at: {fault}"])
+
+
 def say_point(
     option: str, point: "Point", topic: "Topic", partitions: Iterable[int], *, start: bool = False
 ) -> None:

@@ -1,18 +1,19 @@
-"""`pks valuations`: what positions are worth at the newest marks, with their Greeks."""
-
-from typing import Annotated
+"""`pks valuations`: what positions are, or were, worth by their marks, with their Greeks."""
 
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, print_json, print_table, shorten
-from topology.cli.reading_options import BookOption, InstrumentOption, opened_later
-
-_REFUSED = "Always refused: the log keeps the newest marks only; pks pnl has what was told at another time."
-AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="TIME", help=_REFUSED, show_default=False)]
-KnownAtOption = Annotated[
-    str | None, typer.Option("--known-at", metavar="TIME|OFFSET", help=_REFUSED, show_default=False)
-]
+from topology.cli.output import print_json, print_table, say, shorten
+from topology.cli.reading_options import (
+    AsOfOption,
+    BookOption,
+    InstrumentOption,
+    KnownAtOption,
+    ends_at,
+    opened_later,
+    parse_instant,
+    parse_option_point,
+)
 
 _SHOWN = ("quantity", "mark", "market_value", "unrealised_pnl")
 
@@ -26,21 +27,25 @@ def valuations(
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what positions are worth now: value, unrealised P&L, Greeks, and why where there is none."""
-    from topology.documents.valuations import valuation_documents
+    """Show what positions are worth: value, unrealised P&L, Greeks, and why where there is none.
 
-    for option, given in (("--as-of", as_of), ("--known-at", known_at)):
-        if given is not None:
-            bad_input(
-                [
-                    f"{option}: expected none, found {given!r:.80}: values of another time hang on the marks of then; "
-                    "pks positions has the positions of then, the topic bo.position.valuated.v1 what was told of them"
-                ]
-            )
+    Of another time is what was told then, as far back as the log keeps it: values of marks up to a time (--as-of), or told
+    by a point of the log (--known-at).
+    """
+    from schemas import topics
+    from topology.documents.valuations import told_valuations, valuation_documents
+
+    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     settings = load_settings(data, transport)
 
     with opened_later(settings, ["valuation"]) as log:
-        found = valuation_documents(log, settings.fx_pivot, book, instrument)
+        if instant is None and point is None:
+            found = valuation_documents(log, settings.fx_pivot, book, instrument)
+        else:
+            ends = ends_at(log, point, topics.VALUATIONS)
+            found, first = told_valuations(log, ends, instant, book, instrument)
+            if not found:
+                say(f"no values were told by then; the first that the log has are of {first or 'no time'}")
     if as_json:
         print_json({"valuations": found})
         return

@@ -4,7 +4,7 @@ Guarantees: exact numbers are text in plain notation, model numbers are JSON num
 `reason` says why.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from agents.valuation_step import Revaluation
 from schemas import topics
 from schemas.numbers import exact_arithmetic, plain
 from schemas.times import NANOSECONDS_PER_SECOND, format_time
-from schemas.valuation import COLUMNS, single_events
+from schemas.valuation import COLUMNS, PositionsValuated, single_events
 from topology.log_reading import WholeLog, partition_count, read_events, table_partition
 
 _TIMES = ("mark_time", "fx_time", "event_time")
@@ -33,6 +33,35 @@ def valuation_documents(
         if book in (None, row.book) and instrument in (None, row.instrument)
     ]
     return sorted(found, key=lambda each: (each["book"], each["instrument"]))
+
+
+def told_valuations(
+    log: WholeLog,
+    ends: Mapping[int, int] | None,
+    until: int | None,
+    book: str | None = None,
+    instrument: str | None = None,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The last that was told of each position before the offsets `ends` (by partition; None is all), of events up to `until`
+    (nanoseconds); and the time of the first that the log has of any."""
+    last: dict[tuple[str, str], Any] = {}
+    first: int | None = None
+    for partition in range(partition_count(log)):
+        start = log.start_offset(topics.VALUATIONS.name, partition)
+        for record, frame in read_events(log, topics.VALUATIONS, partition, start):
+            if ends is not None and record.offset >= ends[partition]:
+                break
+            if type(frame).__name__ != PositionsValuated.__name__:
+                continue
+            first = frame.event_time if first is None else min(first, frame.event_time)
+            if until is None or frame.event_time <= until:
+                last.update(((row.book, row.instrument), row) for row in single_events(frame))
+    found = [
+        _document(last[place])
+        for place in sorted(last)
+        if book in (None, place[0]) and instrument in (None, place[1])
+    ]
+    return found, None if first is None else format_time(first)
 
 
 def _rows(log: WholeLog, pivot: str, partition: int) -> Iterator[Any]:

@@ -6,8 +6,9 @@ from typing import Any
 from agents import cash, ledger
 from agents.ledger_accounts import read_accounts
 from agents.ledger_movements import find_payment, scan_payments
-from domain.cash.balances import Balance, horizon, interest_balance, ladder
+from domain.cash.balances import Balance, forget_settled, horizon, interest_balance, ladder, move
 from domain.ledger.ledger_hash import account_digest, ledger_hash
+from domain.ledger.rules import CASH
 from domain.lots.documents import Document
 from schemas import topics
 from schemas.numbers import plain
@@ -60,15 +61,33 @@ def entry_document(entry: Any) -> Document:
     }
 
 
+def balances_of(tables: Iterable[TablePartition]) -> list[tuple[cash.Names, Balance]]:
+    """Every balance of cash, by entity, account and currency."""
+    found = (each for table in tables for each in cash.scan_balances(table))
+    return sorted(found, key=lambda each: each[0])
+
+
+def parts_of_balances(
+    entries: Iterable[Any], book: str | None, instrument: str | None
+) -> list[tuple[cash.Names, Balance]]:
+    """What the transfers of a book, of an instrument, or of one in the other, come to in each balance of cash."""
+    found: dict[cash.Names, Balance] = {}
+    for entry in entries:
+        if book not in (None, entry.book) or instrument not in (None, entry.instrument):
+            continue
+        if CASH in (entry.debit_account, entry.credit_account):
+            balance = found.setdefault((entry.entity, entry.account, entry.currency), Balance())
+            move(balance, entry)
+    for balance in found.values():
+        forget_settled(balance)
+    return sorted(found.items())
+
+
 def balance_documents(
-    tables: Iterable[TablePartition], business_date: str, *, with_ladder: bool
+    balances: Iterable[tuple[cash.Names, Balance]], business_date: str, *, with_ladder: bool
 ) -> Iterator[Document]:
     """Every balance of cash, as seen on a business date."""
-    found = sorted(
-        ((names, balance) for table in tables for names, balance in cash.scan_balances(table)),
-        key=lambda each: each[0],
-    )
-    for (entity, account, currency), balance in found:
+    for (entity, account, currency), balance in balances:
         yield _balance_document(entity, account, currency, balance, business_date, with_ladder=with_ladder)
 
 
@@ -97,10 +116,9 @@ def _balance_document(
     return document
 
 
-def latest_day(tables: Iterable[TablePartition]) -> str | None:
+def latest_day(balances: Iterable[tuple[cash.Names, Balance]]) -> str | None:
     """The last day on which something was booked to bear interest or settles; None where there is no cash."""
-    days = [day for table in tables for _, balance in cash.scan_balances(table) for day in balance.values]
-    return max(days, default=None)
+    return max((day for _, balance in balances for day in balance.values), default=None)
 
 
 def hash_of(tables: Iterable[TablePartition]) -> tuple[str, int]:
