@@ -195,13 +195,11 @@ class WorkerPool:
         """The next chunk that somebody waits for. Raises WorkerDied where the process ends while none comes."""
         while True:
             taking = asyncio.ensure_future(self._queue.get())
-            ending = asyncio.ensure_future(worker.ended())
             try:
-                await asyncio.wait({taking, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({taking, worker.end}, return_when=asyncio.FIRST_COMPLETED)
                 if not taking.done():
-                    raise WorkerDied(ending.result())
+                    raise WorkerDied(worker.how_it_ended())
             finally:
-                ending.cancel()
                 if not taking.done():
                     taking.cancel()
             chunk = taking.result()
@@ -242,7 +240,9 @@ class WorkerPool:
             slot.cancel()
         await asyncio.gather(*self._slots, return_exceptions=True)
         for future in list(self._unanswered):
-            future.set_exception(PoolClosed())
+            # One that was answered or let go in this turn of the loop is still among them.
+            if not future.done():
+                future.set_exception(PoolClosed())
 
 
 def _finish(chunk: _Chunk) -> None:

@@ -26,6 +26,8 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, silence_seconds_max: float) -> None:
         self._process = process
         self._silence = silence_seconds_max
+        # One for its whole life: each other wait for its end would be kept until it comes.
+        self.end = asyncio.ensure_future(process.wait())
 
     @classmethod
     async def start(cls, silence_seconds_max: float) -> "Worker":
@@ -56,13 +58,21 @@ class Worker:
 
     async def ended(self) -> str:
         """Wait until the process ends; how it did."""
-        code = await self._process.wait()
+        await asyncio.shield(self.end)
+        return self.how_it_ended()
+
+    def how_it_ended(self) -> str:
+        """How the process ended, once `end` is done."""
+        code = self.end.result()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     async def ask(self, work: Work) -> AsyncIterator[Answered]:
         """The answers to a work, as they come; the last is `done`. Raises WorkerDied."""
         stdin = self._process.stdin
         assert stdin is not None
+        if stdin.is_closing():
+            # It ended in the moment in which this work came; uvloop takes a write for an error of the program then.
+            raise WorkerDied(f"a pricing process that ended with {await self.ended()}")
         try:
             stdin.write(frame(work))
             # Its answers are read meanwhile: each side could otherwise wait for the other.
@@ -96,4 +106,4 @@ class Worker:
         """End it at once."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
+        await asyncio.shield(self.end)
