@@ -87,7 +87,7 @@ class Definitions:
         if curve is None:
             return nan
         if terms.curve not in self._zero_rates:
-            self._zero_rates[terms.curve] = zero_rate(curve.definition)
+            self._zero_rates[terms.curve] = zero_rate(curve.plain_definition or curve.definition)
         rate = self._zero_rates[terms.curve]
         years = max((day_of(terms.expiry) - day).days, 0) / YEAR_DAYS
         return nan if rate is None else rate(day, years)

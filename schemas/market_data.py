@@ -32,6 +32,10 @@ def _curve_definition(text: str) -> str:
     return text
 
 
+def _curve_definition_or_none(text: str) -> str:
+    return _curve_definition(text) if text else text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark(Event):
     """What one unit of an instrument is quoted at; topic `md.mark.v1`, event time `event_time`.
@@ -67,12 +71,15 @@ class Curve(Event):
     """A curve in one version, from 1; topic `md.curve.v1`, event time `event_time`. A higher version replaces it.
 
     `definition` is a JSON object in the form in which `pks price` takes a `curve`, digit by digit as it was given.
+    `plain_definition` is the same curve as discount factors or continuous zero rates at its dates, for who reads no other
+    form: a bootstrapped one, or one in other conventions; empty where the definition is plain, or none equals it.
     """
 
     curve: Identifier
     version: Annotated[int, Field(ge=1)]
     event_time: Nanoseconds
     definition: Annotated[str, AfterValidator(_curve_definition)]
+    plain_definition: Annotated[str, AfterValidator(_curve_definition_or_none)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

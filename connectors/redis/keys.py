@@ -44,7 +44,7 @@ _FIELDS = {
         "currency",
         "accrued_interest",
     ),
-    Curve: ("event_id", "source", "curve", "version", "event_time", "definition"),
+    Curve: ("event_id", "source", "curve", "version", "event_time", "definition", "plain_definition"),
 }
 _TIME_ORIGIN = 2**63
 """Added to a time, so that the text of an earlier one is less, before 1970 as well."""

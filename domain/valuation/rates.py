@@ -1,9 +1,9 @@
 """The continuous rate of a curve to a time, for options and futures that are valued in the stage.
 
 Owns: curves that are flat, of continuous zero rates, or of discount factors, in the plainest conventions of `pks price`:
-Act/365F, linear in the zero rate, loglinear in the discount factor, flat beyond the last date.
-Guarantees: None for every other curve (bootstrapped, compounded otherwise, another day count or interpolation): those are
-the engine's, and what hangs on them says so.
+Act/365F, linear in the zero rate, loglinear in the discount factor, with the last forward rate beyond the last date.
+Guarantees: None for every other curve (bootstrapped, compounded otherwise, another day count or interpolation): whoever
+defines one gives it in this form as well (`domain.marks.curves`), where there is one.
 """
 
 import json
@@ -46,7 +46,16 @@ def _zero(terms: Mapping[str, Any]) -> ZeroRate | None:
     days = [date.fromisoformat(each) for each in terms["dates"]]
     rates = [float(each) for each in terms["rates"]]
     reference = date.fromisoformat(terms.get("reference_date", terms["dates"][0]))
-    return _over([(day - reference).days / YEAR_DAYS for day in days], rates, reference, _linear)
+    return _over([(day - reference).days / YEAR_DAYS for day in days], rates, reference, _of_zeros)
+
+
+def _of_zeros(times: list[float], rates: list[float], at: float) -> float:
+    last = times[-1]
+    if at <= last or len(times) == 1:
+        return _linear(times, rates, at)
+    # The forward rate at the last date, d(z t)/dt = z + t z'.
+    forward = rates[-1] + last * (rates[-1] - rates[-2]) / (last - times[-2])
+    return (rates[-1] * last + forward * (at - last)) / at
 
 
 def _discount(terms: Mapping[str, Any]) -> ZeroRate | None:

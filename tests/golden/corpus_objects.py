@@ -710,6 +710,17 @@ VERSION_3_VALUATION: tuple[Any, ...] = (
     ),
 )
 
+VERSION_3_CURVES: tuple[Any, ...] = (
+    _of(
+        market_data.Curve,
+        curve="EUR-ESTR",
+        version=8,
+        event_time=_EXECUTED,
+        definition='{"type": "bootstrap", "reference_date": "2026-01-05", "instruments": []}',
+        plain_definition='{"type": "discount", "dates": ["2027-01-05"], "factors": [0.9750]}',
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
@@ -719,6 +730,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-3-money.jsonl": VERSION_3_MONEY,
     "version-3-currencies.jsonl": VERSION_3_CURRENCIES,
     "version-3-valuation.jsonl": VERSION_3_VALUATION,
+    "version-3-curves.jsonl": VERSION_3_CURVES,
 }
 
 

@@ -30,7 +30,7 @@ def curve_define(
     """
     from connectors.files.curves import read_curves
     from connectors.files.source import open_source
-    from domain.marks.curves import curve_fault
+    from domain.marks.curves import curve_fault, plain_form
     from schemas import topics
     from topology.control.entry import open_entry
 
@@ -43,7 +43,7 @@ def curve_define(
     with open_entry(settings) as entry:
         # The owner of a log may be read beside itself; nobody else writes a version meanwhile but through it.
         known = _newest(settings)
-        events = [_event(each, known.get(each.curve)) for each in stated]
+        events = [_event(each, plain_form(each.definition), known.get(each.curve)) for each in stated]
         fresh = [event for event in events if event.version != getattr(known.get(event.curve), "version", 0)]
         if fresh:
             entry.publish(topics.CURVES, fresh, topics.CURVES.key_of)
@@ -74,7 +74,7 @@ def _newest(settings: "Settings") -> dict[str, Any]:
     return found
 
 
-def _event(stated: "StatedCurve", known: Any | None) -> Any:
+def _event(stated: "StatedCurve", plain_definition: str, known: Any | None) -> Any:
     from schemas import market_data
     from schemas.frames import wire
     from schemas.identity import content_id
@@ -84,7 +84,7 @@ def _event(stated: "StatedCurve", known: Any | None) -> Any:
     # Quoted the same for another time is another version.
     if (
         known is not None
-        and known.definition == stated.definition
+        and (known.definition, known.plain_definition) == (stated.definition, plain_definition)
         and stated.event_time in (None, known.event_time)
     ):
         return known
@@ -96,6 +96,7 @@ def _event(stated: "StatedCurve", known: Any | None) -> Any:
         version=version,
         event_time=Nanoseconds(time.time_ns() if stated.event_time is None else stated.event_time),
         definition=stated.definition,
+        plain_definition=plain_definition,
     )
 
 

@@ -765,11 +765,12 @@ class FxRate(_message.Message):
     def __init__(self, base_currency: _Optional[str] = ..., quote_currency: _Optional[str] = ..., event_time: _Optional[int] = ..., rate: _Optional[str] = ..., quality: _Optional[_Union[MarkQuality, str]] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Curve(_message.Message):
-    __slots__ = ("curve", "version", "event_time", "definition", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    __slots__ = ("curve", "version", "event_time", "definition", "plain_definition", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     CURVE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    PLAIN_DEFINITION_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -779,12 +780,13 @@ class Curve(_message.Message):
     version: int
     event_time: int
     definition: str
+    plain_definition: str
     event_id: str
     correlation_id: str
     causation_id: str
     schema_version: int
     source: str
-    def __init__(self, curve: _Optional[str] = ..., version: _Optional[int] = ..., event_time: _Optional[int] = ..., definition: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    def __init__(self, curve: _Optional[str] = ..., version: _Optional[int] = ..., event_time: _Optional[int] = ..., definition: _Optional[str] = ..., plain_definition: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Bar(_message.Message):
     __slots__ = ("instrument", "interval", "opened_at", "open", "high", "low", "close", "volume", "trades", "revision", "event_id", "correlation_id", "causation_id", "schema_version", "source")

@@ -1,10 +1,13 @@
 """The valuation stage: what touches a position revalues it, nothing else does, and no price is a reason, not a zero."""
 
 from decimal import Decimal
+from math import log
 
 import pytest
+from msgspec import structs
 
 from agents import valuation
+from domain.marks.curves import plain_form
 from domain.pricing.black import black_scholes_merton
 from schemas.frames import FRAME_BYTES_MAX, encode_event
 from schemas.numbers import exact_arithmetic
@@ -289,6 +292,16 @@ def test_rates_of_a_curve_and_what_only_the_engine_can_read(stage: StageInMemory
     assert row.rate == pytest.approx(0.05)
     stage.define(curve("USD", version=2, type="bootstrap", instruments=[]))
     assert only(stage.step(mark("Z", at=NOON + 1))).market_value is None
+    bootstrapped = {
+        "type": "bootstrap",
+        "reference_date": "2026-01-05",
+        "instruments": [{"type": "ois", "tenor": "2Y", "rate": "0.03"}],
+    }
+    built = curve("USD", version=3, **bootstrapped)
+    stage.define(structs.replace(built, plain_definition=plain_form(built.definition)))
+    row = only(stage.step(mark("Z", at=NOON + 2)))
+    # A yearly rate of 3 % on actual days of 360, which one factor to two years gives back.
+    assert row.rate == pytest.approx(log(1 + 0.03 * 365 / 360), rel=1e-4)
 
 
 def test_black_76_and_the_fair_value_of_a_future(stage: StageInMemory):

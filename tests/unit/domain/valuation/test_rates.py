@@ -25,7 +25,7 @@ DISCOUNT = {
 
 
 @pytest.mark.parametrize("definition", [{"type": "flat", "rate": "0.04"}, ZERO, DISCOUNT])
-@pytest.mark.parametrize("days", [1, 90, 181, 300, 730, 900])
+@pytest.mark.parametrize("days", [1, 90, 181, 300, 730, 900, 2_000])
 @pytest.mark.parametrize("later", [0, 40])
 def test_a_rate_is_that_of_the_curve(definition: dict, days: int, later: int):
     rate = zero_rate(json.dumps(definition))

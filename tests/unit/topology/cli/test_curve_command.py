@@ -66,6 +66,15 @@ def test_versions_are_counted_and_the_same_curve_is_no_new_one(tmp_path: Path, c
     ]
 
 
+def test_what_is_bootstrapped_is_told_in_plain_form_too(tmp_path: Path, capsys: Any):
+    defined(tmp_path, capsys, FLAT, ESTR)
+    flat, estr = in_log(tmp_path)
+    assert flat.plain_definition == ""
+    plain = json.loads(estr.plain_definition)
+    assert (plain["type"], plain["reference_date"], len(plain["dates"])) == ("discount", "2026-01-05", 4)
+    assert 0.75 < plain["factors"][-1] < 0.79
+
+
 def test_digits_are_kept(tmp_path: Path, capsys: Any):
     text = '[{"curve": "C", "type": "flat", "rate": 0.02500000000000000000000001, "reference_date": "2026-01-05"}]'
     assert defined(tmp_path, capsys, text=text)[0] == 0
