@@ -6,7 +6,7 @@ of it, and `PKS_<FIELD>` in the environment. `pks doctor` prints what is in forc
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import (
@@ -227,6 +227,21 @@ class Settings(BaseSettings):
         None,
         description="file of a refresh token of ALOR; without one its quotes are a quarter of an hour old",
     )
+    binance_symbols: list[Annotated[str, Field(pattern=r"^(spot|usdm|cm):[A-Za-z0-9_]+$")]] = Field(
+        [],
+        description="whose best bid and ask are taken from Binance as they change, each MARKET:CODE: spot:BTCUSDT, usdm:BTCUSDT "
+        "(perpetuals and futures settled in dollars), cm:BTCUSD_PERP (in the coin); empty for none",
+    )
+    binance_seconds: float = Field(
+        0.05,
+        gt=0,
+        description="seconds over which changes are conflated to the newest of each symbol of Binance",
+    )
+    binance_spot: str = Field(
+        "wss://stream.binance.com:9443", description="address of the web sockets of Binance's spot market"
+    )
+    binance_usdm: str = Field("wss://fstream.binance.com", description="the same of its futures in dollars")
+    binance_cm: str = Field("wss://dstream.binance.com", description="the same of its futures in coins")
     mark_stale_seconds: dict[str, float] = Field(
         {},
         description="by instrument class (* for every other), after how many seconds a mark is stale; "

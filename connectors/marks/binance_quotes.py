@@ -47,7 +47,7 @@ def open_streams(path: str, options: QuoteOptions) -> list[QuoteStream]:
 
 
 def _read(path: str, reading: Reading) -> Iterator[Quote]:
-    reader = _Reader(reading, source_of(NAME, path))
+    reader = TickerReader(reading, source_of(NAME, path))
     with open_source(path).open() as stream:
         for line in lines_of(stream, reading.faults, reading.counts):
             quote = reader.quote(line)
@@ -55,12 +55,13 @@ def _read(path: str, reading: Reading) -> Iterator[Quote]:
                 yield quote
 
 
-class _Reader:
-    """Reads the lines of one recording."""
+class TickerReader:
+    """Reads the lines of one recording, or, where they are `observed`, events that came with the time at which they did."""
 
-    def __init__(self, reading: Reading, source: str) -> None:
+    def __init__(self, reading: Reading, source: str, *, observed: bool = False) -> None:
         self._reading = reading
         self._source = source
+        self._observed = observed
         self._numbers = Numbers()
         self._markets: dict[tuple[str, bool], Market] = {}
         self._envelope = msgspec.json.Decoder(Envelope)
@@ -94,6 +95,7 @@ class _Reader:
         return Quote(
             instrument=market.instrument,
             event_time=event_time,
+            observed_at=(line.local_time or 0) if self._observed else 0,
             source=self._source,
             # A side without orders is quoted as 0.
             bid=bid or None,

@@ -1,4 +1,4 @@
-"""The contract between the loader of marks and a service that is polled for quotes.
+"""The contract between the loader of marks and a service of quotes: one that is polled, or one that sends them by itself.
 
 An adapter knows its service and nothing of the log, of marks or of rules: it asks, and hands back quotes.
 """
@@ -20,7 +20,7 @@ class PolledQuotes(Protocol):
         """Begin."""
 
     async def poll(self, reading: Reading, now: int) -> Iterable[Quote]:
-        """What it says now, `now` in nanoseconds; complaints and counts go to `reading`."""
+        """What it says now, `now` in nanoseconds, or has sent since; waits a bounded time for it; complaints and counts go to `reading`."""
 
     async def close(self) -> None:
         """End; never raises."""

@@ -16,6 +16,9 @@ from connectors.venues.decoding import REJECTIONS_KEPT, Counts
 from schemas.events import number_fault
 from schemas.quotes import Quote
 
+CONFLATED, LATE = "conflated", "late"
+"""What a source itself passed over is skipped as: older than another of its instrument, that came after or before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuoteOptions:

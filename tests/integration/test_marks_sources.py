@@ -357,7 +357,10 @@ def test_one_look_from_the_command_line(tmp_path: Path, monkeypatch: Any, capsys
     assert run(["marks-load", "alor-marks", "--data", str(tmp_path / "data")]) == 2
     assert "expected the setting that turns it on" in capsys.readouterr().err
     assert run(["marks-load", "nobody"]) == 2
-    assert capsys.readouterr().err == "NAME: expected one of moex-marks, alor-marks, found 'nobody'\n"
+    assert (
+        capsys.readouterr().err
+        == "NAME: expected one of moex-marks, alor-marks, binance-marks, found 'nobody'\n"
+    )
     with service(lambda *_: alor("314.51", int(time.time()))) as kept:
         monkeypatch.setenv("PKS_ALOR", kept.address)
         assert run(["marks-load", "alor-marks", "--data", str(tmp_path / "data"), "--json"]) == 0

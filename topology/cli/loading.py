@@ -55,7 +55,7 @@ def marks(
 
 
 def marks_load(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="moex-marks or alor-marks.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="moex-marks, alor-marks or binance-marks.")],
     data: DataOption = None,
     transport: TransportOption = None,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""The loader of marks: polls one service, judges its quotes, and brings the marks into the log.
+"""The loader of marks: looks at one service again and again, judges its quotes, and brings the marks into the log.
 
 Owns: the loop of one polled source; what waits for the log, and when a mark has grown old.
 Assumes: the process of one source (`topology.sources.process`), and a worker that takes what is appended.
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from connectors.marks.polled import PolledQuotes
-from connectors.marks.reading import Reading
+from connectors.marks.reading import CONFLATED, LATE, Reading
 from connectors.sink import Unavailable
 from domain.marks.classes import ClassRules
 from domain.marks.judging import MarkRefusal, judge
@@ -68,6 +68,7 @@ class MarkLoader(Sessions):
         self._last = LastMarks(rules)
         self._last.know(known)
         self._waiting = Conflator()
+        self._passed_over: Counter[str] = Counter()
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -102,6 +103,7 @@ class MarkLoader(Sessions):
         refusals = [found for found in judged if isinstance(found, MarkRefusal)]
         self.complaints.update(f"rejected: {refusal.kind}" for refusal in refusals)
         self.complaints["rejected: number"] += reading.counts.rejected
+        self._passed_over.update({kind: reading.counts.skipped.get(kind, 0) for kind in (CONFLATED, LATE)})
         self.status.refused += len(refusals) + reading.counts.rejected
         told = [str(why) for why in reading.rejections] + [_told(refusal) for refusal in refusals]
         for text in told[:REJECTIONS_TOLD]:
@@ -111,8 +113,8 @@ class MarkLoader(Sessions):
     def _hand_on(self, marks: Sequence[Any]) -> None:
         for mark in marks:
             self._waiting.put(mark)
-        self.complaints["conflated"] = self._waiting.conflated
-        self.complaints["late"] = self._last.late
+        self.complaints["conflated"] = self._waiting.conflated + self._passed_over[CONFLATED]
+        self.complaints["late"] = self._last.late + self._passed_over[LATE]
         if marks:
             self._wake.set()
 
@@ -157,8 +159,8 @@ def _told(refusal: MarkRefusal) -> str:
 
 async def poll_once(source: PolledQuotes, reading: Reading, now: int) -> Iterable[Quote]:
     """One look at a service. Raises Unavailable."""
-    await source.open()
     try:
+        await source.open()
         return await source.poll(reading, now)
     finally:
         await source.close()

@@ -46,11 +46,16 @@ def _nats(settings: Settings) -> Sessions:
 
 
 def polled(settings: Settings, name: str) -> "PolledQuotes":
-    """The service that a source of marks polls."""
+    """The service that a source of marks looks at."""
     if name == MOEX_MARKS:
         from connectors.marks.moex_source import MoexQuotes
 
         return MoexQuotes(settings.moex, settings.moex_places, settings.moex_boards, settings.moex_seconds)
+    if name == BINANCE_MARKS:
+        from connectors.marks.binance_source import BinanceQuotes
+
+        addresses = {"spot": settings.binance_spot, "usdm": settings.binance_usdm, "cm": settings.binance_cm}
+        return BinanceQuotes(addresses, settings.binance_symbols, settings.binance_seconds)
     from connectors.marks.alor_source import AlorQuotes
 
     return AlorQuotes(
@@ -81,8 +86,8 @@ def _marks(name: str) -> Callable[[Settings], Sessions]:
     return make
 
 
-MARK_SOURCES = (MOEX_MARKS, ALOR_MARKS) = ("moex-marks", "alor-marks")
-"""Sources that are polled for marks."""
+MARK_SOURCES = (MOEX_MARKS, ALOR_MARKS, BINANCE_MARKS) = ("moex-marks", "alor-marks", "binance-marks")
+"""Sources of marks."""
 
 
 SOURCES: tuple[SourceKind, ...] = (
@@ -103,6 +108,12 @@ SOURCES: tuple[SourceKind, ...] = (
         "marks of the broker ALOR, polled",
         lambda settings: bool(settings.alor and settings.alor_symbols),
         _marks(ALOR_MARKS),
+    ),
+    SourceKind(
+        BINANCE_MARKS,
+        "marks of Binance's best bid and ask, from its web sockets",
+        lambda settings: bool(settings.binance_symbols),
+        _marks(BINANCE_MARKS),
     ),
 )
 SOURCE_BY_NAME = {kind.name: kind for kind in SOURCES}
