@@ -1,4 +1,4 @@
-"""What accrues on what: terms of coupons, of funding and of financing, and the rates that are fixed for them.
+"""What accrues on what: terms of coupons, of funding, of financing and of variation margin, and the rates that are fixed for them.
 
 Owns: their fields and constraints. Rates are per 1.00 (0.08 is 8 %), a year unless something else is said; dates are
 ISO 8601 days. Terms and fixings are reference data: what is booked of them carries its amount.
@@ -133,6 +133,17 @@ class MarginTerms(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VariationMarginTerms(Event):
+    """How a future is settled day by day; topic `ref.accrual_terms.v1`. `rate` names its settlement prices: the last fixing
+    of a day (in UTC) is that day's."""
+
+    instrument: Identifier
+    currency: Currency
+    rate: Identifier
+    decimals: Decimals = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateFixed(Event):
     """A rate as it was fixed at a time; topic `md.rate.v1`. A later one of the same rate and time corrects it.
 
@@ -148,6 +159,8 @@ class RateFixed(Event):
 def terms_key(terms: Any) -> str:
     """The key of terms in their topic: what they are, and of what."""
     kind = type(terms).__name__.removesuffix("Terms").lower()
+    if kind == "variationmargin":
+        return f"variation_margin/{terms.instrument}"
     if kind == "margin":
         return f"margin/{terms.entity}/{terms.account}/{terms.currency}"
     return f"{kind}/{terms.instrument}"

@@ -297,6 +297,7 @@ ACCRUAL_TERMS = Topic(
         accruals.FundingTerms,
         accruals.BorrowTerms,
         accruals.MarginTerms,
+        accruals.VariationMarginTerms,
     ),
     key="what accrues, and on what",
     key_of=accruals.terms_key,

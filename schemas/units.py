@@ -92,6 +92,8 @@ class MovementKind(StrEnum):
     FEE = "fee"
     FX_CONVERSION = "fx_conversion"
     MARGIN = "margin"
+    VARIATION_MARGIN = "variation_margin"
+    REDEMPTION = "redemption"
     TRANSFER = "transfer"
     PAYMENT = "payment"
     CORRECTION = "correction"

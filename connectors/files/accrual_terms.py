@@ -7,7 +7,8 @@ Owns: the fields of such files. `kind` says which terms a row has:
   `rate` or a list `rates`, `convention`, `end_of_month`, `amortisation` by date); `decimals`, `calendar`, `ex_coupon_days`;
 - `funding`: `instrument`, `currency`, `rate`, `interval_seconds`, `decimals`;
 - `borrow`: `instrument`, `currency`, `rate`, `spread`, `day_count`, `decimals`;
-- `margin`: `account`, `entity`, `currency`, `rate`, `debit_spread`, `credit_spread`, `free_balance`, `day_count`, `decimals`.
+- `margin`: `account`, `entity`, `currency`, `rate`, `debit_spread`, `credit_spread`, `free_balance`, `day_count`, `decimals`;
+- `variation_margin`: `instrument`, `currency`, `rate` (the name of its settlement prices), `decimals`.
 
 A fixing has `rate` (its name), `fixed_at`, `value` and, where it has one, `price`.
 Guarantees: all faults of a file are raised together; a definition has the same event id at every import.
@@ -35,6 +36,7 @@ _KINDS: Mapping[str, type[Any]] = {
     "funding": accruals.FundingTerms,
     "borrow": accruals.BorrowTerms,
     "margin": accruals.MarginTerms,
+    "variation_margin": accruals.VariationMarginTerms,
 }
 _NUMBERS = {
     "face",

@@ -4,8 +4,9 @@ Assumes: `exact_arithmetic()` around it.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 
 from schemas.numbers import ZERO
@@ -38,9 +39,19 @@ class Quantities:
         return self.quantities[place - 1] if place else ZERO
 
 
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """A trade of a holding: its business date, signed quantity, price, and the P&L that it realised."""
+
+    day: date
+    quantity: Decimal
+    price: Decimal
+    realised: Decimal = ZERO
+
+
 @dataclass(slots=True)
 class Holding:
-    """A position for what accrues on it: `settled` by day (ordinals), `executed` by nanosecond, with its terms."""
+    """A position for what accrues on it: `settled` by day (ordinals), `executed` by nanosecond, with its terms and trades."""
 
     entity: str
     account: str
@@ -51,6 +62,8 @@ class Holding:
     multiplier: Decimal = Decimal(1)
     inverse: bool = False
     currency: str = ""
+    instrument_class: str = ""
+    dealt: Sequence[Dealt] = ()
 
     @property
     def place(self) -> str:

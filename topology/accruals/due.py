@@ -5,7 +5,7 @@ Assumes: `exact_arithmetic()` around it; that the positions stage has applied wh
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,10 @@ from domain.accruals.booking import Booked
 from domain.accruals.coupon_accruals import coupon_accruals
 from domain.accruals.financing import Financing, borrow_fees, margin_interest
 from domain.accruals.funding import funding_payments
-from domain.accruals.holdings import Holding, Quantities
+from domain.accruals.holdings import Dealt, Holding, Quantities
 from domain.accruals.rates import Fixings
+from domain.accruals.variation_margin import DailySettlement, variation_margins
+from domain.ledger.rules import Rules
 from schemas import market_data, topics
 from schemas.frames import wire
 from schemas.numbers import parse_exact
@@ -30,6 +32,7 @@ from topology.log_reading import WholeLog, partition_count, read_events, table_p
 _Mark: Any = wire(market_data.Mark)
 _STANDING = ("live", "amended")
 _NONE = Fixings()
+_DAY = timedelta(days=1)
 
 
 def holdings(log: WholeLog, instruments: set[str]) -> list[Holding]:
@@ -52,6 +55,17 @@ def _holding(place: tuple[str, str, str, str], trades: list[dict[str, Any]]) -> 
         parse_exact(last["multiplier"]),
         last["inverse"],
         last["settlement_currency"],
+        last["instrument_class"],
+        [_dealt(trade) for trade in trades],
+    )
+
+
+def _dealt(trade: dict[str, Any]) -> Dealt:
+    return Dealt(
+        date.fromisoformat(trade["business_date"] or trade["executed_at"][:10]),
+        parse_exact(trade["quantity"]),
+        parse_exact(trade["price"]),
+        parse_exact(trade["realised_pnl"]),
     )
 
 
@@ -79,9 +93,10 @@ class Prices:
 
 
 def due_on_positions(
-    log: WholeLog, terms: Terms, fixings: dict[str, Fixings], until: date
+    log: WholeLog, terms: Terms, fixings: dict[str, Fixings], rules: Rules, until: date
 ) -> Iterator[Accrued | Hole]:
-    """Coupons, funding and borrowing fees of every position up to and including a day."""
+    """Coupons, funding, borrowing fees and variation margin of every position up to and including a day; what a future moves
+    for a day settles as `rules` have trades of its class settle."""
     prices = Prices(log, {*terms.funding, *terms.borrow})
     for holding in holdings(log, terms.instruments):
         name = holding.instrument
@@ -104,6 +119,32 @@ def due_on_positions(
             financing = Financing(borrow.currency, borrow.day_count, borrow.decimals, borrow.spread)
             rates = fixings.get(borrow.rate, _NONE)
             yield from borrow_fees(holding, financing, _rate_of(rates), _price_of(prices, name), until)
+        if name in terms.variation_margin:
+            margin = terms.variation_margin[name]
+            daily = _daily_settlement(margin, rules, holding.instrument_class)
+            yield from variation_margins(
+                holding, daily, _settlement_price(fixings.get(margin.rate, _NONE)), until
+            )
+
+
+def _daily_settlement(terms: Any, rules: Rules, instrument_class: str) -> DailySettlement:
+    cycle = rules.cycle(rules.trade_class(instrument_class).cycle, terms.currency)
+    if cycle is None:
+        return DailySettlement(terms.currency, terms.decimals, lambda day: day)
+    return DailySettlement(
+        terms.currency,
+        terms.decimals,
+        lambda day: date.fromisoformat(cycle.settles(day.isoformat())[0]),
+        cycle.calendar,
+    )
+
+
+def _settlement_price(fixings: Fixings) -> Callable[[date], Decimal | None]:
+    def of(day: date) -> Decimal | None:
+        found = fixings.in_force(end_of(day))
+        return None if found is None or found.at <= end_of(day - _DAY) else found.value
+
+    return of
 
 
 def due_on_cash(

@@ -24,6 +24,7 @@ SOURCE = "accruals"
 _Coupon: Any = wire(accruals.CouponTerms)
 _Funding: Any = wire(accruals.FundingTerms)
 _Borrow: Any = wire(accruals.BorrowTerms)
+_VariationMargin: Any = wire(accruals.VariationMarginTerms)
 _Movement: Any = wire(money.CashMovement)
 _MOVEMENT = b'"CashMovement"'
 _DAY_NANOSECONDS = 86_400 * NANOSECONDS_PER_SECOND
@@ -36,12 +37,13 @@ class Terms:
     coupons: dict[str, Any] = field(default_factory=dict)
     funding: dict[str, Any] = field(default_factory=dict)
     borrow: dict[str, Any] = field(default_factory=dict)
+    variation_margin: dict[str, Any] = field(default_factory=dict)
     margin: list[Any] = field(default_factory=list)
 
     @property
     def instruments(self) -> set[str]:
         """The instruments on which anything accrues."""
-        return {*self.coupons, *self.funding, *self.borrow}
+        return {*self.coupons, *self.funding, *self.borrow, *self.variation_margin}
 
 
 def read_terms(log: WholeLog) -> Terms:
@@ -57,6 +59,8 @@ def read_terms(log: WholeLog) -> Terms:
             by_kind.funding[terms.instrument] = terms
         elif type(terms) is _Borrow:
             by_kind.borrow[terms.instrument] = terms
+        elif type(terms) is _VariationMargin:
+            by_kind.variation_margin[terms.instrument] = terms
         else:
             by_kind.margin.append(terms)
     return by_kind

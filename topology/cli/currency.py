@@ -37,9 +37,11 @@ def ocp_live(
     What comes from balances stands by itself; what positions are worth at the newest marks stands beside it. Of another time are
     the balances; rates and limits are those of now.
     """
-    from topology.documents.currency_positions import currency_position_documents, values_of
+    from schemas.numbers import exact_arithmetic
+    from topology.documents.currency_positions import currency_position_documents, paid_ahead, values_of
     from topology.documents.valuations import valuation_documents
     from topology.importing.movements import read_places
+    from topology.money.rules import newest_rules
 
     settings = load_settings(data, transport)
     balances = None
@@ -53,7 +55,9 @@ def ocp_live(
         values: Any = None
         unvalued: list[str] = []
         if balances is None:
-            values, unvalued = values_of(valuation_documents(log, settings.fx_pivot))
+            with exact_arithmetic():
+                paid = paid_ahead(log, newest_rules(log)[0])
+            values, unvalued = values_of(valuation_documents(log, settings.fx_pivot), paid)
         found = currency_position_documents(log, settings.reporting_currency, values, entity, balances)
     if as_json:
         print_json({"ocp-live": found, "unvalued": unvalued})

@@ -2,7 +2,8 @@
 its positions are worth beside it.
 
 Owns: which values are an exposure: the market value of what was paid for; of what is margined its unrealised P&L, since no
-principal was paid; nothing of currency pairs, whose two sides are in the balances already.
+principal was paid, less what daily settlement has paid of it already; nothing of currency pairs, whose two sides are in the
+balances already.
 Guarantees: exact numbers are text in plain notation; what comes from balances is never mixed with what comes from marks.
 """
 
@@ -10,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from agents import currency_position
+from agents import currency_position, ledger
 from agents.currency_position import Account, CurrencyState
+from agents.ledger_accounts import read_accounts
 from domain.currency_exposure import Held, Measured, exposure, measure
+from domain.ledger.rules import Rules
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
+from schemas.units import MovementKind
 from topology.log_reading import WholeLog, partition_count, table_partition
 
 EXCHANGED = ("fx", "spot_fx")
@@ -26,9 +30,25 @@ Values = Mapping[str, Mapping[str, Decimal]]
 """What positions are worth, by entity and currency."""
 
 
-def values_of(valuations: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[str, Decimal]], list[str]]:
-    """What valued positions add to the exposures of their entities, and which could not be valued."""
+def paid_ahead(log: WholeLog, rules: Rules) -> dict[tuple[str, str], Decimal]:
+    """What daily settlement has paid of P&L that is not realised yet, by entity and currency: it is in the balances."""
+    rule = rules.movements.get(MovementKind.VARIATION_MARGIN)
+    found: dict[tuple[str, str], Decimal] = {}
+    for partition in range(partition_count(log)) if rule is not None else ():
+        for names, total, _ in read_accounts(table_partition(log, ledger.NAME, partition)):
+            if rule is not None and names[4] == rule.account and total:
+                place = names[0], names[3]
+                found[place] = found.get(place, ZERO) - total
+    return found
+
+
+def values_of(
+    valuations: Iterable[Mapping[str, Any]], paid: Mapping[tuple[str, str], Decimal] | None = None
+) -> tuple[dict[str, dict[str, Decimal]], list[str]]:
+    """What valued positions add to the exposures of their entities beside what was `paid` of it, and which could not be valued."""
     found: dict[str, dict[str, Decimal]] = {}
+    for (entity, currency), amount in (paid or {}).items():
+        found.setdefault(entity, {})[currency] = -amount
     unvalued = []
     for each in valuations:
         kind = each["instrument_class"]

@@ -13,7 +13,7 @@ from connectors.files.source import Source, open_source
 from domain.ledger.rules import Rules, coarser_scale
 from domain.ledger.rules_document import RulesFaults, read_rules
 from schemas import topics
-from topology.log_reading import read_events
+from topology.log_reading import WholeLog, read_events
 from topology.settings import Settings, on_kafka
 
 STANDARD = Path(str(domain.ledger.__file__)).with_name("standard_rules.yaml")
@@ -52,15 +52,21 @@ def rules_of_file(source: Source, before: Rules) -> tuple[Rules, str]:
 
 def latest_rules(settings: Settings) -> tuple[Rules, str]:
     """The newest version of the rules that a log has, and its definition (none of the built-in ones)."""
-    newest: Any = None
     if on_kafka(settings) or database_exists(settings.data):
         from topology.cli.reading_options import opened_log_of
 
         with opened_log_of(settings) as log:
-            if topics.POSTING_RULES.name in log.topics():
-                for _, rules in read_events(log, topics.POSTING_RULES, 0):
-                    if newest is None or rules.version > newest.version:
-                        newest = rules
+            return newest_rules(log)
+    return standard_rules(), ""
+
+
+def newest_rules(log: WholeLog) -> tuple[Rules, str]:
+    """`latest_rules` of a log that is open."""
+    newest: Any = None
+    if topics.POSTING_RULES.name in log.topics():
+        for _, rules in read_events(log, topics.POSTING_RULES, 0):
+            if newest is None or rules.version > newest.version:
+                newest = rules
     if newest is None:
         return standard_rules(), ""
     return read_rules(json.loads(newest.definition), newest.version), newest.definition

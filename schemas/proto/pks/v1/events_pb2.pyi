@@ -89,6 +89,8 @@ class MovementKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MOVEMENT_KIND_TRANSFER: _ClassVar[MovementKind]
     MOVEMENT_KIND_PAYMENT: _ClassVar[MovementKind]
     MOVEMENT_KIND_CORRECTION: _ClassVar[MovementKind]
+    MOVEMENT_KIND_VARIATION_MARGIN: _ClassVar[MovementKind]
+    MOVEMENT_KIND_REDEMPTION: _ClassVar[MovementKind]
 
 class PaymentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -179,6 +181,8 @@ MOVEMENT_KIND_MARGIN: MovementKind
 MOVEMENT_KIND_TRANSFER: MovementKind
 MOVEMENT_KIND_PAYMENT: MovementKind
 MOVEMENT_KIND_CORRECTION: MovementKind
+MOVEMENT_KIND_VARIATION_MARGIN: MovementKind
+MOVEMENT_KIND_REDEMPTION: MovementKind
 PAYMENT_STATE_UNSPECIFIED: PaymentState
 PAYMENT_STATE_DRAFT: PaymentState
 PAYMENT_STATE_APPROVED: PaymentState
