@@ -64,6 +64,7 @@ class Holding:
     currency: str = ""
     instrument_class: str = ""
     dealt: Sequence[Dealt] = ()
+    """Its trades, without those that redeem it."""
 
     @property
     def place(self) -> str:

@@ -228,3 +228,45 @@ def test_what_is_no_date_and_what_are_no_terms(data: Path, capsys: pytest.Captur
     rates.write_text("rate,fixed_at,value\nX,2024-01-01,1e5\n,2024-01-01T00:00:00Z,1\n")
     assert run(["accruals", "rates", str(rates), "--data", str(data)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+AMORTISING = """
+- {kind: coupon, instrument: BOND, currency: RUB, day_count: Act/365F, start_date: 2023-08-28, maturity_date: 2024-08-28,
+   frequency: semiannual, face: 1000, rate: 0.08, calendar: Russia, amortisation: {2024-02-28: 400}}
+"""
+
+
+def test_a_bond_pays_back_and_its_position_is_closed(data: Path, capsys: pytest.CaptureFixture[str]):
+    enter(data, "amortising.yaml", AMORTISING, "accruals", "define")
+    assert booked(data, "2024-08-27", capsys)["by_kind"]["redemption"]["amounts"] == {"RUB": "4000"}
+    done = booked(data, "2024-08-28", capsys)
+    [redeemed] = done["redemptions"]
+    assert (redeemed["action"], redeemed["quantity"], redeemed["price"]) == ("NEW", "-10", "600")
+    assert booked(data, "2024-08-28", capsys)["redemptions"] == []
+
+    def position() -> Any:
+        capsys.readouterr()
+        pks(data, "positions", "--instrument", "BOND", "--json")
+        return json.loads(capsys.readouterr().out)["positions"][0]
+
+    assert (position()["quantity"], position()["realised_pnl"]) == ("0", "-3900")
+    late = (
+        "trade_id,book,instrument,side,quantity,price,currency,executed_at,settlement_date\n"
+        "t9,B1,BOND,SELL,3,1000,RUB,2024-02-20T09:30:00Z,2024-02-21\n"
+    )
+    enter(data, "late.csv", late, "import", "--format", "canonical")
+    again = booked(data, "2024-08-28", capsys)
+    assert [(each["action"], each["quantity"]) for each in again["redemptions"]] == [("AMEND", "-7")]
+    assert position()["quantity"] == "0" and booked(data, "2024-08-28", capsys)["booked"] == 0
+    # 2,800 of 7 were paid back before; 7 at 600 then, against a cost of 990; 3 were sold at 1,000.
+    assert sums(data)["redemption", "RUB"] == 2800
+    assert D(position()["realised_pnl"]) == 7 * (600 - 990) + 3 * 10
+    cancel = (
+        "trade_id,action,original_trade_id,book,instrument,side,quantity,price,currency,executed_at\n"
+        "c1,CANCEL,t1,B1,BOND,BUY,10,990,RUB,2024-02-14T09:30:00Z\n"
+        "c9,CANCEL,t9,B1,BOND,SELL,3,1000,RUB,2024-02-20T09:30:00Z\n"
+    )
+    enter(data, "cancel.csv", cancel, "import", "--format", "canonical")
+    assert [each["action"] for each in booked(data, "2024-08-28", capsys)["redemptions"]] == ["CANCEL"]
+    assert position()["quantity"] == "0" and sums(data)["redemption", "RUB"] == 0
+    pks(data, "verify")

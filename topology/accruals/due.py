@@ -4,7 +4,7 @@ Assumes: `exact_arithmetic()` around it; that the positions stage has applied wh
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,10 +14,20 @@ from agents.cash import scan_balances
 from domain.accruals.accrued import Accrued, Hole
 from domain.accruals.booking import Booked
 from domain.accruals.coupon_accruals import coupon_accruals
+from domain.accruals.coupons import CouponBond
 from domain.accruals.financing import Financing, borrow_fees, margin_interest
 from domain.accruals.funding import funding_payments
 from domain.accruals.holdings import Dealt, Holding, Quantities
 from domain.accruals.rates import Fixings
+from domain.accruals.redemption import (
+    TRADE,
+    Redeemed,
+    RedemptionTrade,
+    Standing,
+    redemption_trades,
+    redemptions,
+    trade_prefix,
+)
 from domain.accruals.variation_margin import DailySettlement, variation_margins
 from domain.ledger.rules import Rules
 from schemas import market_data, topics
@@ -35,15 +45,32 @@ _NONE = Fixings()
 _DAY = timedelta(days=1)
 
 
-def holdings(log: WholeLog, instruments: set[str]) -> list[Holding]:
-    """The positions in some instruments, over all time."""
+def holdings(log: WholeLog, instruments: set[str]) -> tuple[list[Holding], dict[str, list[Standing]]]:
+    """The positions in some instruments, over all time, and the trades that runs have redeemed any of them by, in order, by
+    what their ids begin with."""
     found: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    redeemed: dict[str, list[Standing]] = {}
     if instruments:
         for trade in trades_documents(log, partition_count(log), instruments=instruments):
             if trade["state"] in _STANDING:
                 place = (trade["entity"], trade["account"], trade["book"], trade["instrument"])
                 found.setdefault(place, []).append(trade)
-    return [_holding(place, trades) for place, trades in sorted(found.items())]
+            if trade["trade_id"].startswith(TRADE):
+                prefix = trade["trade_id"].rpartition(":")[0] + ":"
+                redeemed.setdefault(prefix, []).append(_redeemed(trade))
+    for standing in redeemed.values():
+        standing.sort(key=lambda one: (len(one.trade_id), one.trade_id))
+    return [_holding(place, trades) for place, trades in sorted(found.items())], redeemed
+
+
+def _redeemed(trade: dict[str, Any]) -> Standing:
+    return Standing(
+        trade["trade_id"],
+        trade.get("corrected_by", trade["trade_id"]),
+        parse_exact(trade["quantity"]),
+        parse_exact(trade["price"]),
+        trade["state"] not in _STANDING,
+    )
 
 
 def _holding(place: tuple[str, str, str, str], trades: list[dict[str, Any]]) -> Holding:
@@ -56,7 +83,7 @@ def _holding(place: tuple[str, str, str, str], trades: list[dict[str, Any]]) -> 
         last["inverse"],
         last["settlement_currency"],
         last["instrument_class"],
-        [_dealt(trade) for trade in trades],
+        [_dealt(trade) for trade in trades if not trade["trade_id"].startswith(TRADE)],
     )
 
 
@@ -94,15 +121,18 @@ class Prices:
 
 def due_on_positions(
     log: WholeLog, terms: Terms, fixings: dict[str, Fixings], rules: Rules, until: date
-) -> Iterator[Accrued | Hole]:
-    """Coupons, funding, borrowing fees and variation margin of every position up to and including a day; what a future moves
-    for a day settles as `rules` have trades of its class settle."""
+) -> Iterator[Accrued | RedemptionTrade | Hole]:
+    """Coupons, redemptions, funding, borrowing fees and variation margin of every position up to and including a day; what a
+    future moves for a day settles as `rules` have trades of its class settle."""
     prices = Prices(log, {*terms.funding, *terms.borrow})
-    for holding in holdings(log, terms.instruments):
+    found, standing = holdings(log, terms.instruments)
+    for holding in found:
         name = holding.instrument
         if name in terms.coupons:
             coupon = terms.coupons[name]
-            yield from coupon_accruals(holding, bond_of(coupon, fixings), coupon.currency, until)
+            bond = bond_of(coupon, fixings)
+            yield from coupon_accruals(holding, bond, coupon.currency, until)
+            yield from _redeem(holding, bond, coupon.currency, standing, until)
         if name in terms.funding:
             funding = terms.funding[name]
             yield from funding_payments(
@@ -125,6 +155,16 @@ def due_on_positions(
             yield from variation_margins(
                 holding, daily, _settlement_price(fixings.get(margin.rate, _NONE)), until
             )
+
+
+def _redeem(
+    holding: Holding, bond: CouponBond, currency: str, standing: Mapping[str, Sequence[Standing]], until: date
+) -> Iterator[Accrued | RedemptionTrade | Hole]:
+    for each in redemptions(holding, bond, currency, until):
+        if isinstance(each, Redeemed):
+            yield from redemption_trades(each, standing.get(trade_prefix(each), ()))
+        else:
+            yield each
 
 
 def _daily_settlement(terms: Any, rules: Rules, instrument_class: str) -> DailySettlement:

@@ -1,4 +1,5 @@
-"""A run of accruals: what is due by a day and was not booked, as movements of cash in the ledger's input.
+"""A run of accruals: what is due by a day and was not booked, as movements of cash in the ledger's input, and bonds that
+have matured, as fills.
 
 Guarantees: a run that is repeated books nothing; one that died halfway is completed by the next, since movements are appended in
 the order in which a run plans them and have ids of their own; a run after others were missed books their days as well.
@@ -11,11 +12,12 @@ from typing import Any
 
 from domain.accruals.accrued import Accrued, Hole
 from domain.accruals.booking import Booking, bookings
-from schemas import money
+from domain.accruals.redemption import RedemptionTrade
+from schemas import events, money
 from schemas.frames import wire
-from schemas.numbers import exact_arithmetic
+from schemas.numbers import ONE, ZERO, exact_arithmetic
 from schemas.times import parse_time
-from schemas.units import MovementKind
+from schemas.units import MovementKind, Side
 from topology.accruals.due import due_on_cash, due_on_positions, value_date_balances
 from topology.accruals.reference import SOURCE, read_booked, read_fixings_of, read_terms
 from topology.catching_up import caught_up
@@ -35,17 +37,21 @@ ON_POSITIONS = (
     MovementKind.BORROW_FEE,
     MovementKind.BORROW_FEE_ACCRUAL,
     MovementKind.VARIATION_MARGIN,
+    MovementKind.REDEMPTION,
 )
 """The kinds of movements that each half of a run plans: it takes nothing of the other half back."""
 
 _movement = wire(money.CashMovement)
+_FillEvent = wire(events.FillEvent)
 
 
 @dataclass(slots=True)
 class Run:
-    """What a run booked, what it could not reckon, and whether there were no terms to reckon by."""
+    """What a run booked, the trades by which it redeemed bonds, what it could not reckon, and whether there were no terms to
+    reckon by."""
 
     booked: list[Booking] = field(default_factory=list)
+    redeemed: list[RedemptionTrade] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
     nothing_defined: bool = False
 
@@ -59,6 +65,7 @@ def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) ->
         found = due_on_positions(log, terms, read_fixings_of(log), newest_rules(log)[0], until)
         planned = _planned(run, found, log, ON_POSITIONS)
     _book(run, settings, planned, rules)
+    _redeem(settings, run.redeemed)
     if terms.margin:
         # What was booked just now bears interest, too.
         with caught_up(settings, ["cash"], say) as log, exact_arithmetic():
@@ -74,12 +81,14 @@ def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) ->
 
 
 def _planned(
-    run: Run, found: Iterable[Accrued | Hole], log: Any, kinds: Collection[MovementKind]
+    run: Run, found: Iterable[Accrued | RedemptionTrade | Hole], log: Any, kinds: Collection[MovementKind]
 ) -> list[Booking]:
     due: list[Accrued] = []
     for each in found:
         if isinstance(each, Hole):
             run.holes.append(each)
+        elif isinstance(each, RedemptionTrade):
+            run.redeemed.append(each)
         else:
             due.append(each)
     booked = {key: known for key, known in read_booked(log).items() if known.accrued.kind in kinds}
@@ -100,6 +109,39 @@ def _book(run: Run, settings: Settings, planned: Sequence[Booking], posting_rule
         for start in range(0, len(movements), CHUNK_MOVEMENTS):
             enter(entry, movements[start : start + CHUNK_MOVEMENTS])
     run.booked += planned
+
+
+def _redeem(settings: Settings, redeemed: Sequence[RedemptionTrade]) -> None:
+    if redeemed:
+        with open_entry(settings) as entry:
+            entry.submit([fill_of(each) for each in redeemed])
+
+
+def fill_of(trade: RedemptionTrade) -> Any:
+    """The fill (wire twin) by which a bond is redeemed: at noon, in UTC, of the day on which it matures."""
+    redeemed = trade.redeemed
+    holding = redeemed.holding
+    return _FillEvent(
+        event_id=trade.trade_id,
+        source=SOURCE,
+        trade_id=trade.trade_id,
+        action=trade.action,
+        original_trade_id=trade.original_trade_id,
+        instrument=holding.instrument,
+        side=Side.SELL if redeemed.quantity < ZERO else Side.BUY,
+        # One that is cancelled is named alone, and its fill has a quantity all the same.
+        quantity=abs(redeemed.quantity) or ONE,
+        price=redeemed.price,
+        executed_at=parse_time(f"{redeemed.day}T12:00:00Z"),
+        settlement_date=redeemed.payment_date.isoformat(),
+        entity=holding.entity,
+        account=holding.account,
+        book=holding.book,
+        instrument_class=holding.instrument_class,
+        multiplier=holding.multiplier,
+        inverse=holding.inverse,
+        currency=holding.currency or None,
+    )
 
 
 def movement_of(booking: Booking, posting_rules: int) -> Any:

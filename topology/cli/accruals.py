@@ -210,6 +210,20 @@ def _report(done: "Run", as_json: bool) -> None:
                     }
                     for each in done.booked
                 ],
+                "redemptions": [
+                    {
+                        "trade_id": each.trade_id,
+                        "action": each.action.value,
+                        "original_trade_id": each.original_trade_id,
+                        "date": each.redeemed.day.isoformat(),
+                        "quantity": plain(each.redeemed.quantity),
+                        "price": plain(each.redeemed.price),
+                        "book": each.redeemed.holding.book,
+                        "instrument": each.redeemed.holding.instrument,
+                        "account": each.redeemed.holding.account,
+                    }
+                    for each in done.redeemed
+                ],
             }
         )
         return
@@ -224,6 +238,22 @@ def _report(done: "Run", as_json: bool) -> None:
             ).items()
         ),
     )
+    if done.redeemed:
+        print_table(
+            "Redeemed",
+            ("book", "instrument", "matured", "quantity", "price", "trade"),
+            (
+                [
+                    each.redeemed.holding.book,
+                    each.redeemed.holding.instrument,
+                    each.redeemed.day,
+                    plain(each.redeemed.quantity),
+                    plain(each.redeemed.price),
+                    each.action.value,
+                ]
+                for each in done.redeemed
+            ),
+        )
     for reason, places in missing.items():
         where = (
             places[0] if len(places) == 1 else f"{len(places):,} times, first {places[0]}, last {places[-1]}"
