@@ -23,7 +23,7 @@ from topology.accruals.reference import SOURCE, read_booked, read_fixings_of, re
 from topology.catching_up import caught_up
 from topology.control.entry import open_entry
 from topology.importing.movements import enter, read_places
-from topology.money.rules import newest_rules
+from topology.money.rules import latest_rules
 from topology.settings import Settings
 
 CHUNK_MOVEMENTS = 2_000
@@ -62,7 +62,7 @@ def run_accruals(settings: Settings, until: date, say: Callable[[str], None]) ->
     with caught_up(settings, ["positions"], say) as log, exact_arithmetic():
         terms, rules = read_terms(log), read_places(log).posting_rules
         run.nothing_defined = not (terms.instruments or terms.margin)
-        found = due_on_positions(log, terms, read_fixings_of(log), newest_rules(log)[0], until)
+        found = due_on_positions(log, terms, read_fixings_of(log), latest_rules(log)[0], until)
         planned = _planned(run, found, log, ON_POSITIONS)
     _book(run, settings, planned, rules)
     _redeem(settings, run.redeemed)

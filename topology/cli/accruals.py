@@ -7,6 +7,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, print_facts, print_json, print_table, say
+from topology.cli.reading_options import opened_if_made
 
 if TYPE_CHECKING:
     from datetime import date
@@ -118,12 +119,13 @@ def payments(
     from connectors.files.source import open_source
     from connectors.venues.decoding import DecodeOptions
     from topology.control.entry import open_entry
-    from topology.importing.movements import enter, placed, places_of
+    from topology.importing.movements import enter, placed, read_places
 
     assert file_format is PaymentsFormat.HYPERLIQUID, "the only one"
     found = read_funding_payments(open_source(file), account)
     settings = load_settings(data, transport)
-    movements = list(placed(found, DecodeOptions(book=book), places_of(settings)))
+    with opened_if_made(settings) as log:
+        movements = list(placed(found, DecodeOptions(book=book), read_places(log)))
     with open_entry(settings) as entry:
         enter(entry, movements)
     amounts = _sums((each.currency, each.amount) for each in movements)

@@ -8,6 +8,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, print_facts, print_json, print_table, say
+from topology.cli.reading_options import opened_if_made
 
 if TYPE_CHECKING:
     from domain.ledger.rules import Rules
@@ -37,13 +38,14 @@ def cash_book(
     from connectors.files.source import open_source
     from topology.cli.money import opened_money
     from topology.control.entry import open_entry
-    from topology.importing.movements import enter, places_of
+    from topology.importing.movements import enter, read_places
     from topology.money.documents import tables_of
     from topology.money.rules import latest_rules
 
     settings = load_settings(data, transport)
     found = read_cash_movements(open_source(file), time.time_ns(), input_format=input_format)
-    places = places_of(settings)
+    with opened_if_made(settings) as log:
+        places, rules = read_places(log), latest_rules(log)[0]
     found = [
         msgspec.structs.replace(
             moved, entity=moved.entity or places.entity_of(moved.book), posting_rules=places.posting_rules
@@ -52,7 +54,7 @@ def cash_book(
     ]
     with open_entry(settings) as entry:
         enter(entry, found)
-    _say_what_is_rounded(found, latest_rules(settings)[0])
+    _say_what_is_rounded(found, rules)
     with opened_money(data, transport, None, None) as (log, _):
         tables = tables_of(log, "ledger")
         missing = [
@@ -117,7 +119,8 @@ def posting_rules_define(
 
     settings = load_settings(data, transport)
     source = open_source(file)
-    before, known = latest_rules(settings)
+    with opened_if_made(settings) as log:
+        before, known = latest_rules(log)
     rules, definition = rules_of_file(source, before)
     if definition == known:
         facts: dict[str, Any] = {"version": before.version, "defined": False}

@@ -13,7 +13,7 @@ from topology.cli.output import (
     say,
     shorten,
 )
-from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption, opened_later
+from topology.cli.reading_options import AsOfOption, BookOption, KnownAtOption, opened_if_made, opened_later
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def ocp_live(
     from topology.documents.currency_positions import currency_position_documents, paid_ahead, values_of
     from topology.documents.valuations import valuation_documents
     from topology.importing.movements import read_places
-    from topology.money.rules import newest_rules
+    from topology.money.rules import latest_rules
 
     settings = load_settings(data, transport)
     balances = None
@@ -56,7 +56,7 @@ def ocp_live(
         unvalued: list[str] = []
         if balances is None:
             with exact_arithmetic():
-                paid = paid_ahead(log, newest_rules(log)[0])
+                paid = paid_ahead(log, latest_rules(log)[0])
             values, unvalued = values_of(valuation_documents(log, settings.fx_pivot), paid)
         found = currency_position_documents(log, settings.reporting_currency, values, entity, balances)
     if as_json:
@@ -200,7 +200,8 @@ def _say_what_rounds(found: list[dict[str, Any]], settings: "Settings") -> None:
     """Name the posting rules where a break is finer than the minor unit in which the ledger holds a currency."""
     from topology.money.rules import latest_rules
 
-    rules = latest_rules(settings)[0]
+    with opened_if_made(settings) as log:
+        rules = latest_rules(log)[0]
     finer = {
         each["currency"]: decimals
         for each in found

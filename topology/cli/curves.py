@@ -8,7 +8,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import print_json, print_table
-from topology.cli.reading_options import opened_log_of
+from topology.cli.reading_options import opened_if_made
 
 if TYPE_CHECKING:
     from connectors.files.curves import StatedCurve
@@ -57,20 +57,15 @@ def curve_define(
 
 def _newest(settings: "Settings") -> dict[str, Any]:
     """The newest version of each curve of the log."""
-    from connectors.embedded.errors import StateError
     from schemas import topics
     from topology.log_reading import read_events
 
     found: dict[str, Any] = {}
-    try:
-        with opened_log_of(settings) as log:
-            for _, curve in read_events(log, topics.CURVES, 0):
-                held = found.get(curve.curve)
-                if held is None or curve.version >= held.version:
-                    found[curve.curve] = curve
-    except StateError:
-        # A log in which nothing was ever made has no curves.
-        return {}
+    with opened_if_made(settings) as log:
+        for _, curve in () if log is None else read_events(log, topics.CURVES, 0):
+            held = found.get(curve.curve)
+            if held is None or curve.version >= held.version:
+                found[curve.curve] = curve
     return found
 
 

@@ -10,7 +10,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, messages, print_facts, print_json, print_table, progress, say
-from topology.cli.reading_options import opened_log_of
+from topology.cli.reading_options import opened_if_made, opened_log_of
 from topology.settings import Settings
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _import(
     from connectors.venues.formats import decode
     from topology.control.entry import open_entry
     from topology.importing.importing import counts_document, spool, write_lines
-    from topology.importing.movements import enter, placed, places_of, statement_cash
+    from topology.importing.movements import enter, placed, read_places, statement_cash
 
     decoded = decode(format_name, files, options)
     receipt = None
@@ -247,7 +247,8 @@ def _import(
                 cash = statement_cash(format_name, files, opening=opening_cash)
                 if cash is not None:
                     _say_what_cash_lacks(cash.left_out)
-                    movements = list(placed(cash.movements, options, places_of(settings)))
+                    with opened_if_made(settings) as log:
+                        movements = list(placed(cash.movements, options, read_places(log)))
                 with open_entry(settings) as entry:
                     receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
                     enter(entry, movements)

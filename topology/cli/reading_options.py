@@ -62,6 +62,18 @@ def opened_log_of(settings: Settings, *, settled: bool = False) -> Iterator["Who
 
 
 @contextlib.contextmanager
+def opened_if_made(settings: Settings) -> Iterator["WholeLog | None"]:
+    """The same, and None of a data folder in which nothing was ever entered."""
+    from connectors.embedded.database import database_exists
+
+    if not on_kafka(settings) and not database_exists(settings.data):
+        yield None
+        return
+    with opened_log_of(settings) as log:
+        yield log
+
+
+@contextlib.contextmanager
 def _opened_copy(settings: Settings, settled: bool) -> Iterator["ClusterCopy"]:
     from topology.cluster.copy import ClusterCopy
 

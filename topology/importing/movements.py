@@ -11,15 +11,12 @@ from typing import Any
 
 import msgspec
 
-from connectors.embedded.database import database_exists
 from connectors.venues import ibkr_cash
 from connectors.venues.decoding import DecodeOptions
 from connectors.venues.ibkr_cash import StatementCash
 from schemas import topics
-from topology.cli.reading_options import opened_log_of
 from topology.control.entry import Entry
 from topology.log_reading import WholeLog, read_events
-from topology.settings import Settings, on_kafka
 
 OF_STANDARD_INPUT = "all of standard input, which is read for its fills alone"
 
@@ -36,9 +33,11 @@ class Places:
         return self.entities.get(book, "")
 
 
-def read_places(log: WholeLog) -> Places:
-    """The places of an opened log."""
+def read_places(log: WholeLog | None) -> Places:
+    """The places of an opened log, if there is one."""
     found = Places()
+    if log is None:
+        return found
     known = log.topics()
     if topics.BOOKS.name in known:
         for _, book in read_events(log, topics.BOOKS, 0):
@@ -47,14 +46,6 @@ def read_places(log: WholeLog) -> Places:
         for _, rules in read_events(log, topics.POSTING_RULES, 0):
             found.posting_rules = max(found.posting_rules, rules.version)
     return found
-
-
-def places_of(settings: Settings) -> Places:
-    """The places of the log that settings name; of one that is not there yet, none."""
-    if not on_kafka(settings) and not database_exists(settings.data):
-        return Places()
-    with opened_log_of(settings) as log:
-        return read_places(log)
 
 
 def statement_cash(format_name: str, files: Sequence[str], *, opening: bool) -> StatementCash | None:

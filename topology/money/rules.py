@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import domain.ledger
-from connectors.embedded.database import database_exists
 from connectors.files.documents import Document, read_document
 from connectors.files.faults import FaultCollector
 from connectors.files.source import Source, open_source
@@ -14,7 +13,6 @@ from domain.ledger.rules import Rules, coarser_scale
 from domain.ledger.rules_document import RulesFaults, read_rules
 from schemas import topics
 from topology.log_reading import WholeLog, read_events
-from topology.settings import Settings, on_kafka
 
 STANDARD = Path(str(domain.ledger.__file__)).with_name("standard_rules.yaml")
 """Version 0."""
@@ -50,20 +48,10 @@ def rules_of_file(source: Source, before: Rules) -> tuple[Rules, str]:
     return rules, json.dumps(document.content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
-def latest_rules(settings: Settings) -> tuple[Rules, str]:
-    """The newest version of the rules that a log has, and its definition (none of the built-in ones)."""
-    if on_kafka(settings) or database_exists(settings.data):
-        from topology.cli.reading_options import opened_log_of
-
-        with opened_log_of(settings) as log:
-            return newest_rules(log)
-    return standard_rules(), ""
-
-
-def newest_rules(log: WholeLog) -> tuple[Rules, str]:
-    """`latest_rules` of a log that is open."""
+def latest_rules(log: WholeLog | None) -> tuple[Rules, str]:
+    """The newest version of the rules that a log has, if there is one, and its definition (none of the built-in ones)."""
     newest: Any = None
-    if topics.POSTING_RULES.name in log.topics():
+    if log is not None and topics.POSTING_RULES.name in log.topics():
         for _, rules in read_events(log, topics.POSTING_RULES, 0):
             if newest is None or rules.version > newest.version:
                 newest = rules

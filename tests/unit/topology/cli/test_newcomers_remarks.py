@@ -45,11 +45,6 @@ def test_breaks_below_a_minor_unit_lead_to_scales(
     broken: str, said: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     standard: Rules = money_rules.standard_rules()
-    monkeypatch.setattr(money_rules, "latest_rules", lambda settings: (standard, ""))
+    monkeypatch.setattr(money_rules, "latest_rules", lambda log: (standard, ""))
     currency._say_what_rounds([{"currency": "USD", "break": broken}], Settings())
     assert ("scales: {USD: 6}" in capsys.readouterr().err) is said
-
-
-def test_what_is_always_refused_says_so_in_its_help(capsys: pytest.CaptureFixture[str]):
-    assert run(["valuations", "--help"]) == 0
-    assert "Always refused" in capsys.readouterr().out
