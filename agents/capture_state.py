@@ -8,6 +8,7 @@ Families of keys (first byte):
     i hash          when a client-supplied idempotency hash was recorded; x time hash is the same by time
     k               the clock: ticks seen
     y book          the first business date of a book that is not over
+    z book          the last business date of a book that was closed
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +29,7 @@ from tables.known_keys import KnownKeys
 from tables.partition import TablePartition
 
 TRADE, WAITING, REFERENCE, HASH, HASH_BY_TIME, CLOCK = b"t", b"w", b"r", b"i", b"x", b"k"
-OPEN_DAY = b"y"
+OPEN_DAY, CLOSED_DAY = b"y", b"z"
 
 IDEMPOTENCY_NANOSECONDS = 24 * 3600 * NANOSECONDS_PER_SECOND
 _EXPIRED_HASHES_MAX = 10_000

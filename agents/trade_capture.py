@@ -11,7 +11,7 @@ from typing import Any
 import native
 from agents.capture_state import CaptureState
 from agents.counters import Counts
-from agents.day_closing import close_days
+from agents.day_closing import close_by_hand, close_days
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.capture.faults import Fault
 from domain.capture.lifecycle import Change, State, TradeRecord, Verdict, advance, content_digest, decide
@@ -25,6 +25,7 @@ NAME = "trade_capture"
 
 _FillEvent = wire(events.FillEvent)
 _ClockTick = wire(events.ClockTick)
+_DayClosed = wire(events.DayClosed)
 _LifecycleEventApplied = wire(events.LifecycleEventApplied)
 _TradeRejected = wire(events.TradeRejected)
 
@@ -71,6 +72,8 @@ def handle(state: CaptureState, frames: Iterable[Frame], step: Step) -> None:
             elif kind is _ClockTick:
                 _tick(state, event, step)
                 close_days(state, frame.partition, event.event_time, step)
+            elif kind is _DayClosed:
+                close_by_hand(state, event, step)
             place += 1
 
 

@@ -60,9 +60,10 @@ class Topic:
         return partitions if self.partitioned else 1
 
 
-def fill_key(fill: Any) -> str:
-    """The key of a fill: a correction meets its trade."""
-    return str(fill.original_trade_id or fill.trade_id)
+def fill_key(event: Any) -> str:
+    """The key of a fill: a correction meets its trade; of a day that is closed by hand: its book."""
+    trade_id = getattr(event, "trade_id", None)
+    return str(event.book if trade_id is None else event.original_trade_id or trade_id)
 
 
 def entity_key(event: Any) -> str:
@@ -97,11 +98,11 @@ def rules_key(rules: Any) -> str:
 
 FILLS = Topic(
     name="pd.canonical",
-    event_classes=(events.FillEvent, events.ClockTick),
-    key="original_trade_id, or trade_id of a new trade",
+    event_classes=(events.FillEvent, events.ClockTick, events.DayClosed),
+    key="original_trade_id, or trade_id of a new trade; book of a day that is closed by hand",
     key_of=fill_key,
     subjects=("pd.canonical",),
-    description="fills of venues, desks and files, as the edge accepted them",
+    description="fills of venues, desks and files, as the edge accepted them, and days that are closed by hand",
     clocked=True,
     dead_letters="pd.dlq.canonical",
 )

@@ -1,9 +1,9 @@
-"""Days of books that an operator closes: which ones are over and not closed yet, and their marks among the bookings.
+"""Days of books that an operator closes: which ones are over and not closed yet, and their marks, which go to capture.
 
 Owns: where the days of a book begin (the day after its last close, or the first on which something was booked).
 Assumes: what is appended is captured, so that a close stands after the bookings of its day.
-Guarantees: the marks are those that capture tells by the clock (`agents.day_closing`), with the same ids; a day that is
-closed is not closed again. Whoever closes at the same moment may tell a day twice: ledger and P&L pass over the second.
+Guarantees: the marks are those that capture tells by the clock (`agents.day_closing`), with the same ids, and capture tells
+them among the bookings: so a day is closed once, whoever closes it, and however often.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

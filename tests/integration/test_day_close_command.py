@@ -1,6 +1,9 @@
 """`pks day-close`: without a clock, days of books end by hand; cash settles and P&L goes on to the next day."""
 
 import json
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +22,7 @@ from topology.cli.application import run
 from topology.control.entry import Entry, OwnedGate
 from topology.day_closing import BookDays
 from topology.demo.stack import Stack
+from topology.log_reading import partition_count, read_events
 from topology.settings import Settings
 
 FILLS = """trade_id,book,instrument,side,quantity,price,fee,currency,executed_at,instrument_class,account
@@ -161,7 +165,18 @@ def test_it_goes_through_the_socket_of_a_worker(desk: Desk, shared_memory_name: 
     assert desk.cash() == ("-560", "-50")
 
 
-def test_the_clock_may_tell_a_day_again_that_was_closed_by_hand(desk: Desk):
+def told_days(desk: Desk, book: str) -> list[str]:
+    """The ends of a book's days among its bookings."""
+    with closing(EmbeddedLog.reader(desk.folder / "data")) as log:
+        return [
+            event.business_date
+            for partition in range(partition_count(log))
+            for _, event in read_events(log, topics.BOOKINGS, partition)
+            if type(event).__name__ == "DayClosed" and event.book == book
+        ]
+
+
+def test_the_clock_goes_on_after_a_day_that_was_closed_by_hand(desk: Desk):
     desk.run("book-define", desk.file("books.csv", "book,cut_off\nB1,24:00\n"))
     settings = Settings(data=desk.folder / "data", sync="os")
 
@@ -177,9 +192,58 @@ def test_the_clock_may_tell_a_day_again_that_was_closed_by_hand(desk: Desk):
     before, cash = closed_days(desk, "B1"), desk.cash()
     tick(10)
     assert (closed_days(desk, "B1"), desk.cash()) == (before, cash)
+    assert told_days(desk, "B1") == [f"2025-01-{day:02}" for day in range(6, 10)]
     tick(11)
+    assert told_days(desk, "B1") == [f"2025-01-{day:02}" for day in range(6, 11)]
     assert list(closed_days(desk, "B1")) == [*before, "2025-01-10"]
     assert desk.close("2025-01-10", "--book", "B1") == {}
+    assert all(check["ok"] for check in desk.run("verify")["checks"])
+
+
+KILLED = """
+import os, signal, sys
+from topology.cli.application import run
+from topology.control import entry
+
+publish, left = entry.LogInput.publish, [int(sys.argv[2])]
+
+def killed(self, topic, found, key_of):
+    if not left[0]:
+        if sys.argv[3] == "appended":
+            self._into = Appending(self._into)
+            publish(self, topic, found, key_of)
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return publish(self, topic, found, key_of)
+
+class Appending:
+    # Appends, and lets no stage run.
+    def __init__(self, gate):
+        self.gate, self.partitions = gate, gate.partitions
+
+    def append(self, records):
+        return entry.append_records(self.gate.log, records)
+
+entry.LogInput.publish, entry.CHUNK_EVENTS = killed, 7
+run(["day-close", "--date", "2025-01-31", "--data", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize(("chunks", "when"), [(0, "before"), (2, "before"), (2, "appended")])
+def test_a_close_that_is_killed_is_completed_by_the_next(desk: Desk, chunks: int, when: str):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(desk.folder / "data"), str(chunks), when],
+        check=False,
+        capture_output=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    desk.close("2025-01-31")
+    for book, first in (("B1", 6), ("B2", 10)):
+        assert told_days(desk, book) == [f"2025-01-{day:02}" for day in range(first, 32)]
+    assert desk.cash() == ("-610", "0")
+    assert sorted(closed_days(desk, "B1")) == [f"2025-01-{day:02}" for day in range(6, 32)]
+    assert desk.close("2025-01-31") == {}
     assert all(check["ok"] for check in desk.run("verify")["checks"])
 
 

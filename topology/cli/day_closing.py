@@ -66,7 +66,7 @@ def day_close(
     if told:
         with open_entry(settings) as entry:
             for start in range(0, len(told), CHUNK_EVENTS):
-                entry.publish(topics.BOOKINGS, told[start : start + CHUNK_EVENTS], topics.BOOKINGS.key_of)
+                entry.publish(topics.FILLS, told[start : start + CHUNK_EVENTS], topics.fill_key)
             entry.gate.settle()
         with caught_up(settings, [pnl.NAME], say):
             pass
