@@ -396,6 +396,8 @@ VERSION_3_MARKS: tuple[Any, ...] = (
     ),
 )
 
+_KINDS_OF_SETTLEMENT = (MovementKind.VARIATION_MARGIN, MovementKind.REDEMPTION)
+
 VERSION_3_MONEY: tuple[Any, ...] = (
     *(
         _of(
@@ -421,6 +423,7 @@ VERSION_3_MONEY: tuple[Any, ...] = (
             posting_rules=4,
         )
         for kind in MovementKind
+        if kind not in _KINDS_OF_SETTLEMENT
     ),
     *(
         _of(
@@ -721,6 +724,27 @@ VERSION_3_CURVES: tuple[Any, ...] = (
     ),
 )
 
+VERSION_3_SETTLEMENT: tuple[Any, ...] = (
+    *(
+        _of(
+            money.CashMovement,
+            movement_id=f"settled {kind}",
+            kind=kind,
+            currency="USD",
+            amount=Decimal("-12.50"),
+            trade_date="2026-01-05",
+        )
+        for kind in _KINDS_OF_SETTLEMENT
+    ),
+    _of(
+        accruals.VariationMarginTerms,
+        instrument="GCZ3",
+        currency="USD",
+        rate="GCZ3.settlement",
+        decimals=4,
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
@@ -731,6 +755,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-3-currencies.jsonl": VERSION_3_CURRENCIES,
     "version-3-valuation.jsonl": VERSION_3_VALUATION,
     "version-3-curves.jsonl": VERSION_3_CURVES,
+    "version-3-settlement.jsonl": VERSION_3_SETTLEMENT,
 }
 
 

@@ -149,7 +149,7 @@ def test_what_is_not_over_or_not_known_is_refused(desk: Desk):
     said = desk.run("day-close", "--date", tomorrow, "--book", "B1", code=2)
     assert "expected a business date that is over" in said and "of B1 is not" in said
     assert "found 'Q'" in desk.run("day-close", "--date", "2025-01-31", "--book", "Q", "--book", "B1", code=2)
-    assert "expected YYYY-MM-DD" in desk.run("day-close", "--date", "31.1.2025", code=2)
+    assert "expected a day as YYYY-MM-DD" in desk.run("day-close", "--date", "31.1.2025", code=2)
     assert desk.close("2025-01-06") == {"B1": ("2025-01-06", "2025-01-06", 1)}
 
 

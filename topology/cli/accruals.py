@@ -7,10 +7,9 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, print_facts, print_json, print_table, say
-from topology.cli.reading_options import opened_if_made
+from topology.cli.reading_options import opened_if_made, parse_day
 
 if TYPE_CHECKING:
-    from datetime import date
     from decimal import Decimal
 
     from topology.accruals.running import Run
@@ -148,29 +147,13 @@ def run(
     """
     from topology.accruals.running import run_accruals
 
-    until = _date(day)
-    done = run_accruals(
-        load_settings(data, transport),
-        until,
-        say,
-    )
+    until = parse_day("--date", day)
+    done = run_accruals(load_settings(data, transport), until, say)
     if done.nothing_defined:
         say(
             "no terms are defined, so nothing accrues: pks accruals define FILE, then rates (docs/concepts/accruals.md)"
         )
     _report(done, as_json)
-
-
-def _date(text: str) -> "date":
-    from datetime import date
-
-    try:
-        found = date.fromisoformat(text)
-        if found.isoformat() == text:
-            return found
-    except ValueError:
-        pass
-    return bad_input([f"--date: expected a day as YYYY-MM-DD, found {text!r:.80}"])
 
 
 def _report(done: "Run", as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`pks cash-book`, `posting-rules`, `posting-rules-define`, `period-lock`, `payments`: what is entered into the ledger."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -241,69 +242,31 @@ def _step(step: str, order_id: str, user: str, reason: str, data: Any, transport
     print_json(facts) if as_json else print_facts(facts)
 
 
-@payments.command()
-def approve(
-    order: OrderArgument,
-    user: UserOption,
-    reason: ReasonOption = "",
-    data: DataOption = None,
-    transport: TransportOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Approve a payment order; only somebody else than who drafted it may."""
-    _step("approve", order, user, reason, data, transport, as_json)
+_STEPS = {
+    "approve": "Approve a payment order; only somebody else than who drafted it may.",
+    "send": "Say that an approved payment was sent to the bank.",
+    "settle": "Say that a payment has settled: what waited for it is posted.",
+    "fail": "Say that a payment has failed; it may be approved and sent again, or cancelled.",
+    "cancel": "Cancel a payment order that was not sent, or has failed: what waited for it is taken back.",
+}
 
 
-@payments.command()
-def send(
-    order: OrderArgument,
-    user: UserOption,
-    reason: ReasonOption = "",
-    data: DataOption = None,
-    transport: TransportOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say that an approved payment was sent to the bank."""
-    _step("send", order, user, reason, data, transport, as_json)
+def _step_command(step: str) -> Callable[..., None]:
+    def command(
+        order: OrderArgument,
+        user: UserOption,
+        reason: ReasonOption = "",
+        data: DataOption = None,
+        transport: TransportOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _step(step, order, user, reason, data, transport, as_json)
+
+    return command
 
 
-@payments.command()
-def settle(
-    order: OrderArgument,
-    user: UserOption,
-    reason: ReasonOption = "",
-    data: DataOption = None,
-    transport: TransportOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say that a payment has settled: what waited for it is posted."""
-    _step("settle", order, user, reason, data, transport, as_json)
-
-
-@payments.command()
-def fail(
-    order: OrderArgument,
-    user: UserOption,
-    reason: ReasonOption = "",
-    data: DataOption = None,
-    transport: TransportOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say that a payment has failed; it may be approved and sent again, or cancelled."""
-    _step("fail", order, user, reason, data, transport, as_json)
-
-
-@payments.command()
-def cancel(
-    order: OrderArgument,
-    user: UserOption,
-    reason: ReasonOption = "",
-    data: DataOption = None,
-    transport: TransportOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel a payment order that was not sent, or has failed: what waited for it is taken back."""
-    _step("cancel", order, user, reason, data, transport, as_json)
+for _name, _help in _STEPS.items():
+    payments.command(_name, help=_help)(_step_command(_name))
 
 
 def register(application: typer.Typer) -> None:

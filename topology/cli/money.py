@@ -1,7 +1,7 @@
 """`pks ledger`, `pks cash`, `pks ledger-hash`: the transfers of the ledger and the balances of cash."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,7 @@ from topology.cli.reading_options import (
     InstrumentOption,
     KnownAtOption,
     opened_later,
+    parse_day,
     parse_instant,
     parse_option_point,
 )
@@ -89,66 +90,68 @@ def ledger(
     """Show the transfers of the ledger: what was debited and credited, pending and posted."""
     from topology.money.documents import entry_document, live_entries
 
-    wanted = {
-        "entity": entity,
-        "book": book,
-        "instrument": instrument,
-        "currency": currency,
-        "trade_id": trade,
-    }
-    named = {name: value for name, value in wanted.items() if value is not None}
+    wanted = _WantedEntries(
+        account,
+        {"entity": entity, "book": book, "instrument": instrument, "currency": currency, "trade_id": trade},
+    )
+    with opened_money(data, transport, as_of, known_at) as (log, past):
+        entries = live_entries(log) if past is None else past.entries()
+        documents = (entry_document(entry) for entry in entries if wanted.shows(entry))
+        if as_json:
+            print_json_list("ledger", documents, {})
+        else:
+            _print_ledger(documents)
+        wanted.say_if_none()
 
-    there: dict[str, set[str]] = {name: set() for name in ("account", *named) if name != "trade_id"}
-    found = 0
 
-    def shown(entry: Any) -> bool:
-        nonlocal found
+class _WantedEntries:
+    """Which transfers are asked for, and what there was where none of them is."""
+
+    def __init__(self, account: str | None, named: Mapping[str, str | None]) -> None:
+        self._account = account
+        self._named = {name: value for name, value in named.items() if value is not None}
+        self._there: dict[str, set[str]] = {
+            name: set() for name in ("account", *self._named) if name != "trade_id"
+        }
+        self._found = 0
+
+    def shows(self, entry: Any) -> bool:
+        """Whether a transfer is asked for."""
         accounts = (entry.debit_account, entry.credit_account, entry.account)
-        for name, names in there.items():
+        for name, names in self._there.items():
             names.update(accounts if name == "account" else [getattr(entry, name)])
-        if account is not None and account not in accounts:
+        if self._account is not None and self._account not in accounts:
             return False
-        if not all(getattr(entry, name) == value for name, value in named.items()):
+        if not all(getattr(entry, name) == value for name, value in self._named.items()):
             return False
-        found += 1
+        self._found += 1
         return True
 
-    def say_if_none() -> None:
-        asked = {**({} if account is None else {"account": account}), **named}
-        if found or not asked:
+    def say_if_none(self) -> None:
+        """Where none was found, say which of the names is not there, and which are."""
+        asked = {**({} if self._account is None else {"account": self._account}), **self._named}
+        if self._found or not asked:
             return
-        absent = {name: value for name, value in asked.items() if value not in there.get(name, ())}
+        absent = {name: value for name, value in asked.items() if value not in self._there.get(name, ())}
         for name, value in (absent or asked).items():
-            if name in there:
-                say_what_there_is(f"{name} {value!r:.80}", there[name])
+            if name in self._there:
+                say_what_there_is(f"{name} {value!r:.80}", self._there[name])
             else:
                 say(f"nothing found: trade or movement {value!r:.80}")
 
-    with opened_money(data, transport, as_of, known_at) as (log, past):
-        entries = live_entries(log) if past is None else past.entries()
-        documents = (entry_document(entry) for entry in entries if shown(entry))
-        if as_json:
-            print_json_list("ledger", documents, {})
-            say_if_none()
-            return
-        # Whose they are stands where there is room for it.
-        columns = (
-            *(("entity", "book", "instrument") if console().width >= _WIDTH_OF_ALL else ()),
-            "trade_id",
-            "leg",
-            "debit_account",
-            "credit_account",
-            "amount",
-            "currency",
-            "status",
-            "trade_date",
-        )
-        print_table(
-            "Ledger",
-            (*(name.replace("_", " ") for name in columns), "settles"),
-            ([*(document[name] for name in columns), document["settlement_date"]] for document in documents),
-        )
-        say_if_none()
+
+def _print_ledger(documents: Iterable[Mapping[str, Any]]) -> None:
+    # Whose they are stands where there is room for it.
+    whose = ("entity", "book", "instrument") if console().width >= _WIDTH_OF_ALL else ()
+    columns = (
+        *whose,
+        *("trade_id", "leg", "debit_account", "credit_account", "amount", "currency", "status", "trade_date"),
+    )
+    print_table(
+        "Ledger",
+        (*(name.replace("_", " ") for name in columns), "settles"),
+        ([*(document[name] for name in columns), document["settlement_date"]] for document in documents),
+    )
 
 
 def cash(
@@ -176,8 +179,6 @@ def cash(
 
     With --book or --instrument what their transfers come to in each balance.
     """
-    from datetime import date
-
     from agents import cash as cash_stage
     from schemas.times import format_time
     from topology.money.documents import (
@@ -189,10 +190,7 @@ def cash(
         tables_of,
     )
 
-    try:
-        business_date = None if day is None else date.fromisoformat(day).isoformat()
-    except ValueError:
-        bad_input([f"--date: expected a day as YYYY-MM-DD, found {day!r:.80}"])
+    business_date = None if day is None else parse_day("--date", day).isoformat()
     with opened_money(data, transport, as_of, known_at) as (log, past):
         if book is not None or instrument is not None:
             entries = live_entries(log) if past is None else past.entries()
@@ -216,29 +214,25 @@ def cash(
         ]
     if as_json:
         print_json({"cash": found})
-        return
+    else:
+        _print_cash(found, business_date, with_ladder=with_ladder)
+
+
+def _print_cash(found: Sequence[Mapping[str, Any]], business_date: str | None, *, with_ladder: bool) -> None:
+    names = ("entity", "account", "currency")
     figures = ("trade_date_balance", "settled_balance", "projected_balance", "value_date_balance")
     print_table(
         f"Cash on {business_date}" if business_date else "Cash",
-        ("entity", "account", "currency", *(name.replace("_", " ") for name in figures)),
-        (
-            [one["entity"], one["account"], one["currency"], *(shorten(one[name], 18) for name in figures)]
-            for one in found
-        ),
+        (*names, *(name.replace("_", " ") for name in figures)),
+        ([*(one[name] for name in names), *(shorten(one[name], 18) for name in figures)] for one in found),
     )
     if with_ladder:
+        steps = ("settlement_date", "amount", "balance")
         print_table(
             "What settles when",
-            ("entity", "account", "currency", "settles", "amount", "balance after it"),
+            (*names, "settles", "amount", "balance after it"),
             (
-                [
-                    one["entity"],
-                    one["account"],
-                    one["currency"],
-                    step["settlement_date"],
-                    step["amount"],
-                    step["balance"],
-                ]
+                [*(one[name] for name in names), *(step[name] for name in steps)]
                 for one in found
                 for step in one["ladder"]
             ),

@@ -13,6 +13,8 @@ from topology.cli.output import EXIT_FAILURE, EXIT_STATE, CommandError, bad_inpu
 from topology.settings import Settings, on_kafka
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from connectors.embedded.log import EmbeddedLog
     from schemas.topics import Topic
     from topology.cluster.copy import ClusterCopy
@@ -236,6 +238,19 @@ def stopped_replay(stopped: Exception) -> NoReturn:
         f"replay stopped: {stopped}; run `pks verify`, and see docs/operating/partition-stopped.md",
         exit_code=EXIT_FAILURE,
     )
+
+
+def parse_day(option: str, text: str) -> "date":
+    """A day that an option names; ends the command where it is none."""
+    from datetime import date
+
+    try:
+        found = date.fromisoformat(text)
+        if found.isoformat() == text:
+            return found
+    except ValueError:
+        pass
+    return bad_input([f"{option}: expected a day as YYYY-MM-DD, found {text!r:.80}"])
 
 
 def parse_instant(option: str, text: str | None) -> int | None:

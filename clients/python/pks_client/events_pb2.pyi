@@ -1145,6 +1145,28 @@ class MarginTerms(_message.Message):
     source: str
     def __init__(self, account: _Optional[str] = ..., currency: _Optional[str] = ..., rate: _Optional[str] = ..., entity: _Optional[str] = ..., debit_spread: _Optional[str] = ..., credit_spread: _Optional[str] = ..., free_balance: _Optional[str] = ..., day_count: _Optional[str] = ..., decimals: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
+class VariationMarginTerms(_message.Message):
+    __slots__ = ("instrument", "currency", "rate", "decimals", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    currency: str
+    rate: str
+    decimals: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, instrument: _Optional[str] = ..., currency: _Optional[str] = ..., rate: _Optional[str] = ..., decimals: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
 class RateFixed(_message.Message):
     __slots__ = ("rate", "fixed_at", "value", "price", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     RATE_FIELD_NUMBER: _ClassVar[int]
