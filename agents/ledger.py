@@ -11,6 +11,7 @@ from typing import Any
 from agents.ledger_accounts import Scope
 from agents.ledger_entries import Cause, Dates, Part, post, settle
 from agents.ledger_movements import move, pay
+from agents.ledger_payments import cancel_orders, draft
 from agents.ledger_state import NO_BOOK, TRADE, LedgerPosition, LedgerState, unknown_rules
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.ledger.posting import (
@@ -103,6 +104,8 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     fault = _post_totals(state, position, terms, event, again, before, content, transfers)
     if fault is not None:
         return fault
+    if before is not None:
+        cancel_orders(state, key, event, step)
     parts: list[Part] = [] if back is None else [back]
     parts.append((scope, dates, transfers, None))
     if content is not None and (content.transfers or content.residues):
@@ -291,6 +294,7 @@ def _lock(state: LedgerState, event: Any, step: Step) -> Refusal | None:
 
 _OTHERS: Mapping[type, Callable[[LedgerState, Any, Step], Refusal | None]] = {
     wire(money.CashMovement): move,
+    wire(money.PaymentDue): draft,
     wire(money.PaymentInstruction): pay,
     wire(money.PeriodLocked): _lock,
 }

@@ -6,13 +6,13 @@ Guarantees: cash of an entity's account in one currency is one account over all 
 What a step changed sums to zero in each currency, checked before it is committed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
 
 from agents.stage import InvariantBroken
-from domain.ledger.posting import Residues
+from domain.ledger.posting import Residues, Transfer
 from domain.ledger.rules import CASH, BelowZero, Rules
 from schemas.numbers import ZERO
 from tables.partition import TablePartition
@@ -127,6 +127,16 @@ class Accounts:
             stored = self._table.get(_pending_key(scope, settlement_date))
             found = self._pending[place] = {} if stored is None else _pending_of(stored)
         return found
+
+    def hold_pending(
+        self, scope: Scope, settlement_date: str, transfers: Iterable[Transfer], *, release: bool = False
+    ) -> None:
+        """Let transfers settle with the end of a day; with `release` those that were to, no more."""
+        pending = self.pending(scope, settlement_date)
+        for _, debit, credit, currency, amount in transfers:
+            first, second = (debit, credit) if debit < credit else (credit, debit)
+            signed = amount if (debit < credit) is not release else -amount
+            pending[first, second, currency] = pending.get((first, second, currency), ZERO) + signed
 
     def take_due(
         self, book: str, through: str, of_entity: str | None

@@ -48,7 +48,7 @@ class Movement(msgspec.Struct, array_like=True, gc=False):
 
 
 class Payment(msgspec.Struct, array_like=True, gc=False):
-    """A payment order as it stands, with the transfers that wait for it."""
+    """A payment order as it stands, with the transfers that wait for it; `of_trade` where a trade made them, no movement."""
 
     order: wire(money.PaymentOrder)  # type: ignore[valid-type]
     transfers: list[Transfer]
@@ -56,6 +56,7 @@ class Payment(msgspec.Struct, array_like=True, gc=False):
     trade_date: str
     instrument: str
     posting_rules: int
+    of_trade: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -251,10 +252,11 @@ def _draft(state: LedgerState, event: Any, step: Step, record: Movement, dates: 
     payment = Payment(
         order, record.transfers, record.value_date, event.trade_date, event.instrument, rules.version
     )
-    _keep(state, payment, step)
+    keep_payment(state, payment, step)
 
 
-def _keep(state: LedgerState, payment: Payment, step: Step) -> None:
+def keep_payment(state: LedgerState, payment: Payment, step: Step) -> None:
+    """Keep a payment order as it stands now, and tell it."""
     order = payment.order
     state.table.put(PAYMENT + order.order_id.encode(), _encode(payment))
     step.bucket(topics.PAYMENT_ORDERS, order.entity).append(order)
@@ -284,7 +286,7 @@ def pay(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         changed_by=event.user,
         reason=event.reason,
     )
-    _keep(state, payment, step)
+    keep_payment(state, payment, step)
     if after is PaymentState.SETTLED:
         _settle(state, event, payment, step)
     elif after is PaymentState.CANCELLED:
@@ -323,8 +325,12 @@ def _settle(state: LedgerState, event: Any, payment: Payment, step: Step) -> Non
 
 
 def _void(state: LedgerState, event: Any, payment: Payment, step: Step) -> None:
-    """What waited for the payment is taken back."""
+    """What waited for the payment is taken back; of a trade, it settles with the end of its day as that of any other."""
     order = payment.order
+    if payment.of_trade:
+        scope = state.accounts.scope(order.entity, order.account, order.book)
+        state.accounts.hold_pending(scope, order.settlement_date, payment.transfers)
+        return
     rules = state.rules[payment.posting_rules]
     scope = state.accounts.scope(order.entity, order.account, order.book)
     dates = Dates(

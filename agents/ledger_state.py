@@ -9,6 +9,7 @@ Families of keys (first byte):
     l entity    the last locked day of an entity
     m id        a movement            k names   what is accrued under a key
     y id        a payment order
+    q P 0 id    the ids of the payment orders of a trade
     r version   the posting rules
 """
 

@@ -167,6 +167,22 @@ class PaymentOrder(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDue(Event):
+    """What a trade owes in one currency is to be paid to its counterparty; goes into `bo.ledger.in.v1`, and drafts a payment
+    order. `user` is who drafts it, `book` and `instrument` those of the trade."""
+
+    order_id: Identifier
+    trade_id: Identifier
+    book: Identifier
+    instrument: Identifier
+    currency: Currency
+    counterparty: str
+    user: Identifier
+    entity: str = ""
+    event_time: Nanoseconds = Nanoseconds(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentInstruction(Event):
     """What somebody does with a payment order; goes into `bo.ledger.in.v1`."""
 

@@ -743,6 +743,18 @@ VERSION_3_SETTLEMENT: tuple[Any, ...] = (
         rate="GCZ3.settlement",
         decimals=4,
     ),
+    _of(
+        money.PaymentDue,
+        order_id="t1/USD/1",
+        trade_id="t1",
+        book="книга 1",
+        instrument="EUR/USD",
+        currency="USD",
+        counterparty="bank",
+        user="anna",
+        entity="entity",
+        event_time=_EXECUTED,
+    ),
 )
 
 FILES: dict[str, tuple[Any, ...]] = {

@@ -9,7 +9,7 @@ import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import bad_input, print_facts, print_json, print_table, say
-from topology.cli.reading_options import opened_if_made
+from topology.cli.reading_options import opened_if_made, parse_day
 
 if TYPE_CHECKING:
     from domain.ledger.rules import Rules
@@ -200,6 +200,55 @@ def list_payments(
         "Payment orders",
         tuple(name.replace("_", " ") for name in (*names, *who)),
         ([str(order[name] or "") for name in (*names, *who)] for order in found),
+    )
+
+
+@payments.command("draft")
+def draft_payments(
+    day: Annotated[
+        str,
+        typer.Option("--date", metavar="YYYY-MM-DD", help="Of trades that settle up to and including it."),
+    ],
+    user: UserOption,
+    book: Annotated[str | None, typer.Option("--book", help="Of this book only.", show_default=False)] = None,
+    data: DataOption = None,
+    transport: TransportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draft payment orders for trades that are settled by payment: those with a counterparty and no venue. Again, it drafts none."""
+    from schemas import topics
+    from schemas.numbers import exact_arithmetic, plain
+    from topology.cli.money import opened_money
+    from topology.control.entry import open_entry
+    from topology.money.documents import find_order
+    from topology.money.obligations import payments_due
+
+    until = parse_day("--date", day).isoformat()
+    if not user.strip():
+        bad_input([f"--user: expected who drafts them, found {user!r:.80}"])
+    settings = load_settings(data, transport)
+    with opened_money(data, transport, None, None) as (log, _), exact_arithmetic():
+        due = list(payments_due(log, until, user, time.time_ns(), book))
+    if due:
+        with open_entry(settings) as entry:
+            entry.publish(topics.LEDGER_INPUT, due, topics.LEDGER_INPUT.key_of)
+            entry.gate.settle()
+    with opened_money(data, transport, None, None) as (log, _):
+        orders = [order for each in due if (order := find_order(log, each.order_id)) is not None]
+    names = ("order_id", "amount", "currency", "counterparty", "settlement_date", "book", "obligation_id")
+    drafted = [
+        {
+            name: plain(value) if name == "amount" else value
+            for name in names
+            for value in [getattr(order, name)]
+        }
+        for order in orders
+    ]
+    if as_json:
+        print_json({"drafted": len(drafted), "payments": drafted})
+        return
+    print_table(
+        "Drafted", tuple(name.replace("_", " ") for name in names), ([*each.values()] for each in drafted)
     )
 
 

@@ -26,6 +26,7 @@ _LifecycleEventApplied = wire(events.LifecycleEventApplied)
 _DayClosed = wire(events.DayClosed)
 _Movement = wire(money.CashMovement)
 _Instruction = wire(money.PaymentInstruction)
+_Due = wire(money.PaymentDue)
 
 
 class Past:
@@ -95,11 +96,11 @@ class Past:
             live = table_partition(self._log, ledger.NAME, partition)
             for event in self._known(topics.LEDGER_INPUT, partition):
                 kind = type(event)
-                if kind not in (_Movement, _Instruction):
+                if kind not in (_Movement, _Due, _Instruction):
                     continue
                 if self._as_of is not None and event.event_time > self._as_of:
                     continue
-                if kind is _Instruction or find_movement(live, event.movement_id) is not None:
+                if kind is not _Movement or find_movement(live, event.movement_id) is not None:
                     yield event
 
     def _known(self, topic: Topic, only: int | None = None) -> Iterator[Any]:

@@ -1433,6 +1433,38 @@ class PaymentInstruction(_message.Message):
     source: str
     def __init__(self, order_id: _Optional[str] = ..., step: _Optional[_Union[PaymentStep, str]] = ..., user: _Optional[str] = ..., entity: _Optional[str] = ..., reason: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
+class PaymentDue(_message.Message):
+    __slots__ = ("order_id", "trade_id", "book", "instrument", "currency", "counterparty", "user", "entity", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    TRADE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    COUNTERPARTY_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    trade_id: str
+    book: str
+    instrument: str
+    currency: str
+    counterparty: str
+    user: str
+    entity: str
+    event_time: int
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, order_id: _Optional[str] = ..., trade_id: _Optional[str] = ..., book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., counterparty: _Optional[str] = ..., user: _Optional[str] = ..., entity: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
 class PeriodLocked(_message.Message):
     __slots__ = ("through", "user", "entity", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     THROUGH_FIELD_NUMBER: _ClassVar[int]
