@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from agents.counters import Counters
+from agents.loaded_state import LoadedState
 from agents.stage import Refusal
 from domain.capture.booking import Booker
 from domain.capture.definitions import definition_fault
@@ -67,14 +67,13 @@ class _StoredWaiting(Waiting, array_like=True, gc=False):
 _decode_waiting = msgspec.json.Decoder(_StoredWaiting).decode
 
 
-class CaptureState:
+class CaptureState(LoadedState):
     """Capture's memory of one partition."""
 
     def __init__(self, table: TablePartition, waiting_max: int, waiting_ticks_max: int) -> None:
-        self.table = table
+        super().__init__(table)
         self.waiting_max = waiting_max
         self.waiting_ticks_max = waiting_ticks_max
-        self.counters = Counters(table)
         self.known_trades = KnownKeys(table.store, TRADE)
         self.known_trades.load(_KNOWN_AT_START)
         self._load()
@@ -92,7 +91,6 @@ class CaptureState:
             self.waiting.setdefault(waiting.fill.original_trade_id, []).append(waiting)
             self.waiting_count += 1
             self._next_number = waiting.number + 1
-        self._stale = False
 
     def record(self, trade_id: str) -> TradeRecord | None:
         """What is known of an id."""
@@ -194,23 +192,10 @@ class CaptureState:
             self.table.delete(HASH + name)
             self.table.delete(HASH_BY_TIME + when + name)
 
-    def before_commit(self) -> None:
-        """Write the counts."""
-        self.counters.before_commit()
-
     def committed(self) -> None:
-        """The step is committed."""
-        self._stale = False
-        self.counters.committed()
+        """The step is committed; some more of the known ids are taken into memory."""
+        super().committed()
         self.known_trades.load(_KNOWN_A_STEP)
-
-    def rollback(self) -> None:
-        """Take the state again from the table."""
-        self.counters.rollback()
-        if self._stale:
-            self._load()
-            # After a rollback of a part of the step, what is loaded is not committed either.
-            self._stale = bool(self.table.changes)
 
 
 def waiting_corrections(table: TablePartition) -> Iterator[Waiting]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from agents.counters import Counters
+from agents.loaded_state import LoadedState
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.currency_pairs import currency_pair
 from schemas import market_data, topics
@@ -63,19 +63,17 @@ _decode_defined = msgspec.msgpack.Decoder(Defined).decode
 _UNDEFINED = Defined()
 
 
-class RoutingState:
+class RoutingState(LoadedState):
     """What one partition knows of instruments, and of when its pairs were last quoted."""
 
     def __init__(self, table: TablePartition) -> None:
-        self.table = table
-        self.counters = Counters(table)
+        super().__init__(table)
         self._load()
 
     def _load(self) -> None:
         scan = self.table.scan_prefix
         self._defined = {key[1:].decode(): _decode_defined(value) for key, value in scan(DEFINED)}
         self._quoted = {key[1:].decode(): _decode_time(value) for key, value in scan(RATE)}
-        self._stale = False
 
     def define(self, definition: Any) -> Refusal | None:
         """Take in what the definition of an instrument says."""
@@ -113,22 +111,6 @@ class RoutingState:
         self._quoted[pair] = place
         self.table.put(RATE + pair.encode(), _encode(place))
         return True
-
-    def before_commit(self) -> None:
-        """Write the counts."""
-        self.counters.before_commit()
-
-    def committed(self) -> None:
-        """The step is committed."""
-        self._stale = False
-        self.counters.committed()
-
-    def rollback(self) -> None:
-        """Take the state again from the table."""
-        self.counters.rollback()
-        if self._stale:
-            self._load()
-            self._stale = bool(self.table.changes)
 
 
 def handle(state: RoutingState, frames: Iterable[Frame], step: Step) -> None:

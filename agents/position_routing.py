@@ -16,7 +16,7 @@ ledger: also a correction that tells no entity, or another one. A position that 
 from collections.abc import Iterable
 from typing import Any
 
-from agents.counters import Counters
+from agents.loaded_state import LoadedState
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from schemas import events, topics
 from schemas.passing import PassingCodec
@@ -40,12 +40,11 @@ _READ = PassingCodec(
 _PositionUpdated: Any = _READ.head(events.PositionUpdated)
 
 
-class RoutingState:
+class RoutingState(LoadedState):
     """What one partition knows of the entities of its books and of what its instruments depend on."""
 
     def __init__(self, table: TablePartition) -> None:
-        self.table = table
-        self.counters = Counters(table)
+        super().__init__(table)
         self._load()
 
     def _load(self) -> None:
@@ -53,7 +52,6 @@ class RoutingState:
         self._entities = {key[1:].decode(): value.decode() for key, value in scan(ENTITY)}
         self._keys = {key[1:].decode(): value.decode() for key, value in scan(UNDERLYING)}
         self._defined = {key[1:].decode(): value.decode() for key, value in scan(DEFINED)}
-        self._stale = False
 
     def define(self, definition: Any) -> Refusal | None:
         """Take in what the definition of an instrument says it depends on."""
@@ -85,22 +83,6 @@ class RoutingState:
             found = self._entities[book] = entity
             self.table.put(ENTITY + book.encode(), entity.encode())
         return found
-
-    def before_commit(self) -> None:
-        """Write the counts."""
-        self.counters.before_commit()
-
-    def committed(self) -> None:
-        """The step is committed."""
-        self._stale = False
-        self.counters.committed()
-
-    def rollback(self) -> None:
-        """Take the state again from the table."""
-        self.counters.rollback()
-        if self._stale:
-            self._load()
-            self._stale = bool(self.table.changes)
 
 
 def handle(state: RoutingState, frames: Iterable[Frame], step: Step) -> None:

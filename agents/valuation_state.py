@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 import native.options
-from agents.counters import Counters
+from agents.loaded_state import LoadedState
 from agents.stage import Refusal
 from agents.valuation_blocks import Blocks
 from agents.valuation_definitions import (
@@ -67,12 +67,11 @@ class Tallies(msgspec.Struct, gc=False):
     passed_over: int = 0
 
 
-class ValuationState:
+class ValuationState(LoadedState):
     """The stage's memory of one partition."""
 
     def __init__(self, table: TablePartition, pivot: str) -> None:
-        self.table = table
-        self.counters = Counters(table)
+        super().__init__(table)
         self._pivot = pivot
         self.evaluate = native.options.evaluator()
         self._load()
@@ -107,7 +106,6 @@ class ValuationState:
         tallies = table.get(TALLIES)
         self.tallies = msgspec.msgpack.decode(tallies, type=Tallies) if tallies else Tallies()
         self.clock = self.clock_before = int(table.get(CLOCK) or 0)
-        self._stale = False
 
     # -- definitions -------------------------------------------------------------------------------------------
 
@@ -260,19 +258,6 @@ class ValuationState:
 
     def before_commit(self) -> None:
         """Write counts and tallies."""
-        self.counters.before_commit()
+        super().before_commit()
         if self._stale:
             self.table.put(TALLIES, msgspec.msgpack.encode(self.tallies))
-
-    def committed(self) -> None:
-        """The step is committed."""
-        self._stale = False
-        self.counters.committed()
-
-    def rollback(self) -> None:
-        """Take the state again from the table."""
-        self.counters.rollback()
-        if self._stale:
-            self._load()
-            # After a rollback of a part of the step, what is loaded is not committed either.
-            self._stale = bool(self.table.changes)
