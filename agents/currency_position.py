@@ -2,13 +2,14 @@
 
 Reads balances by entity; keeps what each account holds in each currency, with what is pending (the balance by trade date) and
 without (the settled one); says what the entity's position is after each balance that changed. Rates and policies reach every
-partition; an update of them changes what is said next, and no exposure.
+partition; what they change is said at the next tick of the clock, once an entity however many there were, and changes no exposure.
 
 Families of keys in the table (first byte):
 
     a entity 0 currency 0 account    the last balance: by trade date, settled
     r base/quote                     the newest rate of a pair
     p entity                         how its position is measured
+    m                                rates or policies have changed, and no tick has come since
 
 Guarantees: exposures come from balances alone, so a replay gives the same; the sum over accounts is checked before each commit.
 """
@@ -33,6 +34,7 @@ from domain.currency_exposure import (
 from domain.fx import Conversion
 from schemas import currency_position, market_data, topics
 from schemas.currency_position import ANY_ENTITY
+from schemas.events import ClockTick
 from schemas.frames import encode_event, positional, wire
 from schemas.identity import derived_id
 from schemas.money import CashBalance
@@ -42,7 +44,7 @@ from tables.partition import TablePartition
 
 NAME = "currency_position"
 
-BALANCE, RATE, POLICY = b"a", b"r", b"p"
+BALANCE, RATE, POLICY, MOVED = b"a", b"r", b"p", b"m"
 PIVOTS = ("USD", "EUR")
 """What rates are crossed through, one after the other: live marks are against the dollar, reference rates against the euro."""
 
@@ -53,6 +55,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_balance = msgspec.json.Decoder(tuple[Decimal, Decimal]).decode
 _decode_rate = msgspec.json.Decoder(_FxRate).decode
 _decode_policy = msgspec.json.Decoder(_Policy).decode
+_ClockTick = wire(ClockTick)
 _COUNTED = CashBalance.__name__
 _NOTHING = Held(ZERO, ZERO)
 
@@ -61,9 +64,10 @@ Account = tuple[str, str, str]
 
 
 class _Entity:
-    """What is kept in memory of an entity: sums by currency, and its position with the rates and policy of `version`."""
+    """What is kept in memory of an entity: sums by currency, its position with the rates and policy of `version`, and what was
+    told of it last."""
 
-    __slots__ = ("changed", "conversions", "held", "running", "version")
+    __slots__ = ("changed", "conversions", "held", "running", "told", "version")
 
     def __init__(self) -> None:
         self.held: dict[str, Held] = {}
@@ -71,6 +75,7 @@ class _Entity:
         self.conversions: dict[str, Conversion | None] = {}
         self.running: RunningPosition | None = None
         self.version = -1
+        self.told: Measured | None = None
 
 
 class CurrencyState:
@@ -138,15 +143,32 @@ class CurrencyState:
             if self.rates.take(event):
                 key = RATE + f"{event.base_currency}/{event.quote_currency}".encode()
                 self.table.put(key, encode_event(event))
-                self._version += 1
+                self._moved()
             return None
         fault = currency_code_fault(event.reporting_currency)
         if fault is not None:
             return Refusal("the policy is not valid", "reporting_currency", fault, event.reporting_currency)
         self.policies[event.entity] = event
         self.table.put(POLICY + event.entity.encode(), encode_event(event))
-        self._version += 1
+        self._moved()
         return None
+
+    def _moved(self) -> None:
+        self._version += 1
+        self.table.put(MOVED, b"")
+
+    def take_moved(self) -> list[str]:
+        """The entities whose position is another one than was told last, since rates or policies have changed."""
+        if self.table.get(MOVED) is None:
+            return []
+        self._stale = True
+        self.table.delete(MOVED)
+        return [
+            name
+            for name, known in sorted(self.entities.items())
+            if (known.told is not None or any(map(any, known.held.values())))
+            and self.measured(name) != known.told
+        ]
 
     def policy(self, entity: str) -> Any:
         """How an entity's position is measured."""
@@ -224,40 +246,44 @@ _CHECKED_MAX = 1_000
 
 
 def handle(state: CurrencyState, frames: Iterable[Frame], step: Step) -> None:
-    """Take in balances."""
+    """Take in balances; at a tick, say what rates and policies have changed."""
     counts = None
     for frame in frames:
-        if counts is None:
-            counts = state.counters.of(_COUNTED)
-        counts.read += len(frame.events)
-        counts.applied += len(frame.events)
-        for balance in frame.events:
-            state.take(balance)
+        for event in frame.events:
+            if type(event) is _ClockTick:
+                for entity in state.take_moved() if not step.silent else ():
+                    _tell(state, entity, event, derived_id(f"{event.event_id}.{entity}", "ocp", 0), step)
+                continue
+            if counts is None:
+                counts = state.counters.of(_COUNTED)
+            counts.read += 1
+            counts.applied += 1
+            state.take(event)
             if not step.silent:
-                _tell(state, balance, step)
+                _tell(state, event.entity, event, derived_id(event.event_id, "ocp", 0), step)
 
 
-def _tell(state: CurrencyState, balance: Any, step: Step) -> None:
-    entity = balance.entity
+def _tell(state: CurrencyState, entity: str, cause: Any, event_id: str, step: Step) -> None:
     found = state.measured(entity)
-    position = found.position
+    state.entities[entity].told = found
+    position, known = found.position, found.known
     step.bucket(topics.CURRENCY_POSITIONS, entity).append(
         # In the order of the fields of `CurrencyPositionUpdated`.
         _updated(
-            derived_id(balance.event_id, "ocp", 0),
-            balance.correlation_id,
-            balance.event_id,
+            event_id,
+            cause.correlation_id,
+            cause.event_id,
             1,
-            balance.source,
+            cause.source,
             entity,
             state.reporting_currency(entity),
-            balance.event_time,
+            cause.event_time,
             found.exposures,
-            position.sum_long,
-            position.sum_short,
-            position.net_open_position,
-            position.capital_charge,
-            found.settled.net_open_position,
+            position.sum_long if known else None,
+            position.sum_short if known else None,
+            position.net_open_position if known else None,
+            position.capital_charge if known else None,
+            found.settled.net_open_position if known else None,
             found.unrated,
             found.warnings,
         )

@@ -73,21 +73,23 @@ class CurrencyExposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrencyPositionUpdated(Event):
-    """An entity's open currency position after a balance of it changed; topic `bo.cash.ocp.v1`, event time `event_time`.
+    """An entity's open currency position after a balance of it changed, or rates or policies since the last tick of the clock;
+    topic `bo.cash.ocp.v1`, event time `event_time`.
 
     What the exposures hold comes from balances alone and is replayed exactly; what is converted stands beside it. Sums,
     net open position and charge (Basel shorthand) are of all that has a rate, with what is pending, in the reporting
-    currency; `unrated` names the currencies that are not in them. `settled_net_open_position` is without what is pending.
+    currency; `unrated` names the currencies that are not in them. Where nothing that is held has a rate, they are None: a
+    sum of nothing would be no position of 0. `settled_net_open_position` is without what is pending.
     """
 
     entity: str
     reporting_currency: str
     event_time: Nanoseconds
     exposures: tuple[CurrencyExposure, ...]
-    sum_long: Decimal
-    sum_short: Decimal
-    net_open_position: Decimal
-    capital_charge: Decimal
-    settled_net_open_position: Decimal
+    sum_long: Decimal | None = None
+    sum_short: Decimal | None = None
+    net_open_position: Decimal | None = None
+    capital_charge: Decimal | None = None
+    settled_net_open_position: Decimal | None = None
     unrated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

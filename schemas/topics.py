@@ -279,7 +279,7 @@ CURRENCY_POSITIONS = Topic(
     key="entity",
     key_of=attrgetter("entity"),
     subjects=("bo.cash.ocp.v1",),
-    description="an entity's open currency position after a balance of it changed",
+    description="an entity's open currency position after a balance of it changed, or rates since the last tick",
     retention_seconds=7 * DAY_SECONDS,
 )
 CURRENCY_POLICIES = Topic(
@@ -337,12 +337,13 @@ LEDGER_ENTRIES = Topic(
 )
 CASH_BALANCES = Topic(
     name="bo.cash.balance.v1",
-    event_classes=(money.CashBalance,),
+    event_classes=(money.CashBalance, events.ClockTick),
     key="entity",
     key_of=attrgetter("entity"),
     subjects=("bo.cash.balance.v1",),
     description="balances of cash after each event that moves it",
     retention_seconds=7 * DAY_SECONDS,
+    clocked=True,
     dead_letters="bo.dlq.stage",
 )
 PAYMENT_ORDERS = Topic(

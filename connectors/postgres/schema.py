@@ -1,4 +1,4 @@
 """What this version of PKS expects of a database."""
 
-REVISION = "0004"
+REVISION = "0005"
 """The revision that the sinks write to."""

@@ -174,6 +174,18 @@ def test_the_currency_position_of_an_entity(postgres: str):
     (row,) = fetch(postgres, "select * from back_office.currency_position")
     assert (row["sum_long"], json.loads(row["unrated"])) == (2, ["EUR"])
     assert json.loads(row["exposures"])[0]["with_pending"] == "1.10"
+    # Nothing of it has a rate: no sum, which is no 0.
+    unrated = CurrencyPosition(
+        event_id="c3",
+        entity="F",
+        reporting_currency="USD",
+        event_time=MONDAY,
+        exposures=(exposure,),
+        unrated=("EUR",),
+    )
+    write(MoneySink(postgres), items(topics.CURRENCY_POSITIONS, [unrated]))
+    (row,) = fetch(postgres, "select * from back_office.currency_position where entity = 'F'")
+    assert row["sum_long"] is row["net_open_position"] is row["settled_net_open_position"] is None
 
 
 def test_each_position_has_its_newest_value(postgres: str):

@@ -15,6 +15,7 @@ from schemas.frames import encode_event, wire
 from schemas.numbers import ZERO, exact_arithmetic
 from schemas.units import MarkQuality
 from tests.stage_support import StageInMemory
+from tests.support import ClockTick
 
 D = Decimal
 _balance = wire(money.CashBalance)
@@ -102,7 +103,9 @@ def test_reference_rates_are_crossed_through_the_euro_and_live_ones_through_the_
 def test_a_currency_without_a_rate_is_named_and_in_no_sum(positions: StageInMemory):
     positions.define(_policy(event_id="p", entity="*", reporting_currency="USD", limits={"RUB": D(1)}))
     answer = one(positions, balance(1, "E", "A", "RUB", "1000", "1000"))
-    assert answer.unrated == ("RUB",) and answer.net_open_position == 0
+    # Nothing that is held has a rate: there is no sum, and no 0.
+    assert answer.unrated == ("RUB",) and answer.net_open_position is answer.sum_long is None
+    assert answer.capital_charge is answer.settled_net_open_position is None
     assert answer.exposures[0].with_pending == 1000 and answer.exposures[0].reported_with_pending is None
     assert answer.warnings == ("RUB: its limit of 1 USD cannot be held against it without a rate",)
     assert one(positions, balance(2, "E", "A", "RUB", "0", "0")).unrated == ()
@@ -192,3 +195,39 @@ def test_exposures_are_the_sum_of_the_last_balances(rows: list[Any], restarted: 
         again, *(balance(number, *row[:3], str(row[3]), str(row[4])) for number, row in enumerate(rows))
     )
     assert [encode_event(answer) for answer in together] == said
+
+
+def tick(number: int) -> Any:
+    return ClockTick(event_id=f"tick{number}", event_time=number)
+
+
+def test_a_rate_that_moves_is_told_with_the_next_tick_once(positions: StageInMemory):
+    positions.define(rate("EUR", "USD", "1.25"))
+    told(positions, balance(1, "E", "A", "USD", "100", "40"), balance(2, "F", "A", "EUR", "5", "5"))
+    assert told(positions, tick(3)) == []
+    positions.define(rate("EUR", "USD", "1.6", at=2), rate("EUR", "USD", "2", at=3))
+    answer = one(positions, tick(4))
+    # F holds euros alone: no rate moves it.
+    assert (answer.entity, answer.exposures[0].reported_with_pending, answer.event_time) == ("E", 50, 4)
+    assert (answer.event_id, answer.causation_id) == ("tick4.E.ocp0", "tick4")
+    assert told(positions, tick(5)) == []
+    positions.define(rate("EUR", "CHF", "0.9", at=4))
+    assert told(positions, tick(6)) == []
+    positions.define(_policy(event_id="p", entity="E", reporting_currency="EUR", limits={"USD": D(1)}))
+    assert one(positions, tick(7)).warnings == ("USD long: expected at most 1 EUR, found 50",)
+
+
+def test_a_rate_that_comes_or_moves_before_a_restart_is_told_after_it(positions: StageInMemory):
+    assert one(positions, balance(1, "E", "A", "USD", "100", "100")).net_open_position is None
+    positions.define(rate("EUR", "USD", "2"))
+    positions.restart()
+    assert one(positions, tick(2)).net_open_position == 50
+    positions.restart()
+    assert told(positions, tick(3)) == []
+
+
+def test_a_balance_after_a_rate_tells_it_and_the_tick_does_not_again(positions: StageInMemory):
+    told(positions, balance(1, "E", "A", "USD", "100", "100"))
+    positions.define(rate("EUR", "USD", "2"))
+    assert one(positions, balance(2, "E", "A", "USD", "200", "100")).net_open_position == 100
+    assert told(positions, tick(3)) == []
