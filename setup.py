@@ -13,7 +13,14 @@ else:
     # error number or the trap of one of them.
     columns = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
     plain = ["-O2"]
-    twins = {"capture_twin": plain, "positions_twin": plain, "slot_twin": plain, "options_twin": columns}
+    twins = {
+        "capture_twin": plain,
+        "positions_twin": plain,
+        "ledger_twin": plain,
+        "cash_twin": plain,
+        "slot_twin": plain,
+        "options_twin": columns,
+    }
     extensions = cythonize(
         [
             Extension(

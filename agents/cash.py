@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
+import native
 from agents.counters import Counters
 from agents.stage import Frame, InvariantBroken, Stage, Step, TableDeclaration
-from domain.cash.balances import Balance, apply, forget_settled, projected
+from domain.cash.balances import Balance, apply, fault, forget_settled, projected
 from domain.ledger.rules import CASH
 from schemas import money, topics
 from schemas.frames import positional
 from schemas.numbers import ZERO
+from schemas.passing import PartialCodec
 from tables.partition import TablePartition
 
 NAME = "cash"
@@ -31,6 +33,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[Decimal, Decimal, int]).decode
 _balance = positional(money.CashBalance)
 _COUNTED = money.CashLedgerEntry.__name__
+_CODEC = PartialCodec(
+    {
+        money.CashLedgerEntry: (
+            "event_id", "correlation_id", "entity", "account", "currency", "debit_account", "credit_account",
+            "amount", "status", "executed_at", "trade_date", "settlement_date", "value_date", "posting_date",
+            "pending_id", "cash_balance",
+        )
+    }
+)  # fmt: skip
+ENTRY = _CODEC.head(money.CashLedgerEntry)
+"""A transfer, as far as this stage reads it."""
 
 
 def _key(family: bytes, names: Names, *more: str) -> bytes:
@@ -110,24 +123,42 @@ def scan_balances(table: TablePartition) -> Iterator[tuple[Names, Balance]]:
 
 def handle(state: CashState, frames: Iterable[Frame], step: Step) -> None:
     """Take in transfers."""
-    balances, dirty = state.balances, state.dirty
+    compiled = native.cash()
     counts = None
     for frame in frames:
         if counts is None:
             counts = state.counters.of(_COUNTED)
-        counts.read += len(frame.events)
-        counts.applied += len(frame.events)
-        for entry in frame.events:
-            if entry.debit_account != CASH and entry.credit_account != CASH:
-                continue
-            names = entry.entity, entry.account, entry.currency
-            balance = balances.get(names) or state.balance(names)
-            dirty[names] = balance
-            fault = apply(balance, entry)
-            if fault is not None:
-                raise InvariantBroken(f"balance of {names}: {fault} at {entry.event_id}")
-            if entry.cash_balance is not None and not step.silent:
-                _tell(entry, balance, step)
+        events = frame.events
+        place, end = 0, len(events)
+        counts.read += end
+        counts.applied += end
+        while place < end:
+            taken = place if compiled is None else compiled.take(state, events, place, step)
+            if taken == place:
+                _take(state, events[place], step)
+                taken += 1
+            place = taken
+
+
+def _take(state: CashState, entry: Any, step: Step) -> None:
+    if entry.debit_account != CASH and entry.credit_account != CASH:
+        return
+    names = entry.entity, entry.account, entry.currency
+    balance = state.balances.get(names) or state.balance(names)
+    state.dirty[names] = balance
+    _refuse(names, entry, apply(balance, entry))
+    if entry.cash_balance is not None and not step.silent:
+        _tell(entry, balance, step)
+
+
+def check(names: Names, balance: Balance, entry: Any) -> None:
+    """Raise InvariantBroken where a balance is not what a transfer tells of it."""
+    _refuse(names, entry, fault(balance, entry.cash_balance))
+
+
+def _refuse(names: Names, entry: Any, found: str | None) -> None:
+    if found is not None:
+        raise InvariantBroken(f"balance of {names}: {found} at {entry.event_id}")
 
 
 def _tell(entry: Any, balance: Balance, step: Step) -> None:
@@ -162,5 +193,6 @@ def stage() -> Stage:
         table=TableDeclaration(NAME),
         open_state=CashState,
         handler=handle,
+        codec=_CODEC,
         description="keeps balances of cash, settled and to come",
     )

@@ -8,6 +8,7 @@ anew; nothing that was posted is edited. What was pending is posted when the day
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import native
 from agents.ledger_accounts import Scope
 from agents.ledger_entries import Cause, Dates, Part, post, settle
 from agents.ledger_movements import move, pay
@@ -35,34 +36,43 @@ from schemas.times import format_time
 NAME = "ledger"
 
 _DUPLICATE = Refusal("known already", kind="duplicate")
+_PositionUpdated, _DayClosed = wire(events.PositionUpdated), wire(events.DayClosed)
 
 
 def handle(state: LedgerState, frames: Iterable[Frame], step: Step) -> None:
     """Post what came in."""
-    positions, day_closed = wire(events.PositionUpdated), wire(events.DayClosed)
+    compiled = native.ledger()
     for frame in frames:
-        counts = None
-        kind_before = None
-        for place, event in enumerate(frame.events):
-            kind = type(event)
-            if kind is day_closed:
-                _close_day(state, event, step)
+        events_of_frame = frame.events
+        place, end = 0, len(events_of_frame)
+        while place < end:
+            posted = place if compiled is None else compiled.book(state, events_of_frame, place, step)
+            if posted > place:
+                counts = state.counters.of(_PositionUpdated.__name__)
+                counts.read += posted - place
+                counts.applied += posted - place
+                place = posted
                 continue
-            if kind is not kind_before:
-                kind_before = kind
-                counts = state.counters.of(kind.__name__)
-            assert counts is not None
-            counts.read += 1
-            refusal = (
-                _position(state, event, step) if kind is positions else _OTHERS[kind](state, event, step)
-            )
-            if refusal is None:
-                counts.applied += 1
-            elif refusal.kind == "duplicate":
-                counts.duplicates += 1
-            else:
-                counts.refused += 1
-                step.refuse(frame, place, refusal)
+            _handle_one(state, frame, place, step)
+            place += 1
+
+
+def _handle_one(state: LedgerState, frame: Frame, place: int, step: Step) -> None:
+    event = frame.events[place]
+    kind = type(event)
+    if kind is _DayClosed:
+        _close_day(state, event, step)
+        return
+    counts = state.counters.of(kind.__name__)
+    counts.read += 1
+    refusal = _position(state, event, step) if kind is _PositionUpdated else _OTHERS[kind](state, event, step)
+    if refusal is None:
+        counts.applied += 1
+    elif refusal.kind == "duplicate":
+        counts.duplicates += 1
+    else:
+        counts.refused += 1
+        step.refuse(frame, place, refusal)
 
 
 def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
@@ -85,7 +95,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         return unknown_rules(version, state.rules)
     if not taken_out:
         _note_terms(state, posted, event)
-    terms = _terms(position, rules, event.currency, event.inverse)
+    terms = _terms(position, rules, event, posted.instrument_class, posted.underlying)
     key = TRADE + position.key[1:] + b"\x00" + event.trade_id.encode()
     before = state.content(key) if corrects else None
     back = None if before is None else _take_back(state, position, rules, terms, before)
@@ -207,15 +217,32 @@ def _note_terms(state: LedgerState, posted: Any, event: Any) -> None:
     posted.posting_rules = event.posting_rules
 
 
-def _terms(position: LedgerPosition, rules: Rules, currency: str, inverse: bool) -> Terms:
-    posted = position.posted
-    key = rules.version, posted.instrument_class, currency, inverse, posted.underlying
+def _terms(
+    position: LedgerPosition, rules: Rules, event: Any, instrument_class: str, underlying: str
+) -> Terms:
+    key = rules.version, instrument_class, event.currency, event.inverse, underlying
     found = position.terms.get(key)
     if found is None:
         found = position.terms[key] = Terms(
-            rules, posted.instrument_class, currency, inverse=inverse, underlying=posted.underlying
+            rules, instrument_class, event.currency, inverse=event.inverse, underlying=underlying
         )
     return found
+
+
+def plan_of(
+    state: LedgerState, position: LedgerPosition, event: Any
+) -> tuple[Rules, Terms, Scope, Dates, str] | None:
+    """Rules, terms, scope, dates and a warning about them, by which a new trade is posted; None where it cannot be."""
+    rules = state.rules.get(event.posting_rules)
+    if rules is None:
+        return None
+    terms = _terms(position, rules, event, event.instrument_class, event.underlying)
+    account, trade_date, settlement_date, warning = _when(terms, event, None)
+    entity = position.posted.entity
+    dates = _dates(state, rules, terms, entity, event.book, trade_date, settlement_date)
+    if isinstance(dates, Refusal):
+        return None
+    return rules, terms, position.scopes.get(account) or _scope(state, position, account), dates, warning
 
 
 def _scope(state: LedgerState, position: LedgerPosition, account: str) -> Scope:

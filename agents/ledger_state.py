@@ -44,15 +44,16 @@ _CACHED_DATES_MAX = 10_000
 
 
 class LedgerPosition:
-    """What is posted of a position, with the rules and accounts that its trades use."""
+    """What is posted of a position, with the rules and accounts that its trades use; `plan` is the compiled twin's."""
 
-    __slots__ = ("dirty", "key", "posted", "scopes", "terms")
+    __slots__ = ("dirty", "key", "plan", "posted", "scopes", "terms")
 
     def __init__(self, key: bytes, posted: Posted) -> None:
         self.key = key
         self.posted = posted
         self.scopes: dict[str, Scope] = {}
         self.terms: dict[tuple[int, str, str, bool, str], Terms] = {}
+        self.plan: Any = None
         self.dirty = False
 
 
@@ -73,6 +74,8 @@ class LedgerState:
         self._closed: dict[str, tuple[str, list[str]]] = {}
         self._locked: dict[str, str] = {}
         self._dates: dict[tuple[str, str, str, str, str, int, bool], Dates | Refusal] = {}
+        # Another one whenever a day is closed or locked: what was planned with dates before it holds no more.
+        self.epoch = object()
 
     def define(self, definition: Any) -> Refusal | None:
         """Take in a version of the posting rules, which never changes afterwards."""
@@ -129,6 +132,7 @@ class LedgerState:
     def note_book(self, book: str, closed: str, entities: list[str]) -> None:
         """Keep the last closed day of a book, and its entities."""
         self._closed[book] = closed, entities
+        self.epoch = object()
         self._dates.clear()
         self.table.put(BOOK + book.encode(), _encode((closed, entities)))
 
@@ -143,6 +147,7 @@ class LedgerState:
     def lock(self, entity: str, through: str) -> None:
         """Lock an entity's books up to and including a day."""
         self._locked[entity] = through
+        self.epoch = object()
         self._dates.clear()
         self.table.put(LOCK + entity.encode(), through.encode())
 

@@ -128,8 +128,8 @@ def tidy(number: Decimal) -> Decimal:
     """A number in its one form, without trailing zeros: the same whatever was added up to it, and in which order."""
     if not number:
         return ZERO
-    short = number.normalize(_ROUNDING)
-    return short if int(short.as_tuple().exponent) <= 0 else short.quantize(ONE, context=_ROUNDING)
+    whole = number.quantize(ONE, context=_ROUNDING)
+    return whole if whole == number else number.normalize(_ROUNDING)
 
 
 def measure(exposures: Iterable[Any], policy: Any) -> Measured:
@@ -147,12 +147,19 @@ def measure(exposures: Iterable[Any], policy: Any) -> Measured:
         {each.currency: each.reported_without_pending for each in rated},
         capital_rate=policy.capital_rate,
     )
-    unrated = tuple(
-        each.currency for each in ordered if each.rate is None and (each.with_pending or each.without_pending)
-    )
+    unrated = _unrated(ordered)
     amounts = {each.currency: each.reported_with_pending for each in rated if each.currency != reporting}
     warnings = (*_stale(ordered), *_warnings(amounts, position, policy, unrated))
     return Measured(ordered, _tidied(position), _tidied(settled), unrated, warnings)
+
+
+def _unrated(exposures: Iterable[Any]) -> tuple[str, ...]:
+    """The currencies that something is held in and that have no rate."""
+    return tuple(
+        each.currency
+        for each in exposures
+        if each.rate is None and (each.with_pending or each.without_pending)
+    )
 
 
 def _stale(exposures: Iterable[Any]) -> Iterable[str]:
@@ -190,7 +197,7 @@ class RunningPosition:
         self._currencies: list[str] = []
         self._ordered: list[Any] = []
         self._sums = [ZERO, ZERO, ZERO, ZERO]
-        self._remarkable = 0
+        self._unrated = self._stale = 0
 
     def put(self, each: Any) -> None:
         """An exposure in place of the one before it in its currency."""
@@ -205,9 +212,12 @@ class RunningPosition:
         self._count(each, 1)
 
     def _count(self, each: Any, sign: int) -> None:
-        if each.rate is None or each.rate_quality is MarkQuality.STALE:
-            self._remarkable += sign
-        if each.rate is None or each.currency == self.policy.reporting_currency:
+        if each.rate is None:
+            self._unrated += sign
+            return
+        if each.rate_quality is MarkQuality.STALE:
+            self._stale += sign
+        if each.currency == self.policy.reporting_currency:
             return
         sums = self._sums
         for place, amount in ((0, each.reported_with_pending), (2, each.reported_without_pending)):
@@ -218,17 +228,23 @@ class RunningPosition:
     def measured(self) -> Measured:
         """What all exposures come to."""
         policy = self.policy
-        if self._remarkable or policy.limits:
+        if self._stale or policy.limits:
             return measure(self._ordered, policy)
         sums, rate = self._sums, policy.capital_rate
         position, settled = _position(sums[0], sums[1], rate), _position(sums[2], sums[3], rate)
-        return Measured(tuple(self._ordered), position, settled, (), ())
+        unrated = _unrated(self._ordered) if self._unrated else ()
+        return Measured(tuple(self._ordered), position, settled, unrated, ())
 
 
 def _position(sum_long: Decimal, sum_short: Decimal, capital_rate: Decimal) -> OpenCurrencyPosition:
+    if not (sum_long or sum_short):
+        return _NOTHING
     short = -sum_short
     net = sum_long if sum_long > short else short
     return _tidied(OpenCurrencyPosition(sum_long, short, net, net * capital_rate))
+
+
+_NOTHING = OpenCurrencyPosition(ZERO, ZERO, ZERO, ZERO)
 
 
 def _tidied(position: OpenCurrencyPosition) -> OpenCurrencyPosition:

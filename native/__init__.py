@@ -14,7 +14,8 @@ from types import ModuleType
 PLAIN = "PKS_PLAIN"
 """The environment variable that keeps the compiled code out, where it is set to anything but nothing."""
 
-_CAPTURE, _POSITIONS, _SLOTS = "native.capture_twin", "native.positions_twin", "native.slot_twin"
+_CAPTURE, _POSITIONS, _LEDGER = "native.capture_twin", "native.positions_twin", "native.ledger_twin"
+_CASH, _SLOTS = "native.cash_twin", "native.slot_twin"
 
 
 @cache
@@ -27,6 +28,18 @@ def capture() -> ModuleType | None:
 def positions() -> ModuleType | None:
     """The twin of `agents.positions`; None where the plain code runs alone."""
     return _find(_POSITIONS)
+
+
+@cache
+def ledger() -> ModuleType | None:
+    """The twin of `agents.ledger`; None where the plain code runs alone."""
+    return _find(_LEDGER)
+
+
+@cache
+def cash() -> ModuleType | None:
+    """The twin of `agents.cash`; None where the plain code runs alone."""
+    return _find(_CASH)
 
 
 def slots(layout: ModuleType, encode_exacts: Callable[..., object]) -> ModuleType | None:
@@ -55,7 +68,7 @@ def description() -> str:
     if os.environ.get(PLAIN):
         return f"plain Python ({PLAIN} is set)"
     files, faults = [], []
-    for name in (_CAPTURE, _POSITIONS):
+    for name in (_CAPTURE, _POSITIONS, _LEDGER, _CASH):
         try:
             files.append(str(import_module(name).__file__).rpartition("/")[2])
         except ImportError as error:

@@ -73,6 +73,17 @@ static inline int pks_compare_amounts(PyObject *left, PyObject *right) {
     return (one->words[0] > other->words[0]) - (one->words[0] < other->words[0]);
 }
 
+/* Whether a number is finite, and has this exponent. */
+static inline int pks_has_exponent(PyObject *object, Py_ssize_t exponent) {
+    return pks_finite(object) && ((const pks_decimal *)object)->exponent == exponent;
+}
+
+/* Whether a number has this exponent, and at most so many of its units, whatever its sign. */
+static inline int pks_within(PyObject *object, Py_ssize_t exponent, uint64_t units) {
+    const pks_decimal *number = (const pks_decimal *)object;
+    return pks_has_exponent(object, exponent) && number->length == 1 && number->words[0] <= units;
+}
+
 /* Write the lowest `count` digits of a number that ends before `end`. */
 static inline void pks_digits(char *end, uint64_t word, Py_ssize_t count) {
     while (count-- > 0) {

@@ -1,4 +1,4 @@
-"""Events that a stage passes on as they are: it reads the fields that say where to, and their bytes stay.
+"""Events of which a stage reads some fields; those that it passes on stay, byte for byte, as they came.
 
 Guarantees: what is passed on is, byte for byte, what came, also fields that this version does not know. An event that
 has not even those fields is reported alone, as `schemas.frames.FrameCodec` does.
@@ -29,18 +29,24 @@ class Passed:
         return str(self.head.source)
 
 
-class PassingCodec(FrameCodec):
-    """Reads frames of one topic as `Passed`, each with the named fields of its event's class, and its `source`."""
+class PartialCodec(FrameCodec):
+    """Reads frames of one topic as events that have only the named fields of their class, and their `source`."""
 
     def __init__(self, fields: Mapping[type, Sequence[str]]) -> None:
         super().__init__(*fields)
         self._heads = {event_class: _head(event_class, names) for event_class, names in fields.items()}
         union: Any = typing.Union[tuple(self._heads.values())]
+        heads: Any = list[union]
+        self._frames = msgspec.json.Decoder(heads)
         self._one = msgspec.json.Decoder(union)
 
     def head(self, event_class: type) -> type:
         """What the events of a class are read as."""
         return self._heads[event_class]
+
+
+class PassingCodec(PartialCodec):
+    """Reads frames of one topic as `Passed`, each with the named fields of its event's class, and its `source`."""
 
     def decode(self, frame: bytes) -> list[Any]:
         """The events of a frame. Raises `msgspec.MsgspecError` or UnicodeDecodeError where one is bad."""

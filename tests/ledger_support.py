@@ -61,17 +61,17 @@ class MoneyBooks:
 
     def updates(self, *bookings: Any) -> list[Any]:
         """What positions say of bookings."""
-        return _told(self.positions.step(*bookings), topics.POSITIONS)
+        return told(self.positions.step(*bookings), topics.POSITIONS)
 
     def post(self, *given: Any) -> list[Any]:
         """Into the ledger, and on; returns the transfers."""
         step = self.ledger.step(*given)
         self.refusals += [refusal for *_, refusal in step.refusals]
-        told = _told(step, topics.LEDGER_ENTRIES)
-        self.entries += told
-        if told:
-            self.balances += _told(self.cash.step(*told), topics.CASH_BALANCES)
-        return told
+        entries = told(step, topics.LEDGER_ENTRIES)
+        self.entries += entries
+        if entries:
+            self.balances += told(self.cash.step(*entries), topics.CASH_BALANCES)
+        return entries
 
     def restart(self) -> None:
         """Forget all that is not in the tables."""
@@ -107,7 +107,8 @@ class MoneyBooks:
         assert {names: figures for names, figures in kept.items() if any(figures)} == cash_accounts
 
 
-def _told(step: Any, topic: Any) -> list[Any]:
+def told(step: Any, topic: Any) -> list[Any]:
+    """What a step has for a topic, read again."""
     return [
         event
         for (name, _), output in step.outputs.items()

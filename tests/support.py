@@ -56,7 +56,7 @@ SECOND = 1_000_000_000
 
 def plain_code() -> Any:
     """Only plain Python runs while this is entered: what is patched into the plain code then takes effect."""
-    return patch.multiple(native, capture=lambda: None, positions=lambda: None)
+    return patch.multiple(native, **dict.fromkeys(("capture", "positions", "ledger", "cash"), lambda: None))
 
 
 def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:

@@ -3,12 +3,14 @@
 The same runners and the same steps as live; only who calls them differs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from agents.stage import Stage
 from connectors.embedded.commits import whole_commits
 from connectors.embedded.log import EmbeddedLog
 from topology.log import Record
 from topology.runtime import IDLE, PartitionRunner, StepReport, step_together
+from topology.stages import is_spine
 
 
 def run_until_idle(
@@ -34,15 +36,7 @@ def run_until_idle(
     while busy:
         busy = False
         for together in stages.values():
-            outputs = {topic.name for topic in together[0].stage.outputs}
-            following = [
-                runner
-                for runner in runners
-                if runner.stage.input.name in outputs
-                and runner.stopped is None
-                # Rates and definitions that this step tells are read once they are committed.
-                and outputs.isdisjoint(topic.name for topic in runner.stage.broadcasts)
-            ]
+            following = _following(together[0].stage, stages)
             work = [(runner, IDLE) for runner in together if runner.has_idle_work]
             if work:
                 busy = True
@@ -54,6 +48,23 @@ def run_until_idle(
                 if on_step is not None:
                     on_step(runner, report)
     return events
+
+
+def _following(stage: Stage, stages: Mapping[str, Sequence[PartitionRunner]]) -> list[PartitionRunner]:
+    """Who may step in the commit of a stage: those that read what it emits, and what these emit; upstream ones first.
+
+    The later stages never step in a commit of those that keep the books.
+    """
+    outputs = {topic.name for topic in stage.outputs}
+    found: list[PartitionRunner] = []
+    for runners in stages.values():
+        other = runners[0].stage
+        # Rates and definitions that this step tells are read once they are committed.
+        told = not outputs.isdisjoint(topic.name for topic in other.broadcasts)
+        if other.input.name in outputs and not told and is_spine(other) == is_spine(stage):
+            found += [runner for runner in runners if runner.stopped is None]
+            outputs.update(topic.name for topic in other.outputs)
+    return found
 
 
 def _waiting(

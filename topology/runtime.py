@@ -10,7 +10,7 @@ the dead letters with its bytes, and the partition moves on; a broken invariant 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import structlog
@@ -29,6 +29,9 @@ from topology.step_input import DeadEvent, StepFrames, contiguous, failure, orig
 from topology.step_output import Appends, packed, write_outputs
 
 BROADCAST_RECORDS_MAX = 1_000
+
+TOGETHER_BYTES_MAX = 8 * 1024 * 1024
+"""What a commit may append before another stage steps in it: one that is left out reads it from the log."""
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
@@ -436,8 +439,8 @@ def prepare_together(
 
     Outputs of several partitions to one are merged by time of execution, so that trades which were spread over
     partitions by their ids meet their book in the order of matching, as far as it is known here. A partition
-    whose invariant breaks is stopped and left out. Those of the stages `following` that have read all there was
-    before take what these emit at once, in the same commit.
+    whose invariant breaks is stopped and left out. Those of the stages `following` (upstream ones first) that have read
+    all there was before take what these and one another emit at once, in the same commit.
     """
     begun = [runner for runner, _ in work]
     try:
@@ -446,7 +449,10 @@ def prepare_together(
             if not prepared:
                 return None
             transaction = prepared[0].runner.begin()
-            prepared += _follow(transaction, _write(transaction, prepared), (following,), begun)
+            stages = [
+                list(runners) for _, runners in groupby(following, key=lambda runner: runner.stage.name)
+            ]
+            prepared += _follow(transaction, _write(transaction, prepared), stages, begun)
     except BaseException:
         for runner in begun:
             runner.rollback()
@@ -477,18 +483,22 @@ def _follow(
     stages: Sequence[Sequence[PartitionRunner]],
     begun: list[PartitionRunner],
 ) -> list[Prepared]:
-    """The parts of the stages that take what a transaction appends, each what the one before it emits."""
+    """The parts of the stages that take what a transaction appends, each what those before it emit."""
     prepared: list[Prepared] = []
+    known = dict(appended)
     for runners in stages:
+        if sum(len(record.value) for records in known.values() for record in records) > TOGETHER_BYTES_MAX:
+            break
         parts = []
         for runner in runners:
-            records = appended.get((runner.stage.input.name, runner.partition))
+            records = known.get((runner.stage.input.name, runner.partition))
             if records and records[0].offset == runner.next_offset and not runner.is_full:
                 begun.append(runner)
                 part = runner.prepare(records)
                 if part is not None:
                     parts.append(part)
-        appended = _write(transaction, parts)
+        for place, records in _write(transaction, parts).items():
+            known[place] = [*known.get(place, ()), *records]
         prepared += parts
     return prepared
 

@@ -73,9 +73,11 @@ def move(balance: Balance, entry: Any) -> None:
 def apply(balance: Balance, entry: Any) -> str | None:
     """Take in a transfer of cash; what does not add up, in words, where something does not."""
     move(balance, entry)
-    told = entry.cash_balance
-    if told is None:
-        return None
+    return None if entry.cash_balance is None else fault(balance, entry.cash_balance)
+
+
+def fault(balance: Balance, told: Decimal) -> str | None:
+    """What of a balance does not add up to what the ledger tells of it, in words; None where all does."""
     if told != balance.total:
         return f"expected the sum of its ledger, {told}, found {balance.total}"
     pending = sum(balance.pending.values(), ZERO)

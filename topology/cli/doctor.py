@@ -59,7 +59,8 @@ def _program(part: str, names: tuple[str, ...], remedy: str) -> Finding:
 
 def _compiled() -> Finding:
     remedy = "install a C compiler, then make setup"
-    built = native.capture() is not None and native.positions() is not None
+    twins = native.capture(), native.positions(), native.ledger(), native.cash()
+    built = all(twin is not None for twin in twins)
     return Finding("optional: compiled code", built, native.description(), remedy)
 
 

@@ -27,7 +27,7 @@ def test_plain_where_that_is_asked_for() -> None:
 
 
 def test_plain_where_nothing_was_built() -> None:
-    names = ("native.capture_twin", "native.positions_twin")
+    names = ("native.capture_twin", "native.positions_twin", "native.ledger_twin", "native.cash_twin")
     found = answer(f"import sys; sys.modules.update(dict.fromkeys({names})); ")
     assert found.startswith("True True plain Python (")
     assert all(name in found for name in names)
