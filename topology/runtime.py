@@ -31,7 +31,7 @@ from topology.step_output import Appends, packed, write_outputs
 BROADCAST_RECORDS_MAX = 1_000
 
 TOGETHER_BYTES_MAX = 8 * 1024 * 1024
-"""What a commit may append before another stage steps in it: one that is left out reads it from the log."""
+"""What a commit may append before a third stage steps in it, or a further one: what is left out reads it from the log."""
 
 UNREADABLE = "unreadable"
 """The source under which events are counted that cannot be read, so name no source."""
@@ -486,8 +486,9 @@ def _follow(
     """The parts of the stages that take what a transaction appends, each what those before it emit."""
     prepared: list[Prepared] = []
     known = dict(appended)
-    for runners in stages:
-        if sum(len(record.value) for records in known.values() for record in records) > TOGETHER_BYTES_MAX:
+    for number, runners in enumerate(stages):
+        size = sum(len(record.value) for records in known.values() for record in records)
+        if number and size > TOGETHER_BYTES_MAX:
             break
         parts = []
         for runner in runners:

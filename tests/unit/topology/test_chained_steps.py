@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from agents import positions, trade_capture
+from agents import cash, ledger, position_routing, positions, trade_capture
 from agents.stage import InvariantBroken
 from connectors.embedded.errors import CommitError
 from schemas import topics
 from tests.support import Books, fill
+from topology import runtime
+from topology.money.rules import standard_rules
 from topology.runtime import PartitionRunner, step_together
 
 
@@ -175,3 +177,33 @@ def test_steps_leave_nothing_to_the_collector(tmp_path: Path):
             assert gc.collect() == 0
         finally:
             gc.enable()
+
+
+MONEY = (topics.LEDGER_INPUT, topics.LEDGER_ENTRIES, topics.CASH_BALANCES)
+
+
+def with_money(folder: Path) -> Books:
+    """The books, and what hangs on them as far as balances of cash."""
+    later = (position_routing.stage(), ledger.stage(standard_rules()), cash.stage())
+    return Books(folder, stages=(trade_capture.stage(100, 3), positions.stage(), *later))
+
+
+def commits(books: Books, *found: topics.Topic) -> set[int]:
+    return {
+        record.appended_at for topic in found for record in books.log.read(topic.name, 0, 0, 999, 1 << 20)
+    }
+
+
+def test_what_hangs_on_the_books_steps_in_one_commit_of_its_own(tmp_path: Path, monkeypatch):
+    with with_money(tmp_path / "together") as together, with_money(tmp_path / "apart") as apart:
+        together.book(*many(20))
+        monkeypatch.setattr(runtime, "TOGETHER_BYTES_MAX", 0)
+        apart.book(*many(20))
+        assert [together.event_bytes(topic) for topic in MONEY] == [
+            apart.event_bytes(topic) for topic in MONEY
+        ]
+        assert len(commits(together, *MONEY)) == 1
+        assert len(commits(apart, *MONEY)) == 2
+        # The books wait for nothing behind them.
+        assert commits(together, topics.POSITIONS).isdisjoint(commits(together, *MONEY))
+        assert commits(together, topics.POSITIONS) == commits(together, topics.BOOKINGS)
