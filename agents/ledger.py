@@ -31,12 +31,27 @@ from domain.ledger.rules import Rules
 from schemas import events, money, topics
 from schemas.frames import wire
 from schemas.numbers import ZERO
+from schemas.passing import PartialCodec
 from schemas.times import format_time
 
 NAME = "ledger"
 
 _DUPLICATE = Refusal("known already", kind="duplicate")
-_PositionUpdated, _DayClosed = wire(events.PositionUpdated), wire(events.DayClosed)
+_CODEC = PartialCodec(
+    {
+        events.PositionUpdated: (
+            "event_id", "correlation_id", "book", "instrument", "trade_id", "revision", "executed_at", "quantity",
+            "cost_basis", "realised_pnl", "currency", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "kind",
+            "trade_quantity", "trade_price", "trade_fees", "accrued_interest", "business_date", "settlement_date", "entity",
+            "account", "underlying", "instrument_class", "multiplier", "inverse", "posting_rules", "held_fees",
+        )
+    },
+    *(kind for kind in topics.LEDGER_INPUT.event_classes if kind is not events.PositionUpdated),
+)  # fmt: skip
+UPDATED = _CODEC.head(events.PositionUpdated)
+"""An updated position, as far as this stage reads it."""
+
+_DayClosed = wire(events.DayClosed)
 
 
 def handle(state: LedgerState, frames: Iterable[Frame], step: Step) -> None:
@@ -48,7 +63,7 @@ def handle(state: LedgerState, frames: Iterable[Frame], step: Step) -> None:
         while place < end:
             posted = place if compiled is None else compiled.book(state, events_of_frame, place, step)
             if posted > place:
-                counts = state.counters.of(_PositionUpdated.__name__)
+                counts = state.counters.of(UPDATED.__name__)
                 counts.read += posted - place
                 counts.applied += posted - place
                 place = posted
@@ -65,7 +80,7 @@ def _handle_one(state: LedgerState, frame: Frame, place: int, step: Step) -> Non
         return
     counts = state.counters.of(kind.__name__)
     counts.read += 1
-    refusal = _position(state, event, step) if kind is _PositionUpdated else _OTHERS[kind](state, event, step)
+    refusal = _POSTED_BY[kind](state, event, step)
     if refusal is None:
         counts.applied += 1
     elif refusal.kind == "duplicate":
@@ -319,7 +334,10 @@ def _lock(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     return None
 
 
-_OTHERS: Mapping[type, Callable[[LedgerState, Any, Step], Refusal | None]] = {
+_POSTED_BY: Mapping[type, Callable[[LedgerState, Any, Step], Refusal | None]] = {
+    UPDATED: _position,
+    # As whoever looks at another time has it.
+    wire(events.PositionUpdated): _position,
     wire(money.CashMovement): move,
     wire(money.PaymentDue): draft,
     wire(money.PaymentInstruction): pay,
@@ -336,6 +354,7 @@ def stage(standard: Rules) -> Stage:
         table=TableDeclaration(NAME),
         open_state=lambda table: LedgerState(table, standard),
         handler=handle,
+        codec=_CODEC,
         broadcasts=(topics.POSTING_RULES,),
         on_broadcast=LedgerState.define,
         description="posts trades, movements of cash and payments to a double-entry ledger",

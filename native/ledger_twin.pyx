@@ -14,7 +14,7 @@ from cpython.unicode cimport PyUnicode_Compare
 from libc.stdint cimport int64_t, uint64_t
 
 from agents import ledger_accounts, ledger_entries, ledger_state
-from agents.ledger import plan_of
+from agents.ledger import UPDATED, plan_of
 from domain.ledger import posting
 from domain.ledger.currencies import Money
 from domain.ledger.posting import note_residue
@@ -31,7 +31,7 @@ cdef extern from "decimals.h":
 cdef extern from "checks.h":
     bint pks_take_integer(object, int64_t *)
 
-PositionUpdated, Fee = wire(events.PositionUpdated), wire(events.Fee)
+PositionUpdated, Fee = UPDATED, wire(events.Fee)
 LedgerPosition, Dates = ledger_state.LedgerPosition, ledger_entries.Dates
 LedgerAccount, Scope = ledger_accounts.LedgerAccount, ledger_accounts.Scope
 Posted, Terms = posting.Posted, posting.Terms

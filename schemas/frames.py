@@ -64,7 +64,7 @@ def _twin(event_class: Any, *, by_position: bool = False) -> Any:
     hints = typing.get_type_hints(event_class)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in dataclasses.fields(cast(Any, event_class)):
-        annotation = _wire_annotation(hints[field.name])
+        annotation = wire_annotation(hints[field.name])
         if field.default is not dataclasses.MISSING:
             fields.append((field.name, annotation, field.default))
         elif field.default_factory is not dataclasses.MISSING:
@@ -88,13 +88,14 @@ def _twin(event_class: Any, *, by_position: bool = False) -> Any:
     )
 
 
-def _wire_annotation(annotation: Any) -> Any:
+def wire_annotation(annotation: Any) -> Any:
+    """The type of a field as the wire twin has it: twins in the place of event classes."""
     if dataclasses.is_dataclass(annotation):
         return wire(cast(type, annotation))
     origin = typing.get_origin(annotation)
     if origin is None:
         return annotation
-    arguments = tuple(_wire_annotation(argument) for argument in typing.get_args(annotation))
+    arguments = tuple(wire_annotation(argument) for argument in typing.get_args(annotation))
     if origin in (types.UnionType, typing.Union):
         return typing.Union[arguments]
     return origin[arguments]

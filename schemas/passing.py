@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from schemas.frames import BadEvent, FrameCodec
+from schemas.frames import BadEvent, FrameCodec, wire, wire_annotation
 
 
 class Passed:
@@ -30,12 +30,15 @@ class Passed:
 
 
 class PartialCodec(FrameCodec):
-    """Reads frames of one topic as events that have only the named fields of their class, and their `source`."""
+    """Reads frames of one topic as events that have only the named fields of their class, and their `source`.
 
-    def __init__(self, fields: Mapping[type, Sequence[str]]) -> None:
-        super().__init__(*fields)
+    Events of the classes `whole` are read as `FrameCodec` reads them.
+    """
+
+    def __init__(self, fields: Mapping[type, Sequence[str]], *whole: type) -> None:
+        super().__init__(*fields, *whole)
         self._heads = {event_class: _head(event_class, names) for event_class, names in fields.items()}
-        union: Any = typing.Union[tuple(self._heads.values())]
+        union: Any = typing.Union[(*self._heads.values(), *map(wire, whole))]
         heads: Any = list[union]
         self._frames = msgspec.json.Decoder(heads)
         self._one = msgspec.json.Decoder(union)
@@ -66,7 +69,7 @@ def _head(event_class: Any, names: Sequence[str]) -> type:
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in dataclasses.fields(cast(Any, event_class)):
         if field.name in (*names, "source"):
-            known = (field.name, hints[field.name])
+            known = (field.name, wire_annotation(hints[field.name]))
             fields.append(known if field.default is dataclasses.MISSING else (*known, field.default))
     return msgspec.defstruct(
         event_class.__name__, fields, kw_only=True, gc=False, tag_field="type", tag=event_class.__name__

@@ -1,7 +1,9 @@
-"""Names that are in use where vulture cannot see it: message fields that readers of the log look up, and
-enumeration members that a message may carry. One line each; a name that is dead elsewhere is removed, not listed.
+"""Names that are in use where vulture cannot see it: message fields that readers of the log look up, enumeration
+members that a message may carry, and what compiled twins ask for. One line each; a name that is dead elsewhere is removed,
+not listed.
 """
 
+from agents import cash, ledger
 from connectors.files import source
 from domain.ledger import rules
 from schemas import events, market_data, money, topics, units, valuation
@@ -214,3 +216,6 @@ _.daemon_threads
 
 # A cause that no stage here fills yet, read by name.
 _.corporate_actions
+cash.ENTRY
+cash.check
+ledger.plan_of

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import native
 from agents import ledger
 from agents.stage import Step
+from schemas.frames import encode_event
 from schemas.numbers import exact_arithmetic
 from tests.ledger_feed import EVENTS, RULES, TRADES, Feed
 from tests.stage_support import RecordedStage, written
@@ -66,5 +67,7 @@ def test_the_twin_takes_the_usual_case() -> None:
     updates = [event for content in (BUY, BUY, SELL, SELL) for event in feed.events(content)]
     stage = RecordedStage(ledger.stage(standard_rules()))
     stage.step(updates[0])
+    assert stage.stage.codec is not None
+    read = stage.stage.codec.decode(b"[" + b",".join(map(encode_event, updates[1:])) + b"]")
     with exact_arithmetic():
-        assert compiled.book(stage.state, updates, 1, Step(lambda key: 0)) == len(updates)
+        assert compiled.book(stage.state, read, 0, Step(lambda key: 0)) == len(read)
