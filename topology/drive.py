@@ -31,18 +31,21 @@ def run_until_idle(
     stages: dict[str, list[PartitionRunner]] = {}
     for runner in runners:
         stages.setdefault(runner.stage.name, []).append(runner)
+    following = {name: _following(together[0].stage, stages) for name, together in stages.items()}
     events = 0
     busy = True
     while busy:
         busy = False
-        for together in stages.values():
-            following = _following(together[0].stage, stages)
+        for name, together in stages.items():
             work = [(runner, IDLE) for runner in together if runner.has_idle_work]
             if work:
                 busy = True
                 step_together(work)
-            reports = step_together(_waiting(together, log, max_events, max_bytes), following)
-            for runner, report in reports:
+            waiting = _waiting(together, log, max_events, max_bytes)
+            if not waiting:
+                continue
+            after = [runner for runner in following[name] if runner.stopped is None]
+            for runner, report in step_together(waiting, after):
                 busy = True
                 events += report.events
                 if on_step is not None:
@@ -62,7 +65,7 @@ def _following(stage: Stage, stages: Mapping[str, Sequence[PartitionRunner]]) ->
         # Rates and definitions that this step tells are read once they are committed.
         told = not outputs.isdisjoint(topic.name for topic in other.broadcasts)
         if other.input.name in outputs and not told and is_spine(other) == is_spine(stage):
-            found += [runner for runner in runners if runner.stopped is None]
+            found += runners
             outputs.update(topic.name for topic in other.outputs)
     return found
 
