@@ -4,13 +4,14 @@ Reads marks by instrument; live and indicative ones are ticks (a stale one repea
 late tick corrects its bar, as long as that is kept (`domain.marks.bars`: an hour of seconds, two days of minutes, 400
 days), and is counted as too late after that. Each step emits the bars that it changed, once, as they are then; a bar's
 `revision` counts the ticks that changed it, so what is emitted does not depend on how ticks were batched, only how often
-it is. The newest mark of each instrument is kept too, for those who show it (shared memory).
+it is. A mark with a number that is none is refused: who shows the newest would fail at it. The newest mark of each instrument is kept too, for those who show it (shared memory).
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from agents.bar_state import BarKey, BarsState
+from agents.mark_faults import mark_fault
 from agents.stage import Frame, Stage, Step, TableDeclaration
 from domain.marks.bars import LENGTHS, OpenBar, is_kept, opened_at
 from schemas import market_data, topics
@@ -31,9 +32,14 @@ def handle(state: BarsState, frames: Iterable[Frame], step: Step) -> None:
     """Take marks into their bars."""
     changed: dict[BarKey, tuple[OpenBar, Any]] = {}
     for frame in frames:
-        for event in frame.events:
+        for place, event in enumerate(frame.events):
             counts = state.counters.of(event.source)
             counts.read += 1
+            fault = mark_fault(event)
+            if fault is not None:
+                counts.refused += 1
+                step.refuse(frame, place, fault)
+                continue
             counts.applied += 1
             if state.take_mark(event):
                 step.touched[event.instrument] = event

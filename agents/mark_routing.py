@@ -20,6 +20,7 @@ from agents.loaded_state import LoadedState
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from domain.currency_pairs import currency_pair
 from schemas import market_data, topics
+from schemas.events import number_fault
 from schemas.frames import wire
 from schemas.identity import derived_id
 from schemas.numbers import ZERO
@@ -132,8 +133,8 @@ def handle(state: RoutingState, frames: Iterable[Frame], step: Step) -> None:
 
 def _quote(state: RoutingState, mark: Any, pair: tuple[str, str], step: Step) -> None:
     price: Decimal | None = mark.price
-    # A rate of nothing, or below, is none: it could not be divided by.
-    if price is None or price <= ZERO or not state.is_newest("/".join(pair), mark):
+    # A rate of nothing, or below, is none: it could not be divided by. What is no number is refused where it is to value.
+    if price is None or number_fault(price) or price <= ZERO or not state.is_newest("/".join(pair), mark):
         return
     base, quote = pair
     step.bucket(topics.FX_RATES, "/".join(pair)).append(

@@ -8,17 +8,15 @@ instrument the newest holds. What only the pricing engine can price is asked for
 from collections.abc import Iterable
 from typing import Any
 
+from agents.mark_faults import mark_fault
 from agents.stage import Frame, Refusal, Stage, Step, TableDeclaration
 from agents.valuation_frames import Change
 from agents.valuation_rows import Held, Rows
 from agents.valuation_state import ValuationState
 from agents.valuation_step import Revaluation
 from schemas import events, market_data, topics, valuation
-from schemas.events import number_fault
 from schemas.frames import wire
-from schemas.numbers import ZERO
 from schemas.times import NANOSECONDS_PER_SECOND
-from schemas.units import MarkQuality
 
 NAME = "valuation"
 
@@ -35,7 +33,6 @@ _PositionUpdated = wire(events.PositionUpdated)
 _DayClosed = wire(events.DayClosed)
 _ClockTick = wire(events.ClockTick)
 _PriceAnswered = wire(valuation.PriceAnswered)
-_MISSING = MarkQuality.MISSING
 
 
 def handle(state: ValuationState, frames: Iterable[Frame], step: Step) -> None:
@@ -75,7 +72,7 @@ class _Work:
         """Let the newest mark of each instrument hold."""
         counts = self.state.counters.of(mark.source)
         counts.read += 1
-        refusal = mark_fault(mark, self.state.clock)
+        refusal = mark_fault(mark) or _time_fault(mark, self.state.clock)
         if refusal is not None:
             counts.refused += 1
             self.step.refuse(frame, place, refusal)
@@ -160,23 +157,12 @@ class _Work:
         self.revaluation.run(partition, changes)
 
 
-def mark_fault(mark: Any, clock: int) -> Refusal | None:
-    """Why a mark cannot be taken in; None where it can. What passes the edge is held again where it takes effect."""
-    price = mark.price
-    if (price is None) != (mark.quality is _MISSING):
-        return Refusal(
-            "a mark has a price or is missing", "price", "a price, or the quality missing", str(price)
-        )
-    for name, number in (("price", price), ("accrued_interest", mark.accrued_interest)):
-        fault = None if number is None or number is ZERO else number_fault(number)
-        if fault is not None:
-            return Refusal(f"{name} is no number", name, fault, str(number)[:80])
-    if clock and mark.event_time > clock + FUTURE_NANOSECONDS:
-        latest = clock + FUTURE_NANOSECONDS
-        return Refusal(
-            "the mark is from the future", "event_time", f"a time up to {latest} ns", str(mark.event_time)
-        )
-    return None
+def _time_fault(mark: Any, clock: int) -> Refusal | None:
+    """Why a mark cannot be taken in by the clock of the log; None where it can."""
+    if not clock or mark.event_time <= clock + FUTURE_NANOSECONDS:
+        return None
+    expected = f"a time up to {clock + FUTURE_NANOSECONDS} ns"
+    return Refusal("the mark is from the future", "event_time", expected, str(mark.event_time))
 
 
 def stage(pivot: str = "USD") -> Stage:

@@ -3,6 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+from msgspec import structs
+
 from agents import bars
 from agents.bar_state import BAR, PRUNE_BARS
 from domain.marks.bars import WINDOW_BARS
@@ -78,6 +81,19 @@ def test_stale_and_missing_marks_are_no_ticks():
     )
     assert of(step, BarInterval.DAY) == [(0, 6, 6, 6, 6, 1)]
     assert stage.state.counters.of("test").applied == 3
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "-Infinity", "1E+308", "-1E+61"])
+@pytest.mark.parametrize("name", ["price", "bid", "ask"])
+def test_a_mark_with_a_number_that_is_none_is_refused_and_the_others_hold(number: str, name: str):
+    stage = StageInMemory(bars.stage())
+    bad = structs.replace(mark(price="9", at=62), **{name: Decimal(number)})
+    step = stage.step(mark(price="5", at=61), bad, mark(price="6", at=63))
+    assert of(step, BarInterval.MINUTE) == [(60, 5, 6, 5, 6, 2)]
+    assert [refusal.reason for *_, refusal in step.refusals] == [f"{name} is no number"]
+    assert {each.event_time for each in step.touched.values()} == {MONDAY + 63 * SECOND}
+    counts = stage.state.counters.all()[bad.source]
+    assert (counts.read, counts.applied, counts.refused) == (3, 2, 1)
 
 
 def test_a_tick_that_is_too_late_leaves_the_bars_that_are_kept_no_more():

@@ -88,7 +88,7 @@ def test_a_definition_says_it_before_the_mark_does(routing: StageInMemory):
     assert rates(routing.step(mark(underlying="EUR", currency="USD"))) == [("CHF", "JPY", "100")]
 
 
-@pytest.mark.parametrize("price", [None, "0", "-1"])
+@pytest.mark.parametrize("price", [None, "0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "1E+308"])
 def test_what_is_no_price_is_no_rate(routing: StageInMemory, price: str | None):
     step = routing.step(mark("EURUSD", price, instrument_class="FX"))
     assert rates(step) == [] and len(went(step)) == 1

@@ -105,6 +105,12 @@ def test_what_is_no_price_is_refused(stage: StageInMemory, price: str):
     assert stage.state.counters.all()["quotes"].refused == 1
 
 
+@pytest.mark.parametrize("side", ["bid", "ask"])
+def test_a_side_that_is_no_number_is_refused_too(stage: StageInMemory, side: str):
+    step = stage.step(mark(price="5", **{side: Decimal("NaN")}))
+    assert [refusal.reason for *_, refusal in step.refusals] == [f"{side} is no number"]
+
+
 def test_a_missing_mark_takes_the_value_away(stage: StageInMemory):
     stage.step(position(), mark(price="5"))
     row = only(stage.step(mark(price=None, at=NOON + 1)))
