@@ -7,6 +7,8 @@ from typing import Any
 
 from bench import (
     append_to_commit,
+    bars,
+    beside_valuation,
     connectors,
     failover,
     flatness,
@@ -45,6 +47,7 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "ledger": ledger.run,
     "pricing": pricing.run,
     "valuation": valuation.run,
+    "bars": bars.run,
     "pnl": pnl.run,
 }
 """By name, what measures with a number of fills."""
@@ -55,6 +58,7 @@ ASKED_FOR: dict[str, Callable[[int], list[Row]]] = {
     "questdb": messaging.questdb,
     "stopped-sink": stopped_sink.run,
     "pricing-engine": pricing_engine.run,
+    "beside-valuation": beside_valuation.run,
     **{f"kafka-{name}": kafka.part(name) for name in kafka.PARTS},
 }
 """By name, what measures only where it is named: it starts servers; `kafka` takes minutes, and all of its parts."""

@@ -33,7 +33,7 @@ from topology.drive import run_until_idle
 from topology.replaying.outcome import Span
 from topology.replaying.replay import replay_bookings
 
-_BARE = "bare decode and encode"
+BARE = "bare decode and encode"
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _stages(name: str, workload: str, topic: Topic, stages: Sequence[str], count
         reference = _bare(topic, records)
         timed = time_of(lambda: run_until_idle(bench.of(*stages), bench.log))
         reference = (reference + _bare(topic, records)) / 2
-    return _row(name, "fills/s", count, timed, reference, _BARE)
+    return _row(name, "fills/s", count, timed, reference, BARE)
 
 
 def capture(count: int) -> list[Row]:
@@ -117,7 +117,7 @@ def replay(count: int) -> list[Row]:
         spans = [Span(partition, 0, end, empty=True) for partition, end in enumerate(ends)]
         timed = time_of(lambda: replay_bookings(bench.log, PARTITIONS, spans))
         reference = (reference + _bare(BOOKINGS, records)) / 2
-    return [_row("replay, W", "fills/s", count, timed, reference, _BARE)]
+    return [_row("replay, W", "fills/s", count, timed, reference, BARE)]
 
 
 def lots(count: int) -> list[Row]:
