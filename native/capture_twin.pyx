@@ -252,6 +252,8 @@ cdef bint _resolve(object fill, _Booking booking) except -1:
         known_book = <object>found
         booking.lot_method = booking.reference.lot_method(book, booking.instrument_class)
         booking.fee_policy = booking.reference.fee_policy(book)
+        if booking.entity and known_book.entity and booking.entity != known_book.entity:
+            return False
         booking.entity = booking.entity or known_book.entity
     booking.day = _business_date(booking, book, get(fill, FILL_EXECUTED_AT))
     booking.settles = None

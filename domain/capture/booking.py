@@ -79,6 +79,14 @@ class Booker:
         if not isinstance(book, str):
             return book
         known_book = reference.books.get(book)
+        entity = "" if known_book is None else known_book.entity
+        if fill.entity and entity and fill.entity != entity:
+            return Fault(
+                "entity contradicts the book's definition",
+                "entity",
+                f"{entity}, to which book {book} belongs, or none",
+                fill.entity,
+            )
         day = self.business_date(book, fill.executed_at)
         settles = fill.settlement_date
         if settles is None and defined is not None and defined.settlement_days:
@@ -108,7 +116,7 @@ class Booker:
             day,
             settles,
             fill.accrued_interest,
-            fill.entity or ("" if known_book is None else known_book.entity),
+            fill.entity or entity,
             fill.account,
             fill.strategy,
             fill.trader,

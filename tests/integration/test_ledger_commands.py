@@ -202,3 +202,38 @@ def test_the_table_of_the_ledger_says_whose_transfers_they_are(
     )
     assert [name in header for name in ("entity", "book", "instrument")] == [True] * 3
     assert [cell.strip() for cell in first.strip("│").split("│")][:4] == ["E", "B1", "X", "t1"]
+
+
+def test_corrections_before_their_trades_give_the_same_ledger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    header = (
+        "trade_id,action,original_trade_id,book,instrument,side,quantity,price,fee,currency,executed_at\n"
+    )
+    trades = "t1,NEW,,B1,X,BUY,10,10,1,JPY,2024-02-29T10:00:00Z\nt2,NEW,,B1,X,SELL,4,12.4,0,JPY,2024-02-29T11:00:00Z\n"
+    corrections = (
+        "c2,CANCEL,t2,B1,X,SELL,4,12.4,0,JPY,2024-02-29T11:00:00Z\n"
+        "c1,AMEND,t1,B1,X,BUY,7,9.5,1,JPY,2024-02-29T10:00:00Z\n"
+    )
+    hashes = []
+    for name, parts in (("in order", (trades, corrections)), ("before", (corrections, trades))):
+        data = str(tmp_path / name)
+        for number, rows in enumerate(parts):
+            path = tmp_path / f"{number}.csv"
+            path.write_text(header + rows)
+            assert run(["import", str(path), "--format", "canonical", "--data", data]) == 0
+        capsys.readouterr()
+        assert run(["ledger-hash", "--data", data, "--json"]) == 0
+        hashes.append(json.loads(capsys.readouterr().out))
+        assert run(["verify", "--data", data]) == 0
+        assert run(["cash", "--data", data, "--json"]) == 0
+        # 7 x 9.5 is rounded half to even in whole yen, and the fee.
+        assert '"trade_date_balance": "-67"' in capsys.readouterr().out
+    assert hashes[0] == hashes[1] and hashes[0]["accounts"] > 0
+
+
+def test_a_movement_of_a_book_is_of_its_entity(desk: Desk):
+    rows = "movement_id,kind,entity,book,currency,amount,trade_date\nm1,deposit,F,B1,USD,5,2026-01-05\n"
+    said = desk.run("cash-book", desk.file("elsewhere.csv", rows), code=2)
+    assert said == "m1: entity: expected E, to which book B1 belongs, or none, found 'F'\n"
+    assert desk.run("cash-book", desk.file("there.csv", rows.replace(",F,", ",E,")))["posted"] == 1

@@ -47,6 +47,13 @@ def cash_book(
     found = read_cash_movements(open_source(file), time.time_ns(), input_format=input_format)
     with opened_if_made(settings) as log:
         places, rules = read_places(log), latest_rules(log)[0]
+    elsewhere = [
+        f"{moved.movement_id}: entity: expected {owner}, to which book {moved.book} belongs, or none, found {moved.entity!r:.80}"
+        for moved in found
+        if moved.entity and (owner := places.entity_of(moved.book)) and owner != moved.entity
+    ]
+    if elsewhere:
+        bad_input(elsewhere)
     found = [
         msgspec.structs.replace(
             moved, entity=moved.entity or places.entity_of(moved.book), posting_rules=places.posting_rules

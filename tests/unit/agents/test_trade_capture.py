@@ -1,5 +1,6 @@
 """The capture stage: what becomes of every fill, and that nothing vanishes."""
 
+import contextlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.support import (
     RoutingRule,
     TradeBooked,
     fill,
+    plain_code,
 )
 from topology.verifying.verify import verify
 
@@ -68,6 +70,27 @@ def test_a_fill_is_booked_once_with_its_terms(books: Books):
     assert (booked.causation_id, booked.correlation_id) == (event.event_id, event.event_id)
     assert booked.event_id.startswith(event.event_id) and booked.event_id != event.event_id
     assert outcomes(books) == (1, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_book_belongs_to_the_entity_of_its_definition(books: Books, compiled: bool):
+    books.define(Book(event_id="b", book="B1", entity="E"), Book(event_id="b2", book="B2"))
+    with contextlib.nullcontext() if compiled else plain_code():
+        books.book(
+            fill("t1", entity="E"),
+            fill("t2"),
+            fill("t3", entity="F"),
+            fill("t4", entity="F", book="B2"),
+        )
+    assert {(booked.trade_id, booked.entity) for booked in bookings(books)} == {
+        ("t1", "E"),
+        ("t2", "E"),
+        ("t4", "F"),
+    }
+    assert outcomes(books) == (4, 3, 0, 1, 0)
+    (letter,) = books.dead_letters()
+    assert (letter.trade_id, letter.field, letter.found) == ("t3", "entity", "F")
+    assert letter.expected == "E, to which book B1 belongs, or none"
 
 
 def test_the_same_fill_again_is_a_duplicate_for_ever(books: Books):
