@@ -71,7 +71,9 @@ def test_every_figure_of_the_page(data: Path, capsys: pytest.CaptureFixture[str]
             walk(child)
 
     walk(tree)
-    assert len(told) == 10 and [line for line in told if line not in page] == []
+    assert len(told) == 10
+    walk(pks(capsys, data, "explain", "trade:t2")["explain"])
+    assert len(told) == 18 and [line for line in told if line not in page] == []
     rates = str(data.parent / "rates.csv")
     [share] = pks(capsys, data, "fx-lots", "--rates", rates, "--currency", "EUR")["instruments"]
     assert (share["price_part"][:7], share["fx_part"][:6]) == ("85.0557", "0.2602")

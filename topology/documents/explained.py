@@ -8,7 +8,12 @@ Assumes: the stages that a kind names have been brought to the log's end.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from topology.documents.explained_money import Node, explain_cash, explain_currency_position
+from topology.documents.explained_money import (
+    Node,
+    explain_cash,
+    explain_currency_position,
+    explain_postings,
+)
 from topology.documents.explained_pnl import explain_day, explain_days_of_book
 from topology.documents.explained_positions import (
     explain_mark,
@@ -100,7 +105,8 @@ def _trade(log: WholeLog, settings: Settings, place: str) -> Node:
     found = explain_trade(log, place)
     if found is None:
         raise FigureFault("the id of a trade that the log has (pks trades)", place)
-    return found
+    postings = explain_postings(log, settings.reporting_currency, place)
+    return {**found, "children": [*found["children"], *postings]}
 
 
 def _mark(log: WholeLog, settings: Settings, place: str) -> Node:
@@ -125,7 +131,7 @@ KINDS: Mapping[str, Kind] = {
     "realised": Kind("BOOK/INSTRUMENT", (), _of_position(explain_realised)),
     "unrealised": Kind("BOOK/INSTRUMENT", _VALUED, _of_position(explain_unrealised)),
     "mark": Kind("INSTRUMENT", (), _mark),
-    "trade": Kind("ID", (), _trade),
+    "trade": Kind("ID", ("currency_position",), _trade),
     "cash": Kind("ENTITY/ACCOUNT/CURRENCY", ("cash",), _cash),
     "ocp": Kind("ENTITY[/CURRENCY]", ("currency_position",), _currency_position),
 }

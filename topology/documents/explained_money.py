@@ -8,7 +8,8 @@ notation.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agents import currency_position
+from agents import cash, currency_position
+from agents.cash import read_balance
 from agents.currency_position import CurrencyState
 from domain.ledger.rules import CASH
 from schemas import topics
@@ -26,16 +27,21 @@ def node(figure: str, value: str | None, unit: str, how: str, children: Sequence
 
 
 def explain_currency_position(
-    log: WholeLog, entity: str, reporting_currency: str, currency: str | None = None
+    log: WholeLog,
+    entity: str,
+    reporting_currency: str,
+    currency: str | None = None,
+    *,
+    with_transfers: bool = True,
 ) -> Node:
-    """The net open position of an entity, or its exposure in one currency, down to transfers."""
+    """The net open position of an entity, or its exposure in one currency, down to transfers or down to sums of cash."""
     partition = partition_of_key(entity.encode(), partition_count(log))
     with exact_arithmetic():
         state = CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
         found = state.measured(entity)
         unit = state.policy(entity).reporting_currency
         exposures = [
-            _exposure(log, state, entity, each, unit)
+            _exposure(log, state, entity, each, unit, with_transfers=with_transfers)
             for each in found.exposures
             if currency in (None, each.currency)
         ]
@@ -55,8 +61,10 @@ def explain_currency_position(
     )
 
 
-def _exposure(log: WholeLog, state: CurrencyState, entity: str, each: Any, unit: str) -> Node:
-    cash = node(
+def _exposure(
+    log: WholeLog, state: CurrencyState, entity: str, each: Any, unit: str, *, with_transfers: bool
+) -> Node:
+    held = node(
         f"cash of {_name(entity)} in {each.currency}, with what is pending",
         plain(each.with_pending),
         each.currency,
@@ -64,16 +72,16 @@ def _exposure(log: WholeLog, state: CurrencyState, entity: str, each: Any, unit:
         [
             explain_cash(log, entity, account, each.currency)
             for (who, currency, account) in sorted(state.balances)
-            if (who, currency) == (entity, each.currency)
+            if with_transfers and (who, currency) == (entity, each.currency)
         ],
     )
     figure = f"exposure of {_name(entity)} in {each.currency}"
     if each.rate is None:
-        return node(figure, None, unit, f"no rate of {each.currency} in {unit}", [cash])
+        return node(figure, None, unit, f"no rate of {each.currency} in {unit}", [held])
     when = "" if each.rate_time is None else f" of {format_time(each.rate_time)}"
     path = f", from {each.rate_path}" if each.rate_path else ""
     rate = node(f"{unit} for one {each.currency}", plain(each.rate), unit, f"{each.rate_quality}{when}{path}")
-    return node(figure, plain(each.reported_with_pending), unit, "cash x rate", [cash, rate])
+    return node(figure, plain(each.reported_with_pending), unit, "cash x rate", [held, rate])
 
 
 def explain_cash(log: WholeLog, entity: str, account: str, currency: str) -> Node:
@@ -103,6 +111,59 @@ def explain_cash(log: WholeLog, entity: str, account: str, currency: str) -> Nod
     )
 
 
+def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> list[Node]:
+    """What a trade moved: its transfers, and each balance of cash that they changed with the exposure that it is part of."""
+    if topics.LEDGER_ENTRIES.name not in log.topics():
+        return []
+    entries = [
+        entry
+        for partition in range(partition_count(log))
+        for _, entry in read_events(log, topics.LEDGER_ENTRIES, partition)
+        if entry.trade_id == trade_id and not entry.pending_id
+    ]
+    found = [
+        node(
+            f"transfer {entry.leg}",
+            plain(entry.amount),
+            entry.currency,
+            f"from {entry.credit_account} to {entry.debit_account}, {entry.status}; settles {entry.settlement_date}"
+            + (f"; takes back {entry.reverses}" if entry.reverses else ""),
+        )
+        for entry in entries
+    ]
+    places = {(entry.entity, entry.account, entry.currency) for entry in entries if _cash_change(entry)}
+    for entity, account, currency in sorted(places):
+        with exact_arithmetic():
+            moved = sum(
+                (
+                    _cash_change(entry) * entry.amount
+                    for entry in entries
+                    if (entry.entity, entry.account, entry.currency) == (entity, account, currency)
+                ),
+                ZERO,
+            )
+        names = (entity, account, currency)
+        partition = partition_of_key("/".join(names).encode(), partition_count(log))
+        balance = read_balance(table_partition(log, cash.NAME, partition), names)
+        exposure = explain_currency_position(log, entity, reporting_currency, currency, with_transfers=False)
+        found.append(
+            node(
+                f"cash that it moved: {_name(entity)} {account or '-'} {currency}",
+                plain(moved),
+                currency,
+                f"of the balance, {plain(balance.total)} {currency}: {balance.entries:,} entries "
+                f"(pks explain cash:{'/'.join(names)})",
+                [exposure],
+            )
+        )
+    return found
+
+
+def _cash_change(entry: Any) -> int:
+    """Whether a transfer brings cash in (1), takes it out (-1), or moves none."""
+    return (entry.debit_account == CASH) - (entry.credit_account == CASH)
+
+
 def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Iterator[tuple[Any, Any]]:
     for partition in range(partition_count(log)):
         for _, entry in read_events(log, topics.LEDGER_ENTRIES, partition):
@@ -113,7 +174,7 @@ def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Itera
                 currency,
             ) or entry.pending_id:
                 continue
-            change = (entry.debit_account == CASH) - (entry.credit_account == CASH)
+            change = _cash_change(entry)
             if change:
                 yield entry, change * entry.amount
 
