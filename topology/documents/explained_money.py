@@ -161,7 +161,7 @@ def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> l
 
 def _cash_change(entry: Any) -> int:
     """Whether a transfer brings cash in (1), takes it out (-1), or moves none."""
-    return (entry.debit_account == CASH) - (entry.credit_account == CASH)
+    return int(entry.debit_account == CASH) - int(entry.credit_account == CASH)
 
 
 def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Iterator[tuple[Any, Any]]:
