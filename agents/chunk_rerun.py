@@ -154,7 +154,7 @@ class _UnderOtherTerms:
         for entry in done.entries:
             change = entry.applied.realised_pnl - before.get(entry.trade.order, entry.applied.realised_pnl)
             if change and entry.trade is not added:
-                self.realised.note(entry.trade.trade_id, change)
+                self.realised.note(entry.trade, change)
         return chunk_of(done.entries, under)
 
     def finish(self) -> dict[OrderKey, Lot | None]:

@@ -11,6 +11,7 @@ from typing import Any
 import native
 from agents.ledger_accounts import Scope
 from agents.ledger_entries import Cause, Dates, Part, post, settle
+from agents.ledger_income import position_known
 from agents.ledger_movements import move, pay
 from agents.ledger_payments import cancel_orders, draft
 from agents.ledger_state import NO_BOOK, TRADE, LedgerPosition, LedgerState, unknown_rules
@@ -96,6 +97,7 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     )
     posted = position.posted
     revision = event.revision
+    first = not posted.revision
     again = revision <= posted.revision
     if again and revision not in posted.refused:
         return _DUPLICATE
@@ -139,6 +141,8 @@ def _position(state: LedgerState, event: Any, step: Step) -> Refusal | None:
         state.table.delete(key)
     cause = Cause(event, event.trade_id, revision, event.executed_at, event.instrument, rules, warning)
     post(state.accounts, step, cause, parts)
+    if first:
+        position_known(state, event.book, event.instrument, step)
     return None
 
 
@@ -350,7 +354,7 @@ def stage(standard: Rules) -> Stage:
     return Stage(
         name=NAME,
         input=topics.LEDGER_INPUT,
-        outputs=(topics.LEDGER_ENTRIES, topics.PAYMENT_ORDERS),
+        outputs=(topics.LEDGER_ENTRIES, topics.PAYMENT_ORDERS, topics.VALUATION_INPUT),
         table=TableDeclaration(NAME),
         open_state=lambda table: LedgerState(table, standard),
         handler=handle,

@@ -13,6 +13,7 @@ import msgspec
 
 from agents.ledger_accounts import Scope, names_key
 from agents.ledger_entries import Cause, Dates, post, settled_entry
+from agents.ledger_income import Income, income_of, tell_income
 from agents.ledger_state import LedgerState, unknown_rules
 from agents.stage import Refusal, Step
 from domain.ledger.movements import movement_transfers
@@ -45,6 +46,7 @@ class Movement(msgspec.Struct, array_like=True, gc=False):
     accrued: Decimal
     accrual_key: str
     reversed_by: str = ""
+    income: Income | None = None
 
 
 class Payment(msgspec.Struct, array_like=True, gc=False):
@@ -149,6 +151,7 @@ def move(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     cause = Cause(event, movement_id, 0, event.event_time, event.instrument, rules)
     reverses = (event.reverses, 0) if original is not None else None
     post(state.accounts, step, cause, [(scope, dates, posted, reverses)])
+    tell_income(state, event, record.income, step)
     return None
 
 
@@ -171,6 +174,7 @@ def _record(
             original.residue_account,
             -original.accrued,
             original.accrual_key,
+            income=None if original.income is None else original.income.negative(),
         )
     rule = rules.movements.get(event.kind)
     if rule is None:
@@ -188,6 +192,7 @@ def _record(
         rule.account,
         accrued if event.accrual_key else ZERO,
         event.accrual_key,
+        income=income_of(event, rules, ZERO if rule.is_accrual else -accrued),
     )
 
 
@@ -344,3 +349,5 @@ def _void(state: LedgerState, event: Any, payment: Payment, step: Step) -> None:
         movement.reversed_by = order.order_id
         state.table.put(MOVEMENT + order.obligation_id.encode(), _encode(movement))
         _accrue(state, order.entity, order.currency, movement.accrual_key, -movement.accrued)
+        if movement.income is not None:
+            tell_income(state, event, movement.income.negative(), step)

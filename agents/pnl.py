@@ -1,8 +1,8 @@
 """The P&L stage: what each position made in its book's day, by cause, after every valuation.
 
-Reads valuations in columns, with the bookings since the last ones, and the ends of the books' days; keeps the start of
-the day and the closed days; says what a position made as `PnLAttributed`: one a position and frame, one for each closed
-day when it ends, and again where a late, amended or cancelled trade restates it.
+Reads valuations in columns, with the bookings and the income since the last ones, and the ends of the books' days; keeps the
+start of the day and the closed days; says what a position made as `PnLAttributed`: one a position and frame, one for each
+closed day when it ends, and again where something late restates it: a trade, amended or cancelled too, income, a mark.
 Guarantees: every identity of `domain.pnl.figures` holds at every event, without a residual; where one does not, nothing
 of the step is written and the partition stops.
 """
@@ -14,12 +14,14 @@ from agents.pnl_events import told
 from agents.pnl_rows import Row, rows_of
 from agents.pnl_state import Kept, PnLState, PositionPnL
 from agents.stage import Frame, InvariantBroken, Output, Stage, Step, TableDeclaration
-from domain.pnl.day import Close, ClosedDay, OpenDay
 from domain.pnl.figures import Figures, closed_figures, open_figures, residuals
 from domain.pnl.observation import Observation
+from domain.pnl.restating import ClosedDay
+from domain.pnl.running import Close, OpenDay
 from schemas import events, topics
 from schemas.frames import wire
 from schemas.identity import content_id, derived_id
+from schemas.numbers import ZERO
 
 NAME = "pnl"
 
@@ -37,7 +39,7 @@ def handle(state: PnLState, frames: Iterable[Frame], step: Step) -> None:
             counts = state.counters.of(event.source)
             counts.read += 1
             counts.applied += 1
-            for number, row in enumerate(rows_of(event)):
+            for number, row in enumerate(rows_of(event, state.interest)):
                 _observe(state, event, number, row, output)
 
 
@@ -51,6 +53,8 @@ def _observe(state: PnLState, event: Any, number: int, row: Row, output: Output)
     kept = position.kept
     kept.currency, kept.book_currency = row.currency, row.book_currency
     kept.revision, kept.event_id = row.revision, event.event_id
+    for currency, amount in row.left_out:
+        kept.left_out[currency] = kept.left_out.get(currency, ZERO) + amount
     state.touch(position)
     for closed in position.days.observe(row.observation, row.bookings, state.closes(row.book)):
         _tell_closed(state, position, closed, event, output)
@@ -68,7 +72,7 @@ def _close(state: PnLState, event: Any, output: Output) -> None:
     closes = state.closes(event.book)
     if closes and event.business_date <= closes[-1].business_date:
         return
-    close = Close(event.business_date, event.event_time)
+    close = Close(event.business_date, event.event_time - 1)
     state.add_close(event.book, close)
     for position in state.of_book(event.book):
         state.touch(position)
@@ -118,5 +122,7 @@ def stage() -> Stage:
         table=TableDeclaration(NAME),
         open_state=PnLState,
         handler=handle,
+        broadcasts=(topics.BOOKS,),
+        on_broadcast=PnLState.define,
         description="attributes the P&L of each position's day to its causes",
     )

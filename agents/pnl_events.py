@@ -62,7 +62,7 @@ def told(
         figures.book_total,
         _buckets(figures.book_buckets) if foreign else None,
         figures.book_total_to_date,
-        figures.reason,
+        kept.reason(figures.reason),
     )
 
 

@@ -1,14 +1,14 @@
 """The rows of a frame of valuations as the rules of P&L need them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from domain.pnl.day import Booking
 from domain.pnl.observation import Change, Factors, Greeks, Observation, unit_value_of
-from schemas.numbers import ONE, ZERO
+from domain.pnl.running import Booking
+from schemas.numbers import ONE, ZERO, divide_value
 from schemas.pnl import BUCKETS
 from schemas.units import LifecycleKind, MarkQuality
 from schemas.valuation import column
@@ -25,10 +25,12 @@ _COLUMNS = (
     "realised_pnl",
     "fees",
     "unrealised_pnl",
+    "accrued_interest",
     "multiplier",
     "inverse",
     "mark",
     "mark_quality",
+    "mark_time",
     "fx_rate",
     "reason",
     "spot",
@@ -42,7 +44,7 @@ _TRADES = frozenset((None, *LifecycleKind))
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A position as it was valued, and the bookings since its last frame."""
+    """A position as it was valued, and the bookings since its last frame; `left_out` is income in other currencies."""
 
     book: str
     instrument: str
@@ -51,11 +53,18 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     book_currency: str
     observation: Observation
     bookings: tuple[Booking, ...]
+    left_out: tuple[tuple[str, Decimal], ...] = ()
 
 
-def rows_of(frame: Any) -> Iterator[Row]:
+Interest = Callable[[str, str, Any], Decimal]
+"""What a change of a position (by book and instrument) changed of the interest that was bought and sold with its trades:
+positive where it was received."""
+
+
+def rows_of(frame: Any, interest: Interest) -> Iterator[Row]:
     """The rows of a `PositionsValuated`, in their order."""
-    bookings = _bookings(frame)
+    bookings = _bookings(frame, interest)
+    left_out = _left_out(frame)
     columns = [column(frame, name) for name in _COLUMNS]
     greeks = [column(frame, name) for name in _GREEKS]
     at = frame.event_time
@@ -71,10 +80,12 @@ def rows_of(frame: Any) -> Iterator[Row]:
         realised,
         fees,
         unrealised,
+        accrued,
         multiplier,
         inverse,
         mark,
         quality,
+        marked_at,
         fx,
         reason,
         *factors,
@@ -103,26 +114,44 @@ def rows_of(frame: Any) -> Iterator[Row]:
                 Factors(*factors),
                 _unit_greeks([each[number] for each in greeks], quantity),
                 reason,
+                divide_value(accrued, quantity) if accrued and quantity else ZERO,
+                marked_at=marked_at,
             ),
             bookings.get(number, ()),
+            left_out.get(number, ()),
         )
 
 
-def _bookings(frame: Any) -> Mapping[int, tuple[Booking, ...]]:
+def _bookings(frame: Any, interest: Interest) -> Mapping[int, tuple[Booking, ...]]:
     found: dict[int, tuple[Booking, ...]] = {}
     for change in frame.changes:
+        if change.income_currency:
+            continue
+        row = change.row
         booking = Booking(
             Change(
                 change.quantity_delta,
                 change.cost_basis_delta - change.held_fees_delta,
                 change.realised_pnl_delta,
                 change.fees_delta,
+                change.carry_delta + interest(frame.book[row], frame.instrument[row], change),
+                change.funding_delta,
             ),
             change.business_date,
             change.executed_at,
             change.kind not in _TRADES,
+            tuple((move.executed_at, move.realised_pnl_delta) for move in change.realised_moves),
         )
         found[change.row] = (*found.get(change.row, ()), booking)
+    return found
+
+
+def _left_out(frame: Any) -> Mapping[int, tuple[tuple[str, Decimal], ...]]:
+    found: dict[int, tuple[tuple[str, Decimal], ...]] = {}
+    for change in frame.changes:
+        if change.income_currency:
+            amount = (change.income_currency, change.carry_delta + change.funding_delta)
+            found[change.row] = (*found.get(change.row, ()), amount)
     return found
 
 

@@ -1,26 +1,36 @@
-"""What the P&L stage keeps: each position's running day, its closed days, and the closes of the books.
+"""What the P&L stage keeps: each position's running day, its closed days, and the closes and calendars of the books.
 
 Owns: the layout of the `pnl` table, and the positions in memory.
 Guarantees: a valuation writes its position's running day and no closed one, unless a late booking restates that.
 
 Families of keys (first byte), `P` is book 0 instrument:
 
-    o P          the running day, with what the position is
-    d P 0 date   a closed day
-    e book       the last closes of a book, oldest first
+    o P            the running day, with what the position is
+    d P 0 date     a closed day
+    i P 0 trade    the accrued interest that was paid with a trade (received: negative)
+    e book         the last closes of a book, oldest first
+    b book         the calendar of a book that is defined
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from agents.counters import Counters
-from domain.pnl.day import Close, ClosedDay, OpenDay, PositionDays
+from agents.stage import Refusal
+from domain.capture.business_date import BusinessDays
+from domain.capture.definitions import definition_fault
+from domain.pnl.day import PositionDays
+from domain.pnl.restating import ClosedDay
+from domain.pnl.running import Close, OpenDay
 from schemas.identity import position_key
-from schemas.numbers import ZERO
+from schemas.numbers import ZERO, plain
 from tables.partition import TablePartition
 
-OPEN, CLOSED, CLOSES = b"o", b"d", b"e"
+OPEN, CLOSED, CLOSES, INTEREST, CALENDAR = b"o", b"d", b"e", b"i", b"b"
 
 DAYS_KEPT = 60
 """How many closes of a book are kept: a booking of an earlier day is taken to belong before them."""
@@ -30,7 +40,7 @@ CACHED_POSITIONS_MAX = 50_000
 
 
 class Kept(msgspec.Struct, array_like=True):
-    """A position's running day as it is stored."""
+    """A position's running day as it is stored. `left_out` is income in other currencies than its own, by currency."""
 
     underlying: str
     currency: str
@@ -38,12 +48,21 @@ class Kept(msgspec.Struct, array_like=True):
     revision: int
     event_id: str
     day: OpenDay
+    left_out: dict[str, Decimal] = msgspec.field(default_factory=dict)
+
+    def reason(self, why: str) -> str:
+        """Why something is not known, and what is not in the figures."""
+        parts = [
+            f"income of {plain(amount)} {currency}" for currency, amount in self.left_out.items() if amount
+        ]
+        return "; ".join(filter(None, (why, f"not in it: {', '.join(parts)}" if parts else "")))
 
 
 _encode = msgspec.json.Encoder().encode
 _decode_kept = msgspec.json.Decoder(Kept).decode
 _decode_closed = msgspec.json.Decoder(ClosedDay).decode
 _decode_closes = msgspec.json.Decoder(list[Close]).decode
+_decode_calendar = msgspec.json.Decoder(tuple[str, str, str]).decode
 
 
 class PositionPnL:
@@ -51,10 +70,12 @@ class PositionPnL:
 
     __slots__ = ("book", "days", "instrument", "kept", "key")
 
-    def __init__(self, table: TablePartition, book: str, instrument: str, kept: Kept) -> None:
+    def __init__(
+        self, table: TablePartition, book: str, instrument: str, kept: Kept, date_of: Callable[[int], str]
+    ) -> None:
         self.book, self.instrument, self.kept = book, instrument, kept
         self.key = key = position_key(book, instrument)
-        self.days = PositionDays(kept.day, lambda: list(closed_days(table, key)))
+        self.days = PositionDays(kept.day, lambda: list(closed_days(table, key)), date_of)
 
     @property
     def foreign(self) -> bool:
@@ -80,6 +101,12 @@ def closes_of(table: TablePartition, book: str) -> list[Close]:
     return [] if stored is None else _decode_closes(stored)
 
 
+def calendars_of(table: TablePartition) -> dict[str, BusinessDays]:
+    """The calendars of the books that are defined, as every partition of the table has them."""
+    found = table.scan_prefix(CALENDAR)
+    return {key[1:].decode(): BusinessDays(*_decode_calendar(value)) for key, value in found}
+
+
 class PnLState:
     """The P&L of one partition."""
 
@@ -92,6 +119,7 @@ class PnLState:
         self._positions: dict[tuple[str, str], PositionPnL] = {}
         self._books: dict[str, dict[str, None]] = {}
         self._closes: dict[str, list[Close]] = {}
+        self._calendars: dict[str, BusinessDays] = {}
         self._touched: dict[tuple[str, str], PositionPnL] = {}
         for key, _ in table.scan_prefix(OPEN):
             book, _, instrument = key[1:].decode().partition("\x00")
@@ -103,13 +131,17 @@ class PnLState:
         if found is None and instrument in self._books.get(book, ()):
             stored = self.table.get(OPEN + position_key(book, instrument))
             assert stored is not None, "its key was read"
-            found = PositionPnL(self.table, book, instrument, _decode_kept(stored))
+            found = PositionPnL(
+                self.table, book, instrument, _decode_kept(stored), partial(self._date_of, book)
+            )
             self._positions[book, instrument] = found
         return found
 
     def make(self, book: str, instrument: str, kept: Kept) -> PositionPnL:
         """A position that is valued for the first time."""
-        found = self._positions[book, instrument] = PositionPnL(self.table, book, instrument, kept)
+        found = self._positions[book, instrument] = PositionPnL(
+            self.table, book, instrument, kept, partial(self._date_of, book)
+        )
         self._books.setdefault(book, {})[instrument] = None
         return found
 
@@ -123,6 +155,46 @@ class PnLState:
             found = self.find(book, instrument)
             assert found is not None, "it is one of the book's"
             yield found
+
+    def define(self, definition: Any) -> Refusal | None:
+        """Take in the calendar of a book. What is not valid capture refuses, and says so."""
+        if definition_fault(definition) is not None:
+            return None
+        book = definition.book
+        self._calendars.pop(book, None)
+        if definition.active:
+            calendar = (definition.time_zone, definition.cut_off, definition.calendar)
+            self.table.put(CALENDAR + book.encode(), _encode(calendar))
+        else:
+            self.table.delete(CALENDAR + book.encode())
+        return None
+
+    def _date_of(self, book: str, at: int) -> str:
+        """The business date of a time, by the calendar of a book."""
+        days = self._calendars.get(book)
+        if days is None:
+            stored = self.table.get(CALENDAR + book.encode())
+            days = BusinessDays() if stored is None else BusinessDays(*_decode_calendar(stored))
+            self._calendars[book] = days
+        return days.of(at)
+
+    def interest(self, book: str, instrument: str, change: Any) -> Decimal:
+        """What a change of a position (`PositionChange`) changed of the interest that its trades brought; notes it."""
+        paid, before = change.accrued_interest, ZERO
+        corrects = change.kind is not None
+        if not (paid or corrects):
+            return ZERO
+        key = INTEREST + position_key(book, instrument) + b"\x00" + change.trade_id.encode()
+        stored = self.table.get(key) if corrects else None
+        if stored is not None:
+            before = Decimal(stored.decode())
+        quantity = change.quantity_delta if change.trade_quantity is None else change.trade_quantity
+        paid = paid if quantity > ZERO else -paid if quantity else ZERO
+        if paid:
+            self.table.put(key, str(paid).encode())
+        elif stored is not None:
+            self.table.delete(key)
+        return before - paid
 
     def closes(self, book: str) -> list[Close]:
         """The closes of a book that are kept."""
@@ -173,4 +245,5 @@ class PnLState:
                 del self._books[book][instrument]
         self._touched.clear()
         self._closes.clear()
+        self._calendars.clear()
         self.counters.rollback()

@@ -12,12 +12,14 @@ Families of keys (first byte), `P` is book 0 instrument, `O` the place in the or
     e book 0 event's id   a life-cycle event that was applied
     q offset place        a booking that waits (`agents.booking_queue`)
     o P 0 O  r P          chunks that a long re-match set aside, and which (`agents.journal`)
-    d book                the last closed business date
+    d book                the ends of the last days that are closed, oldest first
 """
 
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 import native
 from agents.counters import Counters
@@ -47,7 +49,12 @@ REMATCH_SLICE_MIN = 20_000
 SLICE_TRADES = 1_500
 """Trades that are matched again in one slice."""
 
+ENDS_KEPT = 60
+"""How many ends of a book's days are kept: what is moved between earlier days stands in one of them."""
+
 _KNOWN_A_STEP = 4_000
+_encode_ends = msgspec.json.Encoder().encode
+_decode_ends = msgspec.json.Decoder(list[int]).decode
 
 
 def load_index(table: TablePartition, book: str, trade_id: str) -> TradeIndex | None:
@@ -91,6 +98,20 @@ class PositionsState:
     def _contents_of(self, key: bytes) -> TablePartition | Store:
         """Where to look for what a position wrote: past the step's changes, unless some of them are its own."""
         return self.table if key in self._written else self.table.store
+
+    def end_day(self, book: str, end: int) -> None:
+        """A business day of a book is over at `end` (nanoseconds)."""
+        ends = [*self._ends(book), end][-ENDS_KEPT:]
+        self.table.put(DAY + book.encode(), _encode_ends(ends))
+
+    def ends_after(self, book: str, executed_at: int) -> list[int]:
+        """The ends of a book's days that are kept and come after an execution."""
+        return [end for end in self._ends(book) if end > executed_at]
+
+    def _ends(self, book: str) -> list[int]:
+        stored = self.table.get(DAY + book.encode())
+        # Tables of before have a date there.
+        return [] if stored is None or not stored.startswith(b"[") else _decode_ends(stored)
 
     def find(self, book: str, instrument: str) -> OpenPosition | None:
         """A position that exists."""

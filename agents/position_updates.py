@@ -12,12 +12,14 @@ from schemas import events, topics
 from schemas.frames import positional, wire
 from schemas.identity import derived_id
 from schemas.numbers import ONE, ZERO
+from schemas.times import Nanoseconds
 
 REMATCHED_MAX = 500
 """Most earlier trades that one `PositionUpdated` names; all of them are in its totals."""
 
 _position_updated = positional(events.PositionUpdated)
 _RematchedTrade = wire(events.RematchedTrade)
+_RealisedMove = wire(events.RealisedMove)
 _POSITIONS = topics.POSITIONS
 
 
@@ -100,6 +102,11 @@ def emit_rematched(
         rematched,
         realised.count,
         taken_out_at,
+        tuple(
+            _RealisedMove(executed_at=Nanoseconds(executed_at), realised_pnl_delta=delta)
+            for executed_at, delta in realised.moved.values()
+            if delta
+        ),
     )
 
 
@@ -139,6 +146,7 @@ def _emit(
     rematched: tuple[events.RematchedTrade, ...] = (),
     rematched_count: int = 0,
     taken_out_at: int | None = None,
+    realised_moves: tuple[Any, ...] = (),
 ) -> None:
     position = opened.position
     opened.revision += 1
@@ -192,5 +200,6 @@ def _emit(
             posting_rules,
             position.held_fees or ZERO,
             taken_out_at,
+            realised_moves,
         )
     )

@@ -24,7 +24,6 @@ from agents.corrections import (
 )
 from agents.open_position import OpenPosition
 from agents.position_state import (
-    DAY,
     KNOWN_AT_START,
     REMATCH_SLICE_MIN,
     SLICE_TRADES,
@@ -101,7 +100,7 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
 
 def _close_day(state: PositionsState, event: Any, step: Step) -> None:
     """The end of a book's day is told between the updates that came before it and those that follow."""
-    state.table.put(DAY + event.book.encode(), event.business_date.encode())
+    state.end_day(event.book, event.event_time)
     if not step.silent:
         step.bucket(topics.POSITIONS, event.book).append(event)
 

@@ -64,6 +64,7 @@ class SlicedRematch:
             yield 1
         opened.before_rematch()
         rerun = self._rerun = begin_rerun(opened.position, change.removed, change.added, change.terms, kind)
+        rerun.realised.ends = change.ends
         for place, stored in self._pages(first, reverse=True):
             chunk = Chunk.read(stored)
             if place == first:

@@ -129,6 +129,7 @@ class RematchWork:
         planned = bookings.plan(state, waiting.event)
         rematches = [SlicedRematch(state.table, change) for change in planned.changes]
         for change in planned.changes:
+            change.ends = state.ends_after(change.opened.book, change.start[0])
             state.take_out(change.opened)
         self._hold(waiting)
         steps = chain.from_iterable(rematch.work() for rematch in rematches)

@@ -5,6 +5,7 @@ re-matches more trades than a step may (`PositionsState.rematch_min`) is for `ag
 Guarantees: as `agents.chunk_rerun`. After a TermsConflict the position is to be taken from the table again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.chunk_rerun import Kind, begin_rerun, start_of
@@ -20,7 +21,8 @@ from domain.lots.rerun import RealisedChanges
 class Change:
     """What happens to one position: the trade at `removed` goes, `added` (of `terms`) comes; one may be None.
 
-    When it is matched, `before` holds the figures of before, and `realised` what other trades realise otherwise.
+    When it is matched, `before` holds the figures of before, and `realised` what other trades realise otherwise; `ends` are
+    the ends of its book's days that are closed.
     """
 
     opened: OpenPosition
@@ -29,6 +31,7 @@ class Change:
     terms: Terms | None = None
     before: Figures | None = None
     realised: RealisedChanges | None = None
+    ends: Sequence[int] = ()
 
     @property
     def start(self) -> OrderKey:
@@ -60,6 +63,8 @@ def rematch_position(state: PositionsState, change: Change) -> None:
         before, chunks = state.take_journal(opened, start)
     opened.before_rematch()
     rerun = begin_rerun(opened.position, change.removed, change.added, change.terms, kind)
+    change.ends = state.ends_after(opened.book, start[0])
+    rerun.realised.ends = change.ends
     for chunk in reversed(chunks):
         rerun.take_back(chunk)
         state.rematched += len(chunk)

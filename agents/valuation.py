@@ -6,6 +6,7 @@ instrument the newest holds. What only the pricing engine can price is asked for
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from agents.mark_faults import mark_fault
@@ -14,8 +15,9 @@ from agents.valuation_frames import Change
 from agents.valuation_rows import Held, Rows
 from agents.valuation_state import ValuationState
 from agents.valuation_step import Revaluation
-from schemas import events, market_data, topics, valuation
+from schemas import events, market_data, pnl, topics, valuation
 from schemas.frames import wire
+from schemas.numbers import ZERO
 from schemas.times import NANOSECONDS_PER_SECOND
 
 NAME = "valuation"
@@ -33,6 +35,7 @@ _PositionUpdated = wire(events.PositionUpdated)
 _DayClosed = wire(events.DayClosed)
 _ClockTick = wire(events.ClockTick)
 _PriceAnswered = wire(valuation.PriceAnswered)
+_PositionIncome = wire(pnl.PositionIncome)
 
 
 def handle(state: ValuationState, frames: Iterable[Frame], step: Step) -> None:
@@ -52,6 +55,8 @@ def handle(state: ValuationState, frames: Iterable[Frame], step: Step) -> None:
                 work.day_closed(event)
             elif kind is _PriceAnswered:
                 work.answered(event)
+            elif kind is _PositionIncome:
+                work.income(event)
     if work.partition is not None:
         work.flush(work.partition)
 
@@ -88,7 +93,11 @@ class _Work:
             self.state.note_passed_over()
             return
         if waiting is not None:
-            self.state.note_conflated()
+            if self.state.ends_a_day(waiting, mark):
+                # A day may have ended with it: what it was worth then is told.
+                self.flush(frame.partition)
+            else:
+                self.state.note_conflated()
         self.marks[instrument] = mark
 
     def position(self, update: Any) -> None:
@@ -117,8 +126,22 @@ class _Work:
                 update.fees,
             )
         )
-        self.state.blocks.touch(block, (row,), (update.event_id, update.correlation_id))
-        self.changes.setdefault(block, {}).setdefault(row, []).append((update, update.held_fees - before))
+        self._changed(block, row, update, update.held_fees - before)
+
+    def income(self, income: Any) -> None:
+        """Tell a position with what it earned, where it is held here: every partition is told of it."""
+        block = self.state.blocks.of.get(income.instrument)
+        row = None if block is None else block.place(income.book, income.instrument)
+        if block is None or row is None:
+            return
+        counts = self.state.counters.of(income.source)
+        counts.read += 1
+        counts.applied += 1
+        self._changed(block, row, income, ZERO)
+
+    def _changed(self, block: Rows, row: int, cause: Any, held_fees_delta: Decimal) -> None:
+        self.state.blocks.touch(block, (row,), (cause.event_id, cause.correlation_id))
+        self.changes.setdefault(block, {}).setdefault(row, []).append((cause, held_fees_delta))
         self.change_count += 1
         if self.change_count >= CHANGES_MAX:
             assert self.partition is not None, "an update stands in a frame"
@@ -133,10 +156,11 @@ class _Work:
         self.revaluation.engine_silent((tick.event_id, tick.correlation_id))
 
     def day_closed(self, closed: Any) -> None:
-        """Everything that came before the end of a day is told before it."""
+        """Everything that came before the end of a day is told before it, and what came too early again after it."""
         assert self.partition is not None, "the end of a day stands in a frame"
         self.revaluation.rates_due((closed.event_id, closed.correlation_id))
         self.flush(self.partition)
+        self.revaluation.tell_at(self.partition, closed.book, closed.event_time - 1, closed.event_id)
         self.step.bucket_at(topics.VALUATIONS, self.partition).append(closed)
 
     def answered(self, answer: Any) -> None:

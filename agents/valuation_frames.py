@@ -11,22 +11,34 @@ from agents.stage import Output
 from agents.valuation_rows import EMPTY, ROWS_MAX, Rows, encoded
 from agents.valuation_values import GREEKS, MISSING, Values, chosen, same
 from domain.fx import Conversion, FxTable, MissingRate
-from schemas import valuation
+from schemas import pnl, valuation
 from schemas.frames import FRAME_BYTES_MAX, encode_event, positional, wire
 from schemas.identity import content_id
 
 _PositionsValuated = positional(valuation.PositionsValuated)
 _PositionChange = wire(valuation.PositionChange)
+_PositionIncome = wire(pnl.PositionIncome)
 
 SCHEMA_VERSION, SOURCE = 1, "valuation"
 
 
 Change = tuple[Any, Decimal]
-"""A `PositionUpdated`, and what it changed of the fees held in the cost basis."""
+"""A `PositionUpdated`, and what it changed of the fees held in the cost basis; or a `PositionIncome`, and 0."""
 
 
-def _change(row: int, update: Any, held_fees_delta: Decimal) -> Any:
-    """What an update changed, as the frame with its row tells it."""
+def _change(row: int, update: Any, held_fees_delta: Decimal, currency: str) -> Any:
+    """What an update changed, as the frame with its row tells it; `currency` is the position's."""
+    if type(update) is _PositionIncome:
+        return _PositionChange(
+            row=row,
+            trade_id=update.causation_id,
+            executed_at=update.event_time,
+            revision=0,
+            business_date=update.business_date,
+            carry_delta=update.carry,
+            funding_delta=update.funding,
+            income_currency="" if update.currency == currency else update.currency,
+        )
     return _PositionChange(
         row=row,
         trade_id=update.trade_id,
@@ -43,6 +55,7 @@ def _change(row: int, update: Any, held_fees_delta: Decimal) -> Any:
         trade_quantity=update.trade_quantity,
         trade_price=update.trade_price,
         accrued_interest=update.accrued_interest,
+        realised_moves=update.realised_moves,
     )
 
 
@@ -108,7 +121,7 @@ class FrameWriter:
         fx, fx_reasons = self._conversions.columns(held, rows)
         place = {row: number for number, row in enumerate(rows)} if changes else {}
         told = tuple(
-            _change(place[row], update, held_fees_delta)
+            _change(place[row], update, held_fees_delta, held.held[row].currency)
             for row, of_row in sorted(changes.items(), key=lambda item: place[item[0]])
             for update, held_fees_delta in of_row
         )

@@ -4,6 +4,7 @@ Families of keys (first byte):
 
     p book 0 instrument   a position as it is held (`Held`)
     m instrument          the newest mark
+    h instrument 0 time   the last marks of dates that are over (`agents.valuation_closing`)
     r kind 0 id           a definition, a curve, a rate
     v instrument          the volatility that its newest mark implied
     a instrument          the talk with the engine (`Asked`)
@@ -24,6 +25,7 @@ import native.options
 from agents.loaded_state import LoadedState
 from agents.stage import Refusal
 from agents.valuation_blocks import Blocks
+from agents.valuation_closing import calendars_of, ends_a_day, keep_ended, mark_at
 from agents.valuation_definitions import (
     Book,
     Curve,
@@ -89,6 +91,7 @@ class ValuationState(LoadedState):
         self.rates_waiting = table.get(RATES_WAITING) is not None
         for _, value in table.scan_prefix(REFERENCE):
             self.definitions.keep(decode_definition(value))
+        self._calendars = calendars_of(self.definitions.books)
         for _, value in table.scan_prefix(ENGINE):
             asked = _decode_asked(value)
             self.asked[asked.instrument] = asked
@@ -128,6 +131,7 @@ class ValuationState(LoadedState):
         elif kind is Curve:
             self.blocks.redefine_curve(definition.curve, cause)
         elif kind is Book:
+            self._calendars = calendars_of(self.definitions.books)
             self.blocks.redefine_book(definition.book, cause)
         else:
             self._redefine_instrument(definition.instrument, cause)
@@ -169,9 +173,20 @@ class ValuationState(LoadedState):
         """Keep a mark that is the newest of its instrument."""
         self._stale = True
         instrument = mark.instrument
+        last = self.marks.get(instrument)
+        if last is not None and self.ends_a_day(last, mark):
+            keep_ended(self.table, last)
         self.marks[instrument] = mark
         self.table.put(MARK + instrument.encode(), encode_event(mark))
         self._advance(instrument, mark.event_time)
+
+    def ends_a_day(self, last: Any, mark: Any) -> bool:
+        """Whether a mark is of a later date than the last one of its instrument, by the calendar of some book."""
+        return ends_a_day(self._calendars, last.event_time, mark.event_time)
+
+    def mark_at(self, instrument: str, at: int) -> Any:
+        """The last mark of an instrument up to a time that newer ones have followed; None without one."""
+        return mark_at(self.table, instrument, at)
 
     def price(self, instrument: str) -> Price:
         """An instrument's own mark."""

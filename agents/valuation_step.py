@@ -122,6 +122,27 @@ class Revaluation:
             for rows in pieces(len(block)):
                 self._tell(partition, block, touch, rows, _NOTHING)
 
+    def tell_at(self, partition: int, book: str, at: int, cause: str) -> None:
+        """Tell the rows of a book at the last marks up to a time, where newer ones have come; what is told of them later in
+        the step is at the newest again. What the engine priced, and own marks of options, are of now."""
+        state = self._state
+        for block in state.blocks:
+            name = block.driver if isinstance(block, Options) else block.terms.instrument
+            newest = state.marks.get(name)
+            if newest is None or newest.event_time <= at:
+                continue
+            rows = [row for row, held in enumerate(block.held) if held.book == book]
+            if not rows:
+                continue
+            state.marks[name] = state.mark_at(name, at)
+            try:
+                for start in range(0, len(rows), ROWS_MAX):
+                    touch = Touch(None, (cause, ""))
+                    self._tell(partition, block, touch, rows[start : start + ROWS_MAX], _NOTHING, at)
+            finally:
+                state.marks[name] = newest
+            state.blocks.touch(block, rows, (cause, ""))
+
     def _tell(
         self,
         partition: int,
@@ -129,9 +150,10 @@ class Revaluation:
         touch: Touch,
         rows: Sequence[int],
         changes: Mapping[int, list[Change]],
+        at: int | None = None,
     ) -> None:
         state = self._state
-        now = state.now.get(block.underlying, 0)
+        now = state.now.get(block.underlying, 0) if at is None else at
         values = self.value(block, rows, now)
         output = self._step.bucket_at(topics.VALUATIONS, partition)
         if changes:
@@ -142,9 +164,10 @@ class Revaluation:
         except TooLarge:
             middle = len(rows) // 2
             for half in (rows[:middle], rows[middle:]):
-                self._tell(partition, block, touch, half, changes)
+                self._tell(partition, block, touch, half, changes, at)
             return
-        self._step.touched[block, rows[0]] = Told(block, rows, values, now, state.definitions.fx)
+        if at is None:
+            self._step.touched[block, rows[0]] = Told(block, rows, values, now, state.definitions.fx)
 
     def value(self, block: Rows, rows: Sequence[int], now: int) -> Values:
         """What some rows of a block are worth."""

@@ -194,6 +194,17 @@ class RematchedTrade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RealisedMove:
+    """How much more (or less) trades of one time realise since another trade came late, was amended or cancelled.
+
+    Those of a book's closed day stand together, under the time of one of them.
+    """
+
+    executed_at: Nanoseconds
+    realised_pnl_delta: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionUpdated(Event):
     """A position after one applied event, and what the event changed; event time `executed_at`.
 
@@ -204,7 +215,8 @@ class PositionUpdated(Event):
     trade, else what corrected one. `trade_quantity` is the trade's after the event, signed: None where it is
     `quantity_delta`; 0 where the trade was taken out: then nothing else of it is told but `trade_executed_at`. `trade_price`, `trade_fees`,
     `accrued_interest`, the dates, `entity` to `instrument_class` and `posting_rules` are the trade's as it was booked;
-    `multiplier` and `inverse` are the position's terms; `held_fees` is what `cost_basis` has of fees.
+    `multiplier` and `inverse` are the position's terms; `held_fees` is what `cost_basis` has of fees. `realised_moves` is
+    the whole effect on the realised P&L of other trades, by when they were executed; a part of `realised_pnl_delta`.
     """
 
     book: str
@@ -243,6 +255,7 @@ class PositionUpdated(Event):
     posting_rules: int = 0
     held_fees: Decimal = ZERO
     trade_executed_at: Nanoseconds | None = None
+    realised_moves: tuple[RealisedMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

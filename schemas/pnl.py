@@ -1,6 +1,6 @@
-"""P&L as an event: the day of a position, split by cause, as it stands after a valuation.
+"""P&L as an event: the day of a position, split by cause, as it stands after a valuation; and the income that is a part of it.
 
-Owns: the fields of `PnLAttributed` and of its buckets. All amounts are exact decimals; `currency` is that of the
+Owns: the fields of `PnLAttributed`, of its buckets, and of `PositionIncome`. All amounts are exact decimals; `currency` is that of the
 instrument, `book_currency` that of the book.
 Guarantees (held at every event by the stage that emits it): `total` = `realised` + `unrealised` = `positional` +
 `trading` = the sum of `buckets`; `book_total` = the sum of `book_buckets`. What is not known is None, with a reason,
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from schemas.events import Event, Identifier
 from schemas.numbers import ZERO
 from schemas.times import Nanoseconds
+from schemas.units import MovementKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,9 @@ class PnLAttributed(Event):
     """The P&L of a position in a business day up to a valuation; topic `bo.pnl.attributed.v1`, event time `event_time`.
 
     Amounts are of the day: from the start-of-day position, mark and FX rate on, net of fees; `realised` is net of
-    `fees` as well. `positional` is what the start-of-day position made, `trading` what the trades of the day made.
-    `total_to_date` is since the position was first opened. `business_date` is empty while the day has no date yet.
-    A day that is `closed` comes again with a higher `restatement` where a late, amended or cancelled trade changed it.
+    `fees` as well, and has what was received for holding. `positional` is what the start-of-day position made, and carry
+    and funding; `trading` what the trades of the day made. `total_to_date` is since the position was first opened. `business_date` is empty while the day has no date yet.
+    A day that is `closed` comes again with a higher `restatement` where something late changed it.
     """
 
     book: Identifier
@@ -77,6 +78,25 @@ class PnLAttributed(Event):
     book_buckets: PnLBuckets | None = None
     book_total_to_date: Decimal | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionIncome(Event):
+    """What a position earned or paid for being held, as the ledger has posted it; goes into `bo.valuation.in.v1`.
+
+    `kind` is that of the movement of cash, which is the event's cause: `carry` (coupons, dividends, interest, costs of
+    borrowing) or `funding` is its amount less what was accrued for it before, in minor units of `currency`; one of them is
+    0. `business_date` is the trade date of the movement. What takes a movement back has its date, and the negative.
+    """
+
+    book: Identifier
+    instrument: Identifier
+    kind: MovementKind
+    currency: str
+    business_date: str
+    event_time: Nanoseconds
+    carry: Decimal = ZERO
+    funding: Decimal = ZERO
 
 
 def pnl_key(event: PnLAttributed) -> str:

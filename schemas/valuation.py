@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from schemas.events import Event
+from schemas.events import Event, RealisedMove
 from schemas.frames import positional
 from schemas.numbers import ONE, ZERO
 from schemas.times import Nanoseconds
@@ -88,7 +88,9 @@ class PositionValuated(Event):
 class PositionChange:
     """What one `PositionUpdated` changed, of the position in `row` of its frame; the deltas are exact totals.
 
-    `kind`, `trade_quantity`, `trade_price` and `accrued_interest` as in `PositionUpdated`.
+    `kind`, `trade_quantity`, `trade_price`, `accrued_interest` and `realised_moves` as in `PositionUpdated`. A
+    `PositionIncome` is a change as well: of `carry_delta` or `funding_delta` alone, its `trade_id` the movement's, and
+    `income_currency` its currency where that is not the position's.
     """
 
     row: int
@@ -106,6 +108,10 @@ class PositionChange:
     trade_quantity: Decimal | None = None
     trade_price: Decimal | None = None
     accrued_interest: Decimal = ZERO
+    realised_moves: tuple[RealisedMove, ...] = ()
+    carry_delta: Decimal = ZERO
+    funding_delta: Decimal = ZERO
+    income_currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ class PnLChain:
     def define(self, *definitions: Any) -> None:
         """Instruments, books, rates."""
         self.valuation.define(*definitions)
+        self.pnl.define(*(each for each in definitions if type(each).__name__ == "Book"))
 
     def book(self, *bookings: Any) -> list[Any]:
         """Bookings in one step; what the P&L stage told."""

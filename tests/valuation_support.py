@@ -119,7 +119,8 @@ def tick(at: int) -> Any:
 
 def closed(name: str = "B", day: str = "2026-01-05") -> Any:
     """The end of a book's day."""
-    return wire(events.DayClosed)(event_id=f"d{_number()}", book=name, business_date=day, event_time=NOON)
+    at = parse_time(f"{day}T00:00:00Z") + DAY
+    return wire(events.DayClosed)(event_id=f"d{_number()}", book=name, business_date=day, event_time=at)
 
 
 def told(step: Step) -> list[Any]:

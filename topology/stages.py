@@ -31,9 +31,9 @@ LATER: tuple[Callable[[Settings], Stage], ...] = (
     lambda settings: position_routing.stage(),
     lambda settings: mark_routing.stage(),
     lambda settings: bars.stage(),
+    lambda settings: ledger.stage(standard_rules()),
     lambda settings: valuation.stage(settings.fx_pivot),
     lambda settings: pnl.stage(),
-    lambda settings: ledger.stage(standard_rules()),
     lambda settings: cash.stage(),
     lambda settings: currency_position.stage(settings.reporting_currency),
 )

@@ -8,6 +8,7 @@ Guarantees: the position, its journal and its lots are those of the run in order
 grows with the lots that it touches, not with the trades.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
@@ -20,20 +21,30 @@ from schemas.units import LotMethod
 
 
 class RealisedChanges:
-    """Which trades of a re-match realise something else than before: how many, and the first of them by name."""
+    """Which trades of a re-match realise something else than before: how many, and the first of them by name.
 
-    __slots__ = ("count", "named", "named_max")
+    `ends` are the ends of days; `moved` has between each two of them when one of these trades was executed, and how much
+    more all of them realise. Without any end nothing is moved from a day to another.
+    """
+
+    __slots__ = ("count", "ends", "moved", "named", "named_max")
 
     def __init__(self, named_max: int) -> None:
         self.named_max = named_max
         self.named: list[tuple[str, Decimal]] = []
         self.count = 0
+        self.ends: Sequence[int] = ()
+        self.moved: dict[int, tuple[int, Decimal]] = {}
 
-    def note(self, trade_id: str, change: Decimal) -> None:
+    def note(self, trade: Trade, change: Decimal) -> None:
         """A trade's realised P&L changed by `change`, which is not zero."""
         self.count += 1
         if self.count <= self.named_max:
-            self.named.append((trade_id, change))
+            self.named.append((trade.trade_id, change))
+        if self.ends:
+            day = bisect_right(self.ends, trade.executed_at)
+            _, others = self.moved.get(day, (0, ZERO))
+            self.moved[day] = (trade.executed_at, others + change)
 
 
 class Rerun:
@@ -157,9 +168,9 @@ class Rerun:
             if figure is not None:
                 change = pnl - realised_of(figure)
                 if change:
-                    note(trade.trade_id, change)
+                    note(trade, change)
             elif pnl is not ZERO and pnl:
-                note(trade.trade_id, pnl)
+                note(trade, pnl)
             if applied.consumed:
                 self._touch(applied.consumed)
             add(outcome(applied, under))

@@ -1,8 +1,9 @@
 """The P&L between two valuations, by cause: Taylor from the former Greeks, what is left over to the last digit.
 
-Owns: the split of one step. The market's part is what the former quantity made between the two prices: the Greeks of
-the former valuation explain it by a second-order expansion (the formulas of `domain.pnl.taylor`, in 64-bit floats,
-rounded to decimals at 1e-12), and `unexplained` is the exact rest. `new_trades` is what the bookings of the step made
+Owns: the split of one step. The market's part is what the former quantity made between the two prices, which are clean of
+accrued interest: the Greeks of the former valuation explain it by a second-order expansion (the formulas of
+`domain.pnl.taylor`, in 64-bit floats, rounded to decimals at 1e-12), and `unexplained` is the exact rest. `carry` is what
+came for holding and what accrued, `funding` what longs and shorts of a perpetual paid each other. `new_trades` is what the bookings of the step made
 against the new price, `corporate_actions` what those made that are no trades, `fees` what they cost.
 Assumes: `exact_arithmetic()` around it; a step's former moment is priced, and so is its latter.
 Guarantees: the buckets add up to the change of `total`, exactly.
@@ -18,7 +19,9 @@ from schemas.pnl import BUCKETS
 Buckets = list[Decimal]
 """An amount for each of `schemas.pnl.BUCKETS`, in their order."""
 
+CARRY = BUCKETS.index("carry")
 FX = BUCKETS.index("fx")
+FUNDING = BUCKETS.index("funding")
 NEW_TRADES = BUCKETS.index("new_trades")
 FEES = BUCKETS.index("fees")
 CORPORATE_ACTIONS = BUCKETS.index("corporate_actions")
@@ -41,7 +44,9 @@ def attribute(former: Observation, now: Observation, corporate: Change | None = 
     """The P&L from `former` to `now`, net of fees, by cause. `corporate` is what corporate actions changed."""
     buckets = no_buckets()
     fees = former.fees - now.fees
-    gross = now.total - former.total - fees
+    buckets[CARRY] = carry = now.carry - former.carry + now.accrued - former.accrued
+    buckets[FUNDING] = funding = now.funding - former.funding
+    gross = now.total - former.total - fees - carry - funding
     market = gross
     if now.quantity != former.quantity or now.cost != former.cost or now.realised != former.realised:
         held = now.value_of(former.quantity)

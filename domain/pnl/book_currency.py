@@ -66,6 +66,16 @@ class BookDay(msgspec.Struct, array_like=True):
             self.total += by
         add(self.waiting, step)
 
+    def begun_at(self, before: Observation, opening: Observation, step: Buckets) -> None:
+        """The day begins at another price: `step` is from `before`, where it began, to `opening`."""
+        if not self.known:
+            return
+        if opening.fx is None:
+            self.known = not opening.total and not before.total
+            return
+        for place, amount in enumerate(step):
+            self.buckets[place] -= amount * opening.fx
+
     def settle(self, now: Observation) -> None:
         """Translate what waits, where `now` has a rate."""
         if now.priced and now.fx is not None:

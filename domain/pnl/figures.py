@@ -10,21 +10,26 @@ from decimal import Decimal
 import msgspec
 
 from domain.pnl.attribution import Buckets
-from domain.pnl.day import NO_OPENING_PRICE, ClosedDay, OpenDay
 from domain.pnl.observation import Observation
+from domain.pnl.restating import ClosedDay
+from domain.pnl.running import NO_OPENING_PRICE, OpenDay
 from schemas.numbers import ZERO
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False):
     """A day's P&L, in the instrument's currency but for what `book` begins; None where it is not known.
 
-    `realised` and `total` are net of `fees`. `positional` is what the position at the start made, at the price of now;
-    `trading` is the rest: what the day's trades made against that price, less fees.
+    `realised` and `total` are net of `fees`; `income` is the part of `realised` that was received for holding (carry and
+    funding), and the change of `accrued` interest is a part of `unrealised`. `positional` is what the position at the start
+    made at the price of now, and all carry and funding; `trading` is the rest: what the day's trades made against that
+    price, less fees.
     """
 
     opening_quantity: Decimal
     realised: Decimal
     fees: Decimal
+    income: Decimal = ZERO
+    accrued: Decimal = ZERO
     unrealised: Decimal | None = None
     total: Decimal | None = None
     positional: Decimal | None = None
@@ -58,7 +63,8 @@ def figures(
 ) -> Figures:
     """The day between two moments; `buckets` None where it has no P&L that is known."""
     fees = now.fees - opening.fees
-    realised = now.realised - opening.realised - fees
+    income = now.carry - opening.carry + now.funding - opening.funding
+    realised = now.realised - opening.realised + income - fees
     to_date = now.total if now.priced else None
     book_to_date = None if to_date is None or now.fx is None else to_date * now.fx
     if buckets is None:
@@ -67,15 +73,18 @@ def figures(
             opening.quantity,
             realised,
             fees,
+            income,
+            now.accrued - opening.accrued,
             total_to_date=to_date,
             book_total_to_date=book_to_date,
             reason=reason or "no price",
         )
     assert now.unrealised is not None and opening.unrealised is not None, "known days are priced"
-    unrealised = now.unrealised - opening.unrealised
+    accrued = now.accrued - opening.accrued
+    unrealised = now.unrealised - opening.unrealised + accrued
     total = realised + unrealised
     held = now.value_of(opening.quantity)
-    positional = ZERO if held is None else now.gain(opening.value, held)
+    positional = income + accrued + (ZERO if held is None else now.gain(opening.value, held))
     book_total = None
     if book_buckets is not None and book_to_date is not None:
         before = opening.total * opening.fx if opening.fx is not None else ZERO
@@ -84,6 +93,8 @@ def figures(
         opening.quantity,
         realised,
         fees,
+        income,
+        accrued,
         unrealised,
         total,
         positional,

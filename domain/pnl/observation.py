@@ -27,19 +27,21 @@ class Factors(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one booking changed in the cumulative figures of a position."""
+    """What one booking changed in the cumulative figures of a position; a movement of cash is one, too."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     realised: Decimal = ZERO
     fees: Decimal = ZERO
+    carry: Decimal = ZERO
+    funding: Decimal = ZERO
 
     def __bool__(self) -> bool:
-        return bool(self.quantity or self.cost or self.realised or self.fees)
+        return bool(self.quantity or self.cost or self.realised or self.fees or self.carry or self.funding)
 
     def negative(self) -> "Change":
         """What takes it back."""
-        return Change(-self.quantity, -self.cost, -self.realised, -self.fees)
+        return Change(-self.quantity, -self.cost, -self.realised, -self.fees, -self.carry, -self.funding)
 
     def less(self, other: "Change") -> "Change":
         """This without another."""
@@ -52,14 +54,18 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.cost + other.cost,
             self.realised + other.realised,
             self.fees + other.fees,
+            self.carry + other.carry,
+            self.funding + other.funding,
         )
 
 
 class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The cumulative figures of a position at `at` (nanoseconds).
 
-    `unit_value` is what one unit of quantity is worth, without accrued interest; None where there was never a price.
-    `unrealised` is None where the position is open and has no price. An inverse contract gains as its value falls.
+    `unit_value` is what one unit of quantity is worth, without accrued interest (`unit_accrued`); None where there was
+    never a price. `unrealised` is None where the position is open and has no price; it is clean. `carry` and `funding` are
+    what was received for holding, less what was paid; interest that was bought or sold with trades is in `carry`. An inverse
+    contract gains as its value falls. `marked_at` is the time of the mark that the price hangs on; 0 where there was none.
     """
 
     at: int = 0
@@ -76,6 +82,10 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     factors: Factors | None = None
     greeks: Greeks | None = None
     reason: str = ""
+    unit_accrued: Decimal = ZERO
+    carry: Decimal = ZERO
+    funding: Decimal = ZERO
+    marked_at: int = 0
 
     @property
     def priced(self) -> bool:
@@ -86,7 +96,12 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def total(self) -> Decimal:
         """All P&L since the position was first opened, net of fees; call it where `priced`."""
         assert self.unrealised is not None, "asked only where priced"
-        return self.realised + self.unrealised - self.fees
+        return self.realised + self.unrealised - self.fees + self.carry + self.funding + self.accrued
+
+    @property
+    def accrued(self) -> Decimal:
+        """The interest that has accrued on the position and is not paid yet."""
+        return self.quantity * self.unit_accrued if self.unit_accrued else ZERO
 
     @property
     def value(self) -> Decimal:
@@ -116,6 +131,8 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             cost=cost,
             realised=self.realised + change.realised,
             fees=self.fees + change.fees,
+            carry=self.carry + change.carry,
+            funding=self.funding + change.funding,
             unrealised=None if value is None else self.gain(cost, value),
             reason=self.reason if value is not None else self.reason or "no price",
         )
@@ -127,6 +144,24 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.cost - former.cost,
             self.realised - former.realised,
             self.fees - former.fees,
+            self.carry - former.carry,
+            self.funding - former.funding,
+        )
+
+    def remarked(self, later: "Observation") -> "Observation":
+        """This moment at the price of a later observation: the same position and rate, priced anew."""
+        held = later.value_of(self.quantity)
+        return msgspec.structs.replace(
+            self,
+            unrealised=None if held is None else self.gain(self.cost, held),
+            unit_value=later.unit_value,
+            unit_accrued=later.unit_accrued,
+            mark=later.mark,
+            quality=later.quality,
+            factors=later.factors,
+            greeks=later.greeks,
+            reason=later.reason,
+            marked_at=later.marked_at,
         )
 
 

@@ -664,6 +664,16 @@ _CHANGE = wire(valuation.PositionChange)(
     trade_price=Decimal("-37.63"),
     accrued_interest=Decimal("12.5"),
 )
+_INCOME_CHANGE = wire(valuation.PositionChange)(
+    row=0,
+    trade_id="m1",
+    executed_at=_EXECUTED,
+    revision=0,
+    realised_moves=(wire(events.RealisedMove)(executed_at=_EXECUTED, realised_pnl_delta=Decimal("-1.5")),),
+    carry_delta=Decimal("38.65"),
+    funding_delta=Decimal("-0.5"),
+    income_currency="EUR",
+)
 
 VERSION_3_VALUATION: tuple[Any, ...] = (
     *(
@@ -757,6 +767,43 @@ VERSION_3_SETTLEMENT: tuple[Any, ...] = (
     ),
 )
 
+VERSION_3_INCOME: tuple[Any, ...] = (
+    _of(
+        valuation.PositionsValuated,
+        underlying="X",
+        event_time=_EXECUTED,
+        book=("B1",),
+        instrument=("X",),
+        revision=(3,),
+        quantity=(Decimal(3),),
+        changes=(_INCOME_CHANGE,),
+    ),
+    _of(
+        pnl.PositionIncome,
+        book="B1",
+        instrument="X",
+        kind=MovementKind.COUPON,
+        currency="RUB",
+        business_date="2026-01-05",
+        event_time=_EXECUTED,
+        carry=Decimal("38.65"),
+        funding=Decimal("-0.00012345"),
+    ),
+    _of(
+        events.PositionUpdated,
+        book="B1",
+        instrument="X",
+        trade_id="t0",
+        revision=7,
+        executed_at=_EXECUTED,
+        quantity=Decimal(3),
+        realised_moves=(
+            wire(events.RealisedMove)(executed_at=_EXECUTED, realised_pnl_delta=Decimal("-1.5")),
+            wire(events.RealisedMove)(executed_at=_EXECUTED + 1, realised_pnl_delta=Decimal("0.25")),
+        ),
+    ),
+)
+
 FILES: dict[str, tuple[Any, ...]] = {
     "version-1.jsonl": VERSION_1,
     "version-2.jsonl": VERSION_2,
@@ -768,6 +815,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "version-3-valuation.jsonl": VERSION_3_VALUATION,
     "version-3-curves.jsonl": VERSION_3_CURVES,
     "version-3-settlement.jsonl": VERSION_3_SETTLEMENT,
+    "version-3-income.jsonl": VERSION_3_INCOME,
 }
 
 

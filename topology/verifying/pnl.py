@@ -5,9 +5,9 @@ from decimal import Decimal
 from agents import pnl
 from agents.open_position import load_shown
 from agents.pnl_state import Kept, closed_days, scan_kept
-from domain.pnl.day import ClosedDay
 from domain.pnl.figures import Figures, closed_figures, open_figures, residuals
 from domain.pnl.observation import Observation
+from domain.pnl.restating import ClosedDay
 from schemas import topics
 from schemas.identity import split_position_key
 from schemas.murmur2 import partition_of_key
@@ -65,7 +65,7 @@ class _PnLChecks:
 
     def _follows(self, where: str, before: Observation | None, opening: Observation) -> None:
         if before is not None:
-            for name in ("quantity", "cost", "realised", "fees"):
+            for name in ("quantity", "cost", "realised", "fees", "carry", "funding"):
                 self.days.expect(
                     f"{where}: {name} at its start", getattr(before, name), getattr(opening, name)
                 )

@@ -224,6 +224,14 @@ class RematchedTrade(_message.Message):
     realised_pnl_delta: str
     def __init__(self, trade_id: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ...) -> None: ...
 
+class RealisedMove(_message.Message):
+    __slots__ = ("executed_at", "realised_pnl_delta")
+    EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_DELTA_FIELD_NUMBER: _ClassVar[int]
+    executed_at: int
+    realised_pnl_delta: str
+    def __init__(self, executed_at: _Optional[int] = ..., realised_pnl_delta: _Optional[str] = ...) -> None: ...
+
 class FillEvent(_message.Message):
     __slots__ = ("trade_id", "instrument", "side", "quantity", "price", "executed_at", "action", "kind", "original_trade_id", "book", "fees", "recorded_at", "source_sequence", "regime", "instrument_scheme", "venue", "account", "entity", "strategy", "trader", "counterparty", "underlying", "instrument_class", "multiplier", "inverse", "currency", "accrued_interest", "settlement_date", "group_id", "leg", "idempotency_hash", "event_id", "correlation_id", "causation_id", "schema_version", "source")
     TRADE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -431,7 +439,7 @@ class TradeRejected(_message.Message):
     def __init__(self, trade_id: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., book: _Optional[str] = ..., event_time: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class PositionUpdated(_message.Message):
-    __slots__ = ("book", "instrument", "currency", "quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "lots_open", "revision", "executed_at", "event_id", "correlation_id", "causation_id", "schema_version", "source", "trade_id", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "net_realised_pnl_delta", "fees_delta", "rematched", "rematched_count", "kind", "trade_quantity", "trade_price", "trade_fees", "accrued_interest", "business_date", "settlement_date", "entity", "account", "underlying", "instrument_class", "multiplier", "inverse", "posting_rules", "held_fees", "trade_executed_at")
+    __slots__ = ("book", "instrument", "currency", "quantity", "average_price", "cost_basis", "realised_pnl", "net_realised_pnl", "fees", "lots_open", "revision", "executed_at", "event_id", "correlation_id", "causation_id", "schema_version", "source", "trade_id", "quantity_delta", "cost_basis_delta", "realised_pnl_delta", "net_realised_pnl_delta", "fees_delta", "rematched", "rematched_count", "kind", "trade_quantity", "trade_price", "trade_fees", "accrued_interest", "business_date", "settlement_date", "entity", "account", "underlying", "instrument_class", "multiplier", "inverse", "posting_rules", "held_fees", "trade_executed_at", "realised_moves")
     BOOK_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -473,6 +481,7 @@ class PositionUpdated(_message.Message):
     POSTING_RULES_FIELD_NUMBER: _ClassVar[int]
     HELD_FEES_FIELD_NUMBER: _ClassVar[int]
     TRADE_EXECUTED_AT_FIELD_NUMBER: _ClassVar[int]
+    REALISED_MOVES_FIELD_NUMBER: _ClassVar[int]
     book: str
     instrument: str
     currency: str
@@ -514,7 +523,8 @@ class PositionUpdated(_message.Message):
     posting_rules: int
     held_fees: str
     trade_executed_at: int
-    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., lots_open: _Optional[int] = ..., revision: _Optional[int] = ..., executed_at: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ..., trade_id: _Optional[str] = ..., quantity_delta: _Optional[str] = ..., cost_basis_delta: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ..., net_realised_pnl_delta: _Optional[str] = ..., fees_delta: _Optional[str] = ..., rematched: _Optional[_Iterable[_Union[RematchedTrade, _Mapping]]] = ..., rematched_count: _Optional[int] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., trade_quantity: _Optional[str] = ..., trade_price: _Optional[str] = ..., trade_fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., accrued_interest: _Optional[str] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., posting_rules: _Optional[int] = ..., held_fees: _Optional[str] = ..., trade_executed_at: _Optional[int] = ...) -> None: ...
+    realised_moves: _containers.RepeatedCompositeFieldContainer[RealisedMove]
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., currency: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., cost_basis: _Optional[str] = ..., realised_pnl: _Optional[str] = ..., net_realised_pnl: _Optional[str] = ..., fees: _Optional[str] = ..., lots_open: _Optional[int] = ..., revision: _Optional[int] = ..., executed_at: _Optional[int] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ..., trade_id: _Optional[str] = ..., quantity_delta: _Optional[str] = ..., cost_basis_delta: _Optional[str] = ..., realised_pnl_delta: _Optional[str] = ..., net_realised_pnl_delta: _Optional[str] = ..., fees_delta: _Optional[str] = ..., rematched: _Optional[_Iterable[_Union[RematchedTrade, _Mapping]]] = ..., rematched_count: _Optional[int] = ..., kind: _Optional[_Union[LifecycleKind, str]] = ..., trade_quantity: _Optional[str] = ..., trade_price: _Optional[str] = ..., trade_fees: _Optional[_Iterable[_Union[Fee, _Mapping]]] = ..., accrued_interest: _Optional[str] = ..., business_date: _Optional[str] = ..., settlement_date: _Optional[str] = ..., entity: _Optional[str] = ..., account: _Optional[str] = ..., underlying: _Optional[str] = ..., instrument_class: _Optional[str] = ..., multiplier: _Optional[str] = ..., inverse: _Optional[bool] = ..., posting_rules: _Optional[int] = ..., held_fees: _Optional[str] = ..., trade_executed_at: _Optional[int] = ..., realised_moves: _Optional[_Iterable[_Union[RealisedMove, _Mapping]]] = ...) -> None: ...
 
 class DayClosed(_message.Message):
     __slots__ = ("book", "business_date", "event_time", "event_id", "correlation_id", "causation_id", "schema_version", "source")
@@ -923,6 +933,36 @@ class PnLAttributed(_message.Message):
     schema_version: int
     source: str
     def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., event_time: _Optional[int] = ..., underlying: _Optional[str] = ..., business_date: _Optional[str] = ..., closed: _Optional[bool] = ..., restatement: _Optional[int] = ..., currency: _Optional[str] = ..., book_currency: _Optional[str] = ..., quantity: _Optional[str] = ..., opening_quantity: _Optional[str] = ..., mark: _Optional[str] = ..., quality: _Optional[str] = ..., realised: _Optional[str] = ..., fees: _Optional[str] = ..., unrealised: _Optional[str] = ..., total: _Optional[str] = ..., positional: _Optional[str] = ..., trading: _Optional[str] = ..., buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., total_to_date: _Optional[str] = ..., fx: _Optional[str] = ..., book_total: _Optional[str] = ..., book_buckets: _Optional[_Union[PnLBuckets, _Mapping]] = ..., book_total_to_date: _Optional[str] = ..., reason: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class PositionIncome(_message.Message):
+    __slots__ = ("book", "instrument", "kind", "currency", "business_date", "event_time", "carry", "funding", "event_id", "correlation_id", "causation_id", "schema_version", "source")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BUSINESS_DATE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    CARRY_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    instrument: str
+    kind: MovementKind
+    currency: str
+    business_date: str
+    event_time: int
+    carry: str
+    funding: str
+    event_id: str
+    correlation_id: str
+    causation_id: str
+    schema_version: int
+    source: str
+    def __init__(self, book: _Optional[str] = ..., instrument: _Optional[str] = ..., kind: _Optional[_Union[MovementKind, str]] = ..., currency: _Optional[str] = ..., business_date: _Optional[str] = ..., event_time: _Optional[int] = ..., carry: _Optional[str] = ..., funding: _Optional[str] = ..., event_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., schema_version: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class CurrencyExposure(_message.Message):
     __slots__ = ("currency", "with_pending", "without_pending", "rate", "rate_time", "rate_quality", "rate_path", "reported_with_pending", "reported_without_pending")

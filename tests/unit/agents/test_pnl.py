@@ -95,6 +95,48 @@ def test_a_cancel_restates_as_well(chain):
     assert (today.opening_quantity, today.total) == (10, 0)
 
 
+def test_a_late_trade_moves_what_later_days_realise(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    chain.book(closed(day=MONDAY))
+    chain.book(trade("t2", "-10", "103", TUESDAY, at=DAY))
+    (tuesday,) = chain.book(closed(day=TUESDAY))
+    assert (tuesday.realised, tuesday.unrealised, tuesday.total) == (30, -20, 10)
+    # What Tuesday sells is now what was bought on Monday at 90; what was bought at 100 stays.
+    monday, tuesday, today = chain.book(trade("t0", "10", "90", MONDAY, at=-1))
+    assert (monday.realised, monday.unrealised, monday.total) == (0, 140, 140)
+    assert (tuesday.realised, tuesday.unrealised, tuesday.total) == (130, -120, 10)
+    assert (tuesday.restatement, sum(split(tuesday).values())) == (1, 10)
+    assert (today.realised, today.total, today.opening_quantity) == (0, 0, 10)
+
+
+def test_a_mark_of_a_closed_day_prices_its_close_anew(chain):
+    chain.book(trade("t1", "10", "100"))
+    chain.value(mark(price="102"))
+    chain.value(closed(day=MONDAY))
+    monday, today = chain.value(mark(price="104", at=NOON + 1))
+    assert (monday.business_date, monday.closed, monday.restatement, monday.total) == (MONDAY, True, 1, 40)
+    assert split(monday) == {"new_trades": 20, "delta": 20}
+    assert (today.total, split(today), today.total_to_date) == (0, {}, 40)
+
+
+@pytest.mark.parametrize("order", ["marks first", "close first", "in order"])
+def test_a_day_ends_with_its_last_mark_in_whatever_order_marks_and_its_end_come(chain, order):
+    chain.book(trade("t1", "10", "100"))
+    first, last, after = mark(price="101"), mark(price="102", at=NOON + 1), mark(price="109", at=NOON + DAY)
+    end = closed(day=MONDAY)
+    for events in {
+        "marks first": [(first, last, after), (end,)],
+        "close first": [(first,), (end,), (last, after)],
+        "in order": [(first, last), (end,), (after,)],
+    }[order]:
+        chain.value(*events)
+    days = {each.business_date: each for each in chain.told if each.closed}
+    today = [each for each in chain.told if not each.closed][-1]
+    assert (days[MONDAY].total, days[MONDAY].mark) == (20, 102)
+    assert (today.total, today.mark, split(today)) == (70, 109, {"delta": 70})
+
+
 def test_a_booking_of_tomorrow_is_no_part_of_today(chain):
     chain.book(trade("t1", "10", "100"))
     chain.value(mark(price="102"))

@@ -28,6 +28,7 @@ CLASSES = {
     "CurrencyExposure": currency_position.CurrencyExposure,
     "Fee": events.Fee,
     "PnLBuckets": pnl.PnLBuckets,
+    "RealisedMove": events.RealisedMove,
     "RematchedTrade": events.RematchedTrade,
 }
 HEADER = {"event_id": 101, "correlation_id": 102, "causation_id": 103, "schema_version": 104, "source": 105}

@@ -1,5 +1,6 @@
 """A re-match by stretches against the run in order: position, outcomes, lots and P&L, under all terms."""
 
+from bisect import bisect_right
 from decimal import Decimal
 
 from hypothesis import given, settings
@@ -63,6 +64,8 @@ def test_a_rerun_equals_the_run_in_order(case: tuple[Terms, list[Trade]], data: 
         position, outcomes = in_order(terms, before)
         stored: dict[OrderKey, Lot] = {lot.order: lot for lot in position.lots}
         rerun = Rerun(position, changed.order, named_max)
+        times = sorted({one.executed_at for one in made})
+        rerun.realised.ends = ends = sorted(data.draw(st.sets(st.sampled_from(times), max_size=3)))
         stretches = [stretch for stretch in (slice(start, cut), slice(cut, None)) if outcomes[stretch]]
         closed = all(found is None or type(found) is Closed for found in outcomes[start:])
         if closed and data.draw(st.booleans()):
@@ -96,6 +99,14 @@ def test_a_rerun_equals_the_run_in_order(case: tuple[Terms, list[Trade]], data: 
         ]
         changed_by = [item for item in changed_by if item[1]]
         assert (rerun.realised.count, rerun.realised.named) == (len(changed_by), changed_by[:named_max])
+        at = {one.trade_id: one.executed_at for one in kept}
+        moved: dict[int, Decimal] = {}
+        for trade_id, change in changed_by:
+            day = bisect_right(ends, at[trade_id])
+            moved[day] = moved.get(day, Decimal(0)) + change
+        found_moved = {day: change for day, (_, change) in rerun.realised.moved.items()}
+        assert found_moved == (moved if ends else {})
+        assert all(bisect_right(ends, when) == day for day, (when, _) in rerun.realised.moved.items())
         # What became of each lot is enough to keep a store of lots right.
         for order, lot in changes.items():
             if lot is None:
