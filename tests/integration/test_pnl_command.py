@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from schemas.events import DayClosed
 from schemas.frames import encode_frames, wire
 from schemas.murmur2 import partition_of_key
 from schemas.pnl import BUCKETS
+from schemas.times import format_time
 from schemas.topics import BOOKINGS, PNL
 from tests.support import MONDAY, SECOND
 from topology.cli.application import run
@@ -95,6 +97,48 @@ def test_what_was_told_up_to_a_time(folder: Path, capsys: pytest.CaptureFixture[
     assert shown(capsys, folder)["X"]["total"] == "218"
     assert shown(capsys, folder, "--as-of", "2026-01-05T11:30:00Z")["X"]["total"] == "158"
     assert shown(capsys, folder, "--known-at", "2000-01-01T00:00:00Z") == {}
+
+
+def test_a_business_date_is_shown_whole_and_as_it_was_known(folder: Path, capsys: pytest.CaptureFixture[str]):
+    data = ["--data", str(folder / "data")]
+    monday = ["--as-of", "2026-01-05", "--instrument", "X"]
+    assert shown(capsys, folder, *monday)["X"]["day"]["closed"] is False
+    assert run(["day-close", "--date", "2026-01-05", *data]) == 0
+    known = format_time(time.time_ns())
+    (folder / "late.csv").write_text(
+        "trade_id,book,instrument,side,quantity,price,currency,executed_at\n"
+        "t0,B1,X,BUY,10,10,USD,2026-01-05T09:00:00Z\n"
+    )
+    (folder / "tuesday.csv").write_text("instrument,price,time\nX,20,2026-01-06T12:00:00Z\n")
+    assert run(["import", str(folder / "tuesday.csv"), "--format", "csv-marks", *data]) == 0
+    assert run(["import", str(folder / "late.csv"), "--format", "canonical", *data]) == 0
+    now = shown(capsys, folder, *monday)["X"]
+    assert (now["total"], now["mark"], now["day"]) == (
+        "248",
+        "13",
+        {"business_date": "2026-01-05", "since_close_of": None, "closed": True, "restatement": 1},
+    )
+    before = shown(capsys, folder, *monday, "--known-at", known)["X"]
+    assert (before["total"], before["day"]["closed"], before["day"]["restatement"]) == ("218", True, 0)
+    assert shown(capsys, folder, "--as-of", "2026-01-06")["X"]["total"] == "490"
+    assert shown(capsys, folder, "--as-of", "2026-01-04") == {}
+
+
+def test_income_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]):
+    data = ["--data", str(folder / "data")]
+    (folder / "cash.csv").write_text(
+        "movement_id,kind,currency,amount,trade_date,book,instrument\nd1,dividend,USD,7,2026-01-05,B1,X\n"
+    )
+    assert run(["cash-book", str(folder / "cash.csv"), *data]) == 0
+    day = shown(capsys, folder, "--instrument", "X")["X"]
+    assert (day["total"], day["buckets"]["carry"], day["income"], day["gross_realised"]) == (
+        "225",
+        "7",
+        "7",
+        "40",
+    )
+    realised = child(explained(capsys, folder, "pnl:B1/X"), "realised in the day")
+    assert child(realised, "carry and funding")["value"] == "7" and realised["value"] == "45"
 
 
 def test_a_picture(folder: Path):

@@ -49,18 +49,26 @@ def pnl(
     transport: TransportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the P&L of each position's day: realised, unrealised, positional, trading, and the causes."""
-    from schemas import topics
-    from topology.documents.pnl import pnl_documents, told_documents, told_events
+    """Show the P&L of each position's day: realised, unrealised, positional, trading, and the causes.
 
-    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
-    if days and (instant is not None or point is not None):
+    --as-of takes a business date as well (YYYY-MM-DD): that day whole, restated by what came late. Of a time, what was told of
+    the running day by then is shown; of --known-at, what was known at that point.
+    """
+    from schemas import topics
+    from topology.documents.pnl import day_documents, pnl_documents, told_documents, told_events
+
+    date = _date(as_of)
+    instant = None if date else parse_instant("--as-of", as_of)
+    point = parse_option_point("--known-at", known_at)
+    if days and (as_of is not None or point is not None):
         bad_input(["--days: expected without --as-of and --known-at, which show one moment"])
     settings = load_settings(data, transport)
 
     with opened_later(settings, ["pnl"]) as log:
         ends = ends_at(log, point, topics.PNL)
-        if instant is None and point is None:
+        if date:
+            found = day_documents(log, date, ends, book, instrument)
+        elif instant is None and point is None:
             found = pnl_documents(log, book, instrument, days=days)
         else:
             found = told_documents(log, ends, instant, book, instrument)
@@ -78,13 +86,23 @@ def pnl(
     _print(found)
 
 
+def _date(text: str | None) -> str:
+    """A business date that an option gives; empty where it is none."""
+    from datetime import date
+
+    try:
+        return text if text and date.fromisoformat(text).isoformat() == text else ""
+    except ValueError:
+        return ""
+
+
 def _draw(path: Path, told: list[Any], book: str | None, instrument: str | None) -> None:
     from topology.documents.pnl import attribution_series
     from topology.pictures import NoPictures, draw_attribution
 
     of = " ".join(filter(None, (book, instrument))) or "all positions"
     try:
-        draw_attribution(path, f"P&L by cause: {of}", *attribution_series(told))
+        draw_attribution(path, f"P&L of the day by cause, net of fees: {of}", attribution_series(told))
     except NoPictures as missing:
         raise CommandError(f"--plot: {missing}", exit_code=EXIT_FAILURE) from missing
     except (OSError, ValueError) as fault:

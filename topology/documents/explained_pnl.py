@@ -20,6 +20,8 @@ _CAUSES = {
     "rho": "the former rho x the move of the rate",
     "vanna": "the former vanna x both moves",
     "volga": "half of the former volga x the move of the volatility, squared",
+    "carry": "what came for holding it (coupons, dividends, interest, costs of borrowing), and interest that accrued",
+    "funding": "what longs and shorts paid each other",
     "fx": "what the rates made of the P&L so far",
     "new_trades": "what the bookings made against the price after them",
     "fees": "fees, with a minus",
@@ -94,7 +96,7 @@ def _day(log: WholeLog, settings: Settings, day: Any) -> Node:
                     "positional",
                     day["positional"],
                     currency,
-                    f"what {day['opening_quantity']} held at the start made, at the price of now, {day['mark']}",
+                    f"what {day['opening_quantity']} held at the start made, at the price of now, {day['mark']}; carry and funding",
                 ),
                 node(
                     "trading",
@@ -132,11 +134,15 @@ def _realised(log: WholeLog, settings: Settings, day: Any) -> Node:
     if not day["day"]["closed"]:
         so_far = explain_realised(log, settings, day["book"], day["instrument"])
         children += [so_far, _start(so_far, day["gross_realised"])]
+    if day["income"] != "0":
+        children.append(
+            node("carry and funding", day["income"], day["currency"], "movements of cash of the day")
+        )
     return node(
         "realised in the day",
         day["realised"],
         day["currency"],
-        "realised P&L so far, less that at the start of the day, less the fees of the day",
+        "realised P&L so far, less that at the start of the day, less the fees of the day, and what came for holding it",
         children,
     )
 
@@ -145,7 +151,20 @@ def _unrealised(log: WholeLog, settings: Settings, day: Any) -> Node:
     children = []
     if not day["day"]["closed"]:
         now = explain_unrealised(log, settings, day["book"], day["instrument"])
-        children += [now, _start(now, day["unrealised"])]
+        of_the_day = day["unrealised"]
+        if of_the_day is not None and day["accrued_interest"] != "0":
+            with exact_arithmetic():
+                of_the_day = plain(number(of_the_day) - number(day["accrued_interest"]))
+        children += [now, _start(now, of_the_day)]
+    if day["accrued_interest"] != "0":
+        children.append(
+            node(
+                "change of accrued interest",
+                day["accrued_interest"],
+                day["currency"],
+                "quantity x what has accrued on a unit, less the same at the start of the day",
+            )
+        )
     return node(
         "change of unrealised P&L",
         day["unrealised"],

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from agents import pnl
-from agents.pnl_state import Kept, closed_days, closes_of, scan_kept
+from agents.pnl_state import Kept, calendars_of, closed_days, closes_of, scan_kept
+from domain.capture.business_date import BusinessDays
 from domain.pnl.attribution import Buckets
 from domain.pnl.figures import Figures, closed_figures, open_figures
 from domain.pnl.observation import Observation
@@ -82,10 +83,12 @@ def _document(place: tuple[str, str], kept: Kept, figures: Figures, now: Observa
         "quality": now.quality,
         "fx": _plain(now.fx),
         **{name: _plain(getattr(figures, name)) for name in FIGURES},
-        "gross_realised": plain(figures.realised + figures.fees),
+        "gross_realised": plain(figures.realised + figures.fees - figures.income),
+        "income": plain(figures.income),
+        "accrued_interest": plain(figures.accrued),
         "buckets": _named(figures.buckets),
         "book_buckets": _named(figures.book_buckets if foreign else figures.buckets),
-        "reason": figures.reason,
+        "reason": kept.reason(figures.reason),
         "event_time": format_time(now.at),
     }
 
@@ -119,6 +122,41 @@ def told_documents(
     return [event_document(last[place]) for place in sorted(last)]
 
 
+def day_documents(
+    log: WholeLog,
+    date: str,
+    ends: Mapping[int, int] | None = None,
+    book: str | None = None,
+    instrument: str | None = None,
+) -> list[Document]:
+    """The P&L of one business date, as it is known before the offsets `ends` (None: now): of each position the closed day,
+    restated by what came late; while it runs, the last that was told of it. A position that did nothing has none."""
+    calendars = {} if not partition_count(log) else calendars_of(table_partition(log, pnl.NAME, 0))
+    undefined = BusinessDays()
+    found: dict[tuple[str, str], Document] = {}
+    over: dict[str, str] = {}
+    running: dict[tuple[str, str], Any] = {}
+    for event in told_events(log, ends, book, instrument):
+        place = (event.book, event.instrument)
+        if event.closed:
+            over[event.book] = max(over.get(event.book, ""), event.business_date)
+            if event.business_date == date:
+                found[place] = event_document(event)
+        elif calendars.get(event.book, undefined).of(event.event_time) <= date:
+            running[place] = event
+    if ends is None:
+        # The days that are kept reach further back than what was told.
+        for each in pnl_documents(log, book, instrument, days=True):
+            over[each["book"]] = max(over.get(each["book"], ""), each["day"]["since_close_of"] or "")
+            for day in each["days"]:
+                if day["day"]["business_date"] == date:
+                    found[each["book"], each["instrument"]] = day
+    for place, event in running.items():
+        if over.get(place[0], "") < date:
+            found[place] = event_document(event)
+    return [found[place] for place in sorted(found)]
+
+
 def told_events(
     log: WholeLog,
     ends: Mapping[int, int] | None = None,
@@ -150,7 +188,8 @@ def event_document(event: Any) -> Document:
         "quality": event.quality,
         "fx": _plain(event.fx),
         **{name: _plain(getattr(event, name)) for name in FIGURES},
-        "gross_realised": plain(event.realised + event.fees),
+        # What of it is income is told by cause alone, together with what accrued.
+        **dict.fromkeys(("gross_realised", "income", "accrued_interest")),
         "buckets": _of_event(event.buckets),
         "book_buckets": _of_event(book_buckets),
         "reason": event.reason,
@@ -163,28 +202,39 @@ def _of_event(buckets: Any) -> Document | None:
     return None if buckets is None else {name: plain(getattr(buckets, name)) for name in BUCKETS}
 
 
-def attribution_series(events: Sequence[Any]) -> tuple[list[int], dict[str, list[float]], list[float]]:
-    """The P&L of the running days of all positions together over time: times, buckets, total; for a picture.
+class Series:
+    """The P&L of running days together over time, in one currency: times (ns), buckets and total; for a picture."""
 
-    In the books' currency where it is known, else in the instruments'; of each moment the last that was told.
-    """
-    held: dict[tuple[str, str], Any] = {}
-    times: list[int] = []
-    series: dict[str, list[float]] = {name: [] for name in BUCKETS}
-    totals: list[float] = []
-    for event in sorted((each for each in events if not each.closed), key=lambda each: each.event_time):
-        buckets, total = event.buckets, event.total
-        if event.book_buckets is not None:
-            buckets, total = event.book_buckets, event.book_total
-        if buckets is None or total is None:
-            continue
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.buckets: dict[str, list[float]] = {name: [] for name in BUCKETS}
+        self.totals: list[float] = []
+        self._held: dict[tuple[str, str], tuple[Any, Decimal]] = {}
+
+    def add(self, event: Any, buckets: Any, total: Decimal) -> None:
+        """The next event in the order of time; of each moment the last that was told stands."""
+        held = self._held
         held[event.book, event.instrument] = (buckets, total)
-        if not times or times[-1] != event.event_time:
-            times.append(event.event_time)
-            totals.append(0.0)
-            for values in series.values():
+        if not self.times or self.times[-1] != event.event_time:
+            self.times.append(event.event_time)
+            self.totals.append(0.0)
+            for values in self.buckets.values():
                 values.append(0.0)
-        totals[-1] = float(sum(one for _, one in held.values()))
-        for name, values in series.items():
+        self.totals[-1] = float(sum(one for _, one in held.values()))
+        for name, values in self.buckets.items():
             values[-1] = float(sum(getattr(one, name) for one, _ in held.values()))
-    return times, series, totals
+
+
+def attribution_series(events: Sequence[Any]) -> dict[str, Series]:
+    """The P&L of the running days of all positions together over time, by currency.
+
+    In the books' currency where it is known, else in the instruments': amounts of two currencies are never added up.
+    """
+    found: dict[str, Series] = {}
+    for event in sorted((each for each in events if not each.closed), key=lambda each: each.event_time):
+        buckets, total, currency = event.buckets, event.total, event.currency
+        if event.book_buckets is not None:
+            buckets, total, currency = event.book_buckets, event.book_total, event.book_currency
+        if buckets is not None and total is not None:
+            found.setdefault(currency, Series()).add(event, buckets, total)
+    return found
