@@ -76,20 +76,31 @@ class Consumer(Places):
 
     def _on_appended(self, grown: list[TopicPartition]) -> None:
         """Look for records once whoever appends is done: what it has applied itself, it passes over until then."""
-        if not self._looking and any(topic in self._subscription for topic, _ in grown):
-            self._looking = True
-            if threading.get_ident() == self._thread:
-                self.loop.call_soon(self._look)
-            else:
-                self.loop.call_soon_threadsafe(self._look)
+        if self._looking:
+            return
+        subscription = self._subscription
+        for topic, _ in grown:
+            if topic in subscription:
+                self._looking = True
+                if threading.get_ident() == self._thread:
+                    self.loop.call_soon(self._look)
+                else:
+                    self.loop.call_soon_threadsafe(self._look)
+                return
 
     def _look(self) -> None:
         self._looking = False
         active = self._active_partitions
+        full: str | None = None
         for tp in self._assigned if active is None else active:
-            if self._positions.get(tp, 0) < self._embedded.end_offset(*tp):
-                self._wakeup.set()
-                return
+            if tp[0] == full or self._positions.get(tp, 0) >= self._embedded.end_offset(*tp):
+                continue
+            if tp[0] in self._batched and self._room(tp) <= 0:
+                # A batch of all its partitions waits, or nobody reads yet: the queue says when there is room.
+                full = tp[0]
+                continue
+            self._wakeup.set()
+            return
 
     def wake(self) -> None:
         """Look for records now; from any thread."""
