@@ -194,6 +194,8 @@ def encode_frames(events: Iterable[Any]) -> list[bytes]:
 def join_frames(encoded: Sequence[bytes]) -> list[bytes]:
     """Frames of events that are encoded already, as `encode_frames` makes them."""
     number = len(encoded)
+    if number == 1 and len(encoded[0]) < FRAME_BYTES_MAX - 1:
+        return [b"[%b]" % encoded[0]]
     if 0 < number <= FRAME_EVENTS_MAX and sum(map(len, encoded)) + number < FRAME_BYTES_MAX:
         return [b"[%b]" % b",".join(encoded)]
     # Each event takes its bytes and the comma or bracket before it; the last bracket is one more.

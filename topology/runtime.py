@@ -442,17 +442,21 @@ def prepare_together(
     whose invariant breaks is stopped and left out. Those of the stages `following` (upstream ones first) that have read
     all there was before take what these and one another emit at once, in the same commit.
     """
+    if not work:
+        return None
     begun = [runner for runner, _ in work]
     try:
         with exact_arithmetic():
-            prepared = [part for runner, records in work if (part := runner.prepare(records)) is not None]
+            transaction = begun[0].begin()
+            found = [_prepare(transaction, runner, records) for runner, records in work]
+            prepared = [part for part in found if part is not None]
             if not prepared:
                 return None
-            transaction = prepared[0].runner.begin()
             stages = [
                 list(runners) for _, runners in groupby(following, key=lambda runner: runner.stage.name)
             ]
-            prepared += _follow(transaction, _write(transaction, prepared), stages, begun)
+            emitted = write_outputs(transaction, [part.step for part in prepared])
+            prepared += _follow(transaction, emitted, stages, begun)
     except BaseException:
         for runner in begun:
             runner.rollback()
@@ -477,6 +481,20 @@ def append_together(
         raise
 
 
+def _prepare(
+    transaction: Transaction, runner: PartitionRunner, records: Sequence[Record]
+) -> Prepared | None:
+    """Prepare a partition's part of a step, and put all but its outputs into a transaction; None where it stopped.
+
+    At once, not when all partitions are prepared: what it changed is in the processor's caches now.
+    """
+    part = runner.prepare(records)
+    if part is not None:
+        runner.write(transaction, part)
+        part.report.outputs = sum(len(output.encoded) for output in part.step.outputs.values())
+    return part
+
+
 def _follow(
     transaction: Transaction,
     appended: Appends,
@@ -495,10 +513,10 @@ def _follow(
             records = known.get((runner.stage.input.name, runner.partition))
             if records and records[0].offset == runner.next_offset and not runner.is_full:
                 begun.append(runner)
-                part = runner.prepare(records)
+                part = _prepare(transaction, runner, records)
                 if part is not None:
                     parts.append(part)
-        for place, records in _write(transaction, parts).items():
+        for place, records in write_outputs(transaction, [part.step for part in parts]).items():
             known[place] = [*known.get(place, ()), *records]
         prepared += parts
     return prepared
@@ -520,11 +538,3 @@ def step_together(
         pending.abandon()
         raise
     return pending.finish(sequence)
-
-
-def _write(transaction: Transaction, prepared: Sequence[Prepared]) -> Appends:
-    """All that a stage's part of a step commits; returns what it emits."""
-    for part in prepared:
-        part.runner.write(transaction, part)
-        part.report.outputs = sum(len(output.encoded) for output in part.step.outputs.values())
-    return write_outputs(transaction, [part.step for part in prepared])

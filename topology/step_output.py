@@ -40,13 +40,13 @@ def write_outputs(transaction: Transaction, steps: Iterable[Step]) -> Appends:
 def _append(
     transaction: Transaction, topic: str, partition: int, found: Sequence[Output]
 ) -> Sequence[Appended]:
-    # One event a record where records have keys.
-    latest = {
-        key: b"[%b]" % event
-        for output in found
-        for key, event in zip(output.keys, output.encoded, strict=False)
-    }
-    if latest:
+    if any(output.keys for output in found):
+        # One event a record where records have keys.
+        latest = {
+            key: b"[%b]" % event
+            for output in found
+            for key, event in zip(output.keys, output.encoded, strict=False)
+        }
         return [
             Appended(transaction.append(topic, partition, key, frame), frame) for key, frame in latest.items()
         ]

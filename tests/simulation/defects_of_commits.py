@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agents import positions
 from connectors.embedded.errors import EmbeddedLogError
 from schemas.topics import INSTRUMENTS
 from tables import partition as table_partition
@@ -272,15 +273,17 @@ def _second_stage_not_written():
     """Where two stages step in one commit, what the second one did is not in it."""
 
     def make(real):
-        def write(transaction, prepared):
-            if getattr(transaction, "written", False):
-                return {}
-            transaction.written = True
-            return real(transaction, prepared)
+        def prepare(transaction, runner, records):
+            if runner.stage.name != positions.NAME or not isinstance(next(iter(records), None), step_output.Appended):
+                return real(transaction, runner, records)
+            part = runner.prepare(records)
+            if part is not None:
+                part.step.outputs.clear()
+            return part
 
-        return write
+        return prepare
 
-    return instead(runtime, "_write", make)
+    return instead(runtime, "_prepare", make)
 
 
 def _second_stage_keeps_its_place():
