@@ -13,14 +13,8 @@ else:
     # error number or the trap of one of them.
     columns = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
     plain = ["-O2"]
-    twins = {
-        "capture_twin": plain,
-        "positions_twin": plain,
-        "ledger_twin": plain,
-        "cash_twin": plain,
-        "slot_twin": plain,
-        "options_twin": columns,
-    }
+    names = ("capture_twin", "cash_twin", "frames_twin", "ledger_twin", "positions_twin", "slot_twin")
+    twins = {**dict.fromkeys(names, plain), "options_twin": columns}
     extensions = cythonize(
         [
             Extension(

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 PLAIN = "PKS_PLAIN"
 """The environment variable that keeps the compiled code out, where it is set to anything but nothing."""
 
 _CAPTURE, _POSITIONS, _LEDGER = "native.capture_twin", "native.positions_twin", "native.ledger_twin"
-_CASH, _SLOTS = "native.cash_twin", "native.slot_twin"
+_CASH, _SLOTS, _FRAMES = "native.cash_twin", "native.slot_twin", "native.frames_twin"
 
 
 @cache
@@ -40,6 +41,16 @@ def ledger() -> ModuleType | None:
 def cash() -> ModuleType | None:
     """The twin of `agents.cash`; None where the plain code runs alone."""
     return _find(_CASH)
+
+
+@cache
+def frames(event_class: type) -> Callable[[bytes], list[Any] | None] | None:
+    """What reads frames of one class of events, by its wire twin, where they are as usual; None where nothing does."""
+    twin = _find(_FRAMES)
+    try:
+        return None if twin is None else twin.FrameReader(event_class).read
+    except ImportError:
+        return None
 
 
 def slots(layout: ModuleType, encode_exacts: Callable[..., object]) -> ModuleType | None:

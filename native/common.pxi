@@ -6,8 +6,8 @@ from decimal import Decimal
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
-from cpython.object cimport Py_EQ
-from cpython.unicode cimport PyUnicode_RichCompare
+from cpython.object cimport Py_EQ, PyObject
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_RichCompare
 from libc.stdint cimport int64_t, uint64_t
 
 from tables import known_keys
@@ -16,6 +16,10 @@ cdef extern from "decimals.h":
     enum:
         PKS_SPELLED_MAX
     int pks_layout_fits(object, object)
+    object plus "pks_plus" (object, object)
+    object less "pks_less" (object, object)
+    object times "pks_times" (object, object)
+    object negative "pks_negative" (object)
     int pks_sign(object)
     bint pks_alike(object, object)
     int pks_compare_amounts(object, object)
@@ -26,6 +30,9 @@ cdef extern from "slots.h":
     Py_ssize_t pks_offset(object) except -1
     object get "pks_get" (object, Py_ssize_t)
     void put "pks_put" (object, Py_ssize_t, object)
+    PyObject *pks_slot(PyObject *, Py_ssize_t)
+    void pks_ask_for(PyObject *)
+    void pks_ask_for_slots(PyObject *, const Py_ssize_t *, int)
 cdef extern from "writing.h":
     ctypedef struct pks_bytes:
         char *data
@@ -47,7 +54,7 @@ cdef extern from "writing.h":
 
 
 _SEVEN = Decimal(7)
-if not pks_layout_fits(Decimal, _SEVEN):
+if not pks_layout_fits(Decimal, _SEVEN) or negative(times(plus(_SEVEN, Decimal("0.50")), _SEVEN)) != Decimal("-52.50"):
     raise ImportError("expected the decimals of CPython 3.11 to 3.14, found them laid out otherwise")
 
 
@@ -85,7 +92,7 @@ cdef inline bint _same_text(object one, object other):
 
 cdef inline int _text(pks_bytes *out, const char *name, Py_ssize_t size, object text) except -1:
     """A field that is left out where it is empty."""
-    if text:
+    if text is not None and PyUnicode_GET_LENGTH(text):
         pks_write(out, name, size)
         pks_json_text(out, text)
     return 0

@@ -1,9 +1,10 @@
-/* Decimals read where they stand in memory: their sign, their order, their spelling, and an average price.
+/* Decimals read where they stand in memory: their sign, order, spelling, sums and products, and an average price.
 
    CPython has no C interface to `decimal`, so this knows how Modules/_decimal of CPython 3.11 to 3.14 lays a number
    out; `native.positions_twin` holds that against the running one when it is loaded, and is not used where it differs.
    Numbers that are not simple (an exponent above 0, more than four words, so small that they are spelled with an
-   exponent, infinities) are left to `decimal`: the functions say so. */
+   exponent, infinities) are left to `decimal`: the functions say so. Sums and products are exact, as under
+   `schemas.numbers.exact_arithmetic`; what is not of one word each is left to `decimal` as well. */
 #ifndef PKS_DECIMALS_H
 #define PKS_DECIMALS_H
 
@@ -21,19 +22,25 @@ typedef struct {
     uint64_t own[4];
 } pks_decimal;
 
-enum { PKS_NEGATIVE = 1, PKS_SPECIAL = 14 };
-enum { PKS_WORD_DIGITS = 19, PKS_SPELLED_MAX = 96, PKS_PRICE_DECIMALS = 24 };
+enum { PKS_NEGATIVE = 1, PKS_SPECIAL = 14, PKS_OWN_WORDS = 48 };
+enum { PKS_WORD_DIGITS = 19, PKS_SPELLED_MAX = 96, PKS_PRICE_DECIMALS = 24, PKS_SUM_DECIMALS = 100 };
 
 typedef unsigned __int128 pks_wide;
 
 static PyTypeObject *pks_decimal_type;
+
+/* 10^0 to 10^19. */
+static const uint64_t pks_powers[PKS_WORD_DIGITS + 1] = {
+    1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u, 100000000000u,
+    1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u,
+    1000000000000000000u, 10000000000000000000u};
 
 /* Take `decimal.Decimal`, and 7 as one; 0 where numbers are laid out otherwise, so that nothing here may be used. */
 static inline int pks_layout_fits(PyObject *type, PyObject *seven) {
     const pks_decimal *number = (const pks_decimal *)seven;
     if (((PyTypeObject *)type)->tp_basicsize != sizeof(pks_decimal) || Py_TYPE(seven) != (PyTypeObject *)type ||
         number->words != number->own || number->own[0] != 7 || number->length != 1 || number->digits != 1 ||
-        number->exponent != 0 || number->room != 4)
+        number->exponent != 0 || number->room != 4 || number->flags != PKS_OWN_WORDS)
         return 0;
     pks_decimal_type = (PyTypeObject *)type;
     return 1;
@@ -84,12 +91,15 @@ static inline int pks_within(PyObject *object, Py_ssize_t exponent, uint64_t uni
     return pks_has_exponent(object, exponent) && number->length == 1 && number->words[0] <= units;
 }
 
+static const char pks_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
+    "5556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+    "99";
+
 /* Write the lowest `count` digits of a number that ends before `end`. */
 static inline void pks_digits(char *end, uint64_t word, Py_ssize_t count) {
-    while (count-- > 0) {
-        *--end = (char)('0' + word % 10);
-        word /= 10;
-    }
+    for (; count > 1; count -= 2, word /= 100) memcpy(end -= 2, pks_pairs + 2 * (word % 100), 2);
+    if (count) *--end = (char)('0' + word % 10);
 }
 
 /* Put the point into `count` digits, and the sign before them; returns the length, 0 where an exponent is due. */
@@ -156,10 +166,80 @@ static inline Py_ssize_t pks_spell_normal(PyObject *object, char *text) {
     return to - text + sprintf(to, "E+%d", (int)(exponent + count - 1));
 }
 
+/* Up to 10^38. */
 static inline pks_wide pks_power_of_ten(Py_ssize_t exponent) {
-    pks_wide power = 1;
-    while (exponent-- > 0) power *= 10;
-    return power;
+    pks_wide power = pks_powers[exponent < PKS_WORD_DIGITS ? exponent : PKS_WORD_DIGITS];
+    return exponent > PKS_WORD_DIGITS ? power * pks_powers[exponent - PKS_WORD_DIGITS] : power;
+}
+
+/* A new decimal of one word below 10^19. */
+static inline PyObject *pks_decimal_of(int negative, uint64_t word, Py_ssize_t exponent) {
+    pks_decimal *number = (pks_decimal *)pks_decimal_type->tp_alloc(pks_decimal_type, 0);
+    Py_ssize_t digits = 1;
+    if (number == NULL) return NULL;
+    while (digits < PKS_WORD_DIGITS && word >= pks_powers[digits]) digits++;
+    number->hash = -1;
+    number->flags = (uint8_t)(PKS_OWN_WORDS | (negative ? PKS_NEGATIVE : 0));
+    number->exponent = exponent;
+    number->digits = digits;
+    number->length = 1;
+    number->room = 4;
+    number->words = number->own;
+    number->own[0] = word;
+    return (PyObject *)number;
+}
+
+static inline int pks_of_one_word(PyObject *object) {
+    const pks_decimal *number = (const pks_decimal *)object;
+    return pks_finite(object) && number->length == 1 && number->exponent <= 0 && number->exponent >= -PKS_SUM_DECIMALS;
+}
+
+/* `left + right`, or `left - right`: with the exponent of the finer one, and 0 without a sign where they cancel out. */
+static inline PyObject *pks_sum(PyObject *left, PyObject *right, int minus) {
+    const pks_decimal *one = (const pks_decimal *)left, *other = (const pks_decimal *)right;
+    if (pks_of_one_word(left) && pks_of_one_word(right)) {
+        Py_ssize_t shift = one->exponent - other->exponent;
+        if (shift <= PKS_WORD_DIGITS && -shift <= PKS_WORD_DIGITS) {
+            pks_wide first = one->words[0], second = other->words[0], total;
+            if (shift > 0) first *= pks_powers[shift];
+            if (shift < 0) second *= pks_powers[-shift];
+            int negative = one->flags & PKS_NEGATIVE, opposed = (other->flags & PKS_NEGATIVE) ^ (minus ? 1 : 0);
+            if (negative == opposed) {
+                total = first + second;
+            } else if (first >= second) {
+                total = first - second;
+                negative = total ? negative : 0;
+            } else {
+                total = second - first;
+                negative = opposed;
+            }
+            if (total < pks_powers[PKS_WORD_DIGITS])
+                return pks_decimal_of(negative, (uint64_t)total, shift > 0 ? other->exponent : one->exponent);
+        }
+    }
+    return minus ? PyNumber_Subtract(left, right) : PyNumber_Add(left, right);
+}
+
+static inline PyObject *pks_plus(PyObject *left, PyObject *right) { return pks_sum(left, right, 0); }
+
+static inline PyObject *pks_less(PyObject *left, PyObject *right) { return pks_sum(left, right, 1); }
+
+static inline PyObject *pks_times(PyObject *left, PyObject *right) {
+    const pks_decimal *one = (const pks_decimal *)left, *other = (const pks_decimal *)right;
+    if (pks_of_one_word(left) && pks_of_one_word(right)) {
+        pks_wide product = (pks_wide)one->words[0] * other->words[0];
+        if (product < pks_powers[PKS_WORD_DIGITS])
+            return pks_decimal_of((one->flags ^ other->flags) & PKS_NEGATIVE, (uint64_t)product,
+                                  one->exponent + other->exponent);
+    }
+    return PyNumber_Multiply(left, right);
+}
+
+/* `-number`, where 0 has no sign. */
+static inline PyObject *pks_negative(PyObject *object) {
+    const pks_decimal *number = (const pks_decimal *)object;
+    if (!pks_of_one_word(object)) return PyNumber_Negative(object);
+    return pks_decimal_of(number->words[0] && !(number->flags & PKS_NEGATIVE), number->words[0], number->exponent);
 }
 
 /* Spell `numerator / denominator` as `schemas.numbers.divide_price` gives it; returns the length, 0 where the

@@ -106,10 +106,33 @@ cdef Py_ssize_t OPENED_GONE = offset_of(OpenPosition, "gone")
 cdef Py_ssize_t OPENED_PART = offset_of(OpenPosition, "part")
 cdef Py_ssize_t OPENED_LOT_CHANGES = offset_of(OpenPosition, "lot_changes")
 cdef Py_ssize_t OPENED_DIRTY = offset_of(OpenPosition, "dirty")
+if set(Journal.__slots__) != {"_chunks", "_dropped", "_end", "_key", "_outcomes", "_trades"}:
+    raise ImportError("expected a journal of other attributes")
+_new_journal = Journal.__new__
+cdef Py_ssize_t JOURNAL_KEY = offset_of(Journal, "_key")
+cdef Py_ssize_t JOURNAL_END = offset_of(Journal, "_end")
 cdef Py_ssize_t JOURNAL_CHUNKS = offset_of(Journal, "_chunks")
 cdef Py_ssize_t JOURNAL_DROPPED = offset_of(Journal, "_dropped")
 cdef Py_ssize_t JOURNAL_TRADES = offset_of(Journal, "_trades")
 cdef Py_ssize_t JOURNAL_OUTCOMES = offset_of(Journal, "_outcomes")
+
+cdef Py_ssize_t[3] OPENED_SLOTS
+OPENED_SLOTS[0], OPENED_SLOTS[1], OPENED_SLOTS[2] = OPENED_POSITION, OPENED_JOURNAL, OPENED_LAST
+cdef Py_ssize_t[5] POSITION_SLOTS
+POSITION_SLOTS[0], POSITION_SLOTS[1] = POSITION_QUANTITY, POSITION_VALUE
+POSITION_SLOTS[2], POSITION_SLOTS[3], POSITION_SLOTS[4] = POSITION_REALISED_PNL, POSITION_LOTS, POSITION_NET_REALISED_PNL
+
+cdef enum:
+    AHEAD = 8
+    FAR = 6
+    NEAR = 4
+    NEXT = 2
+
+
+cdef struct _Ahead:
+    Py_ssize_t place
+    PyObject *found[AHEAD]
+
 
 cdef uint64_t SIGN = <uint64_t>1 << 63
 cdef int NOTHING = 0, REST = 1, OPENED_A_LOT = 2, FURTHER = 4
@@ -145,6 +168,8 @@ def book(state, events, Py_ssize_t place, step):
     cdef Py_ssize_t count = PyList_GET_SIZE(waiting)
     cdef list dirty = state._dirty
     cdef bint silent = step.silent, new
+    cdef _Ahead ahead
+    ahead.place = place
     known = state.known_trades
     source = None
     while place < count:
@@ -164,7 +189,9 @@ def book(state, events, Py_ssize_t place, step):
         new = _is_new(known, key)
         if not new and state.table.get(key) is not None:
             break
-        found = PyDict_GetItemWithError(cache, (book_name, instrument))
+        found = _ahead(&ahead, cache, waiting, place, count)
+        if found == NULL:
+            found = PyDict_GetItemWithError(cache, (book_name, instrument))
         opened = state.find_or_make(book_name, instrument, terms_of(event)) if found == NULL else <object>found
         order = _usual(opened, event)
         if order is None:
@@ -196,6 +223,30 @@ def book(state, events, Py_ssize_t place, step):
         PyDict_SetItem(changes, key, writer.taken())
         place += 1
     return place
+
+
+cdef PyObject *_ahead(_Ahead *ahead, dict cache, list waiting, Py_ssize_t place, Py_ssize_t count) except? NULL:
+    """The position of the event at a place, where it is in memory; those of the events behind it begin to be fetched.
+
+    An event's position is looked for `FAR` events before its turn, what it points to some events later: each look finds
+    in the processor's caches what the one before it has asked for. Nothing leaves the cache while events are booked.
+    """
+    cdef PyObject *found
+    while ahead.place < count and ahead.place <= place + FAR:
+        event = <object>PyList_GET_ITEM(waiting, ahead.place)
+        found = NULL
+        if type(event) is TradeBooked:
+            found = PyDict_GetItemWithError(cache, (get(event, EVENT_BOOK), get(event, EVENT_INSTRUMENT)))
+        pks_ask_for(found)
+        ahead.found[ahead.place % AHEAD] = found
+        ahead.place += 1
+    if place + NEAR < ahead.place:
+        pks_ask_for_slots(ahead.found[(place + NEAR) % AHEAD], OPENED_SLOTS, 3)
+    if place + NEXT < ahead.place:
+        found = ahead.found[(place + NEXT) % AHEAD]
+        if found != NULL:
+            pks_ask_for_slots(pks_slot(found, OPENED_POSITION), POSITION_SLOTS, 5)
+    return ahead.found[place % AHEAD]
 
 
 cdef tuple _usual(object opened, object event):
@@ -251,19 +302,25 @@ cdef int _match(object opened, object trade, _Done done) except -1:
     else:
         _close(position, trade, quantity, sign > 0, done)
         _note_consumed(opened, done)
-    put(position, POSITION_QUANTITY, held + quantity)
-    put(position, POSITION_VALUE, get(position, POSITION_VALUE) + done.value)
+    put(position, POSITION_QUANTITY, plus(held, quantity))
+    put(position, POSITION_VALUE, plus(get(position, POSITION_VALUE), done.value))
     if done.consumed is not None:
         realised, net = get(position, POSITION_REALISED_PNL), get(position, POSITION_NET_REALISED_PNL)
-        total = realised + done.realised_pnl
+        total = plus(realised, done.realised_pnl)
         put(position, POSITION_REALISED_PNL, total)
-        put(position, POSITION_NET_REALISED_PNL, total if net is realised else net + done.realised_pnl)
+        put(position, POSITION_NET_REALISED_PNL, total if net is realised else plus(net, done.realised_pnl))
     fee = get(trade, TRADE_FEE)
     if fee is not ZERO:
-        put(position, POSITION_FEES, get(position, POSITION_FEES) + fee)
+        put(position, POSITION_FEES, plus(get(position, POSITION_FEES), fee))
     journal = get(opened, OPENED_JOURNAL)
     if journal is None:
-        journal = Journal(get(opened, OPENED_KEY))
+        journal = _new_journal(Journal)
+        put(journal, JOURNAL_KEY, get(opened, OPENED_KEY))
+        put(journal, JOURNAL_CHUNKS, [])
+        put(journal, JOURNAL_TRADES, [])
+        put(journal, JOURNAL_OUTCOMES, [])
+        put(journal, JOURNAL_DROPPED, [])
+        put(journal, JOURNAL_END, None)
         put(opened, OPENED_JOURNAL, journal)
     (<list>get(journal, JOURNAL_TRADES)).append(trade)
     (<list>get(journal, JOURNAL_OUTCOMES)).append(
@@ -281,7 +338,7 @@ cdef inline object _lot(object source, object quantity, object price, object val
 
 cdef int _open(object position, object trade, object quantity, _Done done) except -1:
     price = get(trade, TRADE_PRICE)
-    done.value = quantity * price
+    done.value = times(quantity, price)
     done.realised_pnl, done.consumed, done.rest, done.left = ZERO, None, None, OPENED_A_LOT
     _append(get(position, POSITION_LOTS), _lot(trade, quantity, price, done.value, ZERO))
     return 0
@@ -290,7 +347,7 @@ cdef int _open(object position, object trade, object quantity, _Done done) excep
 cdef int _close(object position, object trade, object quantity, bint long, _Done done) except -1:
     terms, lots, price = get(position, POSITION_TERMS), get(position, POSITION_LOTS), get(trade, TRADE_PRICE)
     multiplier = get(terms, TERMS_MULTIPLIER)
-    remaining = -quantity
+    remaining = negative(quantity)
     relieved_value, realised = ZERO, ZERO
     cdef list consumed = []
     done.rest, done.left = None, NOTHING
@@ -299,11 +356,11 @@ cdef int _close(object position, object trade, object quantity, bint long, _Done
         consumed.append(lot)
         closed = get(lot, LOT_QUANTITY)
         if _reaches(closed, remaining, long):
-            remaining = remaining - closed
+            remaining = less(remaining, closed)
             relieved = get(lot, LOT_VALUE)
         else:
-            left = closed - remaining
-            value = left * get(lot, LOT_PRICE)
+            left = less(closed, remaining)
+            value = times(left, get(lot, LOT_PRICE))
             if pks_sign(get(lot, LOT_FEE)):
                 done.rest = _reduced(lot, remaining, terms)
             else:
@@ -311,16 +368,16 @@ cdef int _close(object position, object trade, object quantity, bint long, _Done
             done.left = REST
             _appendleft(lots, done.rest)
             closed, remaining = remaining, ZERO
-            relieved = get(lot, LOT_VALUE) - value
-        relieved_value = relieved_value + relieved
-        gained = closed * price - relieved
-        realised = realised + (gained if multiplier is ONE else multiplier * gained)
-    done.value = -relieved_value
+            relieved = less(get(lot, LOT_VALUE), value)
+        relieved_value = plus(relieved_value, relieved)
+        gained = less(times(closed, price), relieved)
+        realised = plus(realised, gained if multiplier is ONE else times(multiplier, gained))
+    done.value = negative(relieved_value)
     if pks_sign(remaining):
-        quantity = -remaining
-        value = quantity * price
+        quantity = negative(remaining)
+        value = times(quantity, price)
         _append(lots, _lot(trade, quantity, price, value, ZERO))
-        done.value = done.value + value
+        done.value = plus(done.value, value)
         done.left = OPENED_A_LOT
     done.realised_pnl, done.consumed = realised, tuple(consumed)
     return 0
@@ -365,8 +422,8 @@ cdef int _write_updated(
     terms, lots = get(position, POSITION_TERMS), get(position, POSITION_LOTS)
     multiplier = get(terms, TERMS_MULTIPLIER)
     value, event_id = get(position, POSITION_VALUE), get(event, EVENT_ID)
-    cost_basis = value if multiplier is ONE else value * multiplier
-    cost_basis_delta = done.value if multiplier is ONE else done.value * multiplier
+    cost_basis = value if multiplier is ONE else times(value, multiplier)
+    cost_basis_delta = done.value if multiplier is ONE else times(done.value, multiplier)
     cdef Py_ssize_t number = len(lots)
     pks_write(out, b'{"type":"PositionUpdated","event_id":', 37)
     pks_json_text(out, event_id)
@@ -472,7 +529,15 @@ def flush(state, list dirty):
     cdef dict changes = state.table.changes
     cdef set written = state._written
     cdef Py_ssize_t more_lots = 0, lots, entries_max = journals.CHUNK_ENTRIES_MAX
-    for opened in dirty:
+    cdef Py_ssize_t place, count = PyList_GET_SIZE(dirty)
+    for place in range(count):
+        opened = <object>PyList_GET_ITEM(dirty, place)
+        if place + FAR < count:
+            pks_ask_for(PyList_GET_ITEM(dirty, place + FAR))
+        if place + NEAR < count:
+            pks_ask_for_slots(PyList_GET_ITEM(dirty, place + NEAR), OPENED_SLOTS, 3)
+        if place + NEXT < count:
+            pks_ask_for_slots(pks_slot(PyList_GET_ITEM(dirty, place + NEXT), OPENED_POSITION), POSITION_SLOTS, 5)
         if not _stored_as_usual(opened):
             state.flush(opened)
             continue

@@ -36,4 +36,30 @@ static inline void pks_put(PyObject *owner, Py_ssize_t offset, PyObject *value) 
     Py_XDECREF(before);
 }
 
+/* Set an attribute of a new object, which has none there yet. */
+static inline void pks_fill(PyObject *owner, Py_ssize_t offset, PyObject *value) {
+    Py_INCREF(value);
+    *(PyObject **)((char *)owner + offset) = value;
+}
+
+/* A borrowed reference to the attribute at a place; NULL where it is not set. */
+static inline PyObject *pks_slot(PyObject *owner, Py_ssize_t offset) {
+    return *(PyObject **)((char *)owner + offset);
+}
+
+/* Let the processor fetch the first two lines of an object (NULL: of none) while it does something else. */
+static inline void pks_ask_for(PyObject *object) {
+    __builtin_prefetch(object);
+    __builtin_prefetch((char *)object + 64);
+}
+
+/* The same for what stands in the slots of an object. */
+static inline void pks_ask_for_slots(PyObject *owner, const Py_ssize_t *offsets, int number) {
+    if (owner == NULL) return;
+    for (int place = 0; place < number; place++) {
+        PyObject *found = pks_slot(owner, offsets[place]);
+        if (found != NULL) pks_ask_for(found);
+    }
+}
+
 #endif

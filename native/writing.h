@@ -57,6 +57,25 @@ static inline int pks_write_word(pks_bytes *out, uint64_t word) {
 
 /* -- JSON ------------------------------------------------------------------------------------------------------- */
 
+/* How many bytes a text begins with that are written as they are, told eight at a time. */
+static inline Py_ssize_t pks_plain_size(const char *data, Py_ssize_t size) {
+    const uint64_t ones = ~(uint64_t)0 / 255, tops = ones << 7;
+    Py_ssize_t place = 0;
+    for (; place + 8 <= size; place += 8) {
+        uint64_t eight, quotes, slashes;
+        memcpy(&eight, data + place, 8);
+        quotes = eight ^ ones * '"';
+        slashes = eight ^ ones * '\\';
+        /* The top bit of a byte that is below 32, or zero; a byte above 127 has none of its own. */
+        if (((eight - ones * ' ') | (quotes - ones) | (slashes - ones)) & ~eight & tops) break;
+    }
+    for (; place < size; place++) {
+        unsigned char found = (unsigned char)data[place];
+        if (found < ' ' || found == '"' || found == '\\') break;
+    }
+    return place;
+}
+
 static inline int pks_json_text(pks_bytes *out, PyObject *text) {
     static const char hex[] = "0123456789abcdef";
     Py_ssize_t size;
@@ -64,8 +83,11 @@ static inline int pks_json_text(pks_bytes *out, PyObject *text) {
     if (data == NULL || pks_reserve(out, 6 * size + 2) < 0) return -1;
     char *to = out->data + out->size;
     *to++ = '"';
-    for (const char *end = data + size; data < end; data++) {
-        unsigned char found = (unsigned char)*data;
+    Py_ssize_t plain = pks_plain_size(data, size);
+    memcpy(to, data, (size_t)plain);
+    to += plain;
+    for (const char *end = data + size, *rest = data + plain; rest < end; rest++) {
+        unsigned char found = (unsigned char)*rest;
         if (found >= ' ' && found != '"' && found != '\\') {
             *to++ = (char)found;
             continue;

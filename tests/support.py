@@ -56,7 +56,8 @@ SECOND = 1_000_000_000
 
 def plain_code() -> Any:
     """Only plain Python runs while this is entered: what is patched into the plain code then takes effect."""
-    return patch.multiple(native, **dict.fromkeys(("capture", "positions", "ledger", "cash"), lambda: None))
+    twins = dict.fromkeys(("capture", "positions", "ledger", "cash"), lambda: None)
+    return patch.multiple(native, frames=lambda event_class: None, **twins)
 
 
 def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:

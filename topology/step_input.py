@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+import native
 from agents.stage import Frame, InvariantBroken, Refusal, Stage
 from connectors.embedded.errors import EmbeddedLogError, ResourceError, remedy
-from schemas.frames import BadEvent, encode_event
+from schemas.frames import BadEvent, encode_event, wire
+from schemas.topics import BOOKINGS, FILLS
 from topology.log import Record
 
 _REASON_CHARACTERS_MAX = 1_000
@@ -21,6 +23,9 @@ _NO_FAULT_OF_AN_EVENT = (InvariantBroken, EmbeddedLogError, MemoryError)
 """What ends a step, whichever event met it: above all a log that cannot be read now."""
 
 _MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO)
+
+_READ_COMPILED = (BOOKINGS.name, FILLS.name)
+"""The topics whose frames come in numbers."""
 
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -39,6 +44,9 @@ class StepFrames:
     def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
         self._topic = stage.input.name
         self._codec = stage.input.codec if stage.codec is None else stage.codec
+        self._read = (
+            native.frames(wire(stage.input.event_classes[0])) if self._topic in _READ_COMPILED else None
+        )
         self._partition = partition
         self._records = records
         self.events = 0
@@ -67,7 +75,9 @@ class StepFrames:
         topic = self._topic
         value = record.value or b""
         try:
-            decoded = self._codec.decode(value)
+            decoded = None if self._read is None else self._read(value)
+            if decoded is None:
+                decoded = self._codec.decode(value)
             return Frame(topic, self._partition, record.offset, decoded, range(len(decoded)))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             good: list[Any] = []

@@ -1,0 +1,7 @@
+"""The compiled twin of `schemas.frames.FrameCodec.decode`: see the source beside it."""
+
+from typing import Any
+
+class FrameReader:
+    def __init__(self, owner: type) -> None: ...
+    def read(self, frame: bytes) -> list[Any] | None: ...
