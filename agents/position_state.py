@@ -17,6 +17,7 @@ Families of keys (first byte), `P` is book 0 instrument, `O` the place in the or
 
 from collections.abc import Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from agents.rematch_work import RematchWork
 
 EVENT, DAY = b"e", b"d"
+_KEY = attrgetter("key")
 
 CHECKED_LOTS_MAX = 2
 KNOWN_AT_START = 20_000
@@ -214,6 +216,8 @@ class PositionsState:
 
     def before_commit(self) -> None:
         """Write what changed, and hold it against the invariants."""
+        # What stands side by side in the store is written side by side.
+        self._dirty.sort(key=_KEY)
         compiled = native.positions()
         if compiled is not None:
             compiled.flush(self, self._dirty)
