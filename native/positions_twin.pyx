@@ -12,7 +12,7 @@ from itertools import islice
 
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.unicode cimport PyUnicode_Compare
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
@@ -27,6 +27,11 @@ from schemas.numbers import ONE, ZERO
 from schemas.units import FeePolicy, LotMethod
 
 include "common.pxi"
+
+cdef extern from "slots.h":
+    void fill "pks_fill" (object, Py_ssize_t, PyObject *)
+cdef extern from "Python.h":
+    object new_of "PyType_GenericAlloc" (PyTypeObject *, Py_ssize_t)
 
 TradeBooked = wire(events.TradeBooked)
 if topics.POSITIONS.merged:
@@ -148,6 +153,9 @@ cdef class _Done:
     cdef int left
 
 
+for _made in (Trade, Lot, Closed):
+    if _made.__basicsize__ != object.__basicsize__ + 8 * len(_made.__struct_fields__):
+        raise ImportError(f"expected nothing but its fields in {_made}")
 for _same in ("trade_id", "executed_at", "source_sequence"):
     if offset_of(Trade, _same) != offset_of(Lot, _same):
         raise ImportError(f"expected {_same} of a trade and of a lot to stand at one place")
@@ -204,9 +212,7 @@ def book(state, events, Py_ssize_t place, step):
             put(opened, OPENED_DIRTY, True)
             dirty.append(opened)
             step.touched[book_name, instrument] = opened
-        trade = Trade(
-            order[2], order[0], order[1], get(event, EVENT_QUANTITY), get(event, EVENT_PRICE), _fee(event)
-        )
+        trade = _trade(event, <tuple>order)
         _match(opened, trade, done)
         put(opened, OPENED_LAST, order)
         revision = get(opened, OPENED_REVISION) + 1
@@ -323,17 +329,42 @@ cdef int _match(object opened, object trade, _Done done) except -1:
         put(journal, JOURNAL_END, None)
         put(opened, OPENED_JOURNAL, journal)
     (<list>get(journal, JOURNAL_TRADES)).append(trade)
-    (<list>get(journal, JOURNAL_OUTCOMES)).append(
-        None if done.consumed is None else Closed(done.realised_pnl, done.consumed, done.left)
-    )
+    (<list>get(journal, JOURNAL_OUTCOMES)).append(None if done.consumed is None else _closed(done))
     return 0
 
 
 cdef inline object _lot(object source, object quantity, object price, object value, object fee):
     """A lot of a trade, or what is left of one: both say alike who opened it and when."""
-    return Lot(
-        get(source, TRADE_ID), get(source, TRADE_EXECUTED_AT), get(source, TRADE_SEQUENCE), quantity, price, value, fee
-    )
+    made = new_of(<PyTypeObject *>Lot, 0)
+    fill(made, LOT_TRADE_ID, pks_slot(<PyObject *>source, LOT_TRADE_ID))
+    fill(made, LOT_EXECUTED_AT, pks_slot(<PyObject *>source, LOT_EXECUTED_AT))
+    fill(made, LOT_SEQUENCE, pks_slot(<PyObject *>source, LOT_SEQUENCE))
+    fill(made, LOT_QUANTITY, <PyObject *>quantity)
+    fill(made, LOT_PRICE, <PyObject *>price)
+    fill(made, LOT_VALUE, <PyObject *>value)
+    fill(made, LOT_FEE, <PyObject *>fee)
+    return made
+
+
+cdef inline object _trade(object event, tuple order):
+    made, fee = new_of(<PyTypeObject *>Trade, 0), _fee(event)
+    executed_at, sequence, trade_id = order
+    fill(made, TRADE_ID, <PyObject *>trade_id)
+    fill(made, TRADE_EXECUTED_AT, <PyObject *>executed_at)
+    fill(made, TRADE_SEQUENCE, <PyObject *>sequence)
+    fill(made, TRADE_QUANTITY, pks_slot(<PyObject *>event, EVENT_QUANTITY))
+    fill(made, TRADE_PRICE, pks_slot(<PyObject *>event, EVENT_PRICE))
+    fill(made, TRADE_FEE, <PyObject *>fee)
+    return made
+
+
+cdef inline object _closed(_Done done):
+    cdef object left = done.left
+    made = new_of(<PyTypeObject *>Closed, 0)
+    fill(made, CLOSED_REALISED_PNL, <PyObject *>done.realised_pnl)
+    fill(made, CLOSED_CONSUMED, <PyObject *>done.consumed)
+    fill(made, CLOSED_LEFT, <PyObject *>left)
+    return made
 
 
 cdef int _open(object position, object trade, object quantity, _Done done) except -1:
@@ -570,20 +601,32 @@ cdef bint _stored_as_usual(object opened) except -1:
 
 
 cdef int _check(object opened) except -1:
-    """The identities of a position with one lot or none; `check_position` has the others."""
+    """The identities of a position with two lots or fewer; `check_position` has the others."""
     position = get(opened, OPENED_POSITION)
     lots = get(position, POSITION_LOTS)
-    if len(lots) == 1:
-        lot = lots[0]
-        if (
-            pks_sign(get(position, POSITION_QUANTITY))
-            and pks_alike(get(lot, LOT_QUANTITY), get(position, POSITION_QUANTITY))
-            and pks_alike(get(lot, LOT_VALUE), get(position, POSITION_VALUE))
-            and pks_alike(get(lot, LOT_FEE), get(position, POSITION_HELD_FEES))
-        ):
-            return 0
-    elif len(lots) > <Py_ssize_t>_CHECKED_LOTS_MAX and pks_sign(get(position, POSITION_QUANTITY)):
+    quantity, value, fees = (
+        get(position, POSITION_QUANTITY),
+        get(position, POSITION_VALUE),
+        get(position, POSITION_HELD_FEES),
+    )
+    cdef Py_ssize_t number = len(lots)
+    cdef int sign = pks_sign(quantity)
+    if number > <Py_ssize_t>_CHECKED_LOTS_MAX and sign:
         return 0
+    if number == 0 and sign == 0 and pks_sign(value) == 0 and pks_sign(fees) == 0:
+        return 0
+    if number == 1 or number == 2:
+        lot = lots[0]
+        held, worth, paid = get(lot, LOT_QUANTITY), get(lot, LOT_VALUE), get(lot, LOT_FEE)
+        if number == 2:
+            lot = lots[1]
+            held, worth, paid = (
+                plus(held, get(lot, LOT_QUANTITY)),
+                plus(worth, get(lot, LOT_VALUE)),
+                plus(paid, get(lot, LOT_FEE)),
+            )
+        if sign and pks_alike(held, quantity) and pks_alike(worth, value) and pks_alike(paid, fees):
+            return 0
     _check_position(opened, _CHECKED_LOTS_MAX)
     return 0
 

@@ -481,9 +481,7 @@ def append_together(
         raise
 
 
-def _prepare(
-    transaction: Transaction, runner: PartitionRunner, records: Sequence[Record]
-) -> Prepared | None:
+def _prepare(transaction: Transaction, runner: PartitionRunner, records: Sequence[Record]) -> Prepared | None:
     """Prepare a partition's part of a step, and put all but its outputs into a transaction; None where it stopped.
 
     At once, not when all partitions are prepared: what it changed is in the processor's caches now.

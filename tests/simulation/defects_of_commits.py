@@ -274,7 +274,9 @@ def _second_stage_not_written():
 
     def make(real):
         def prepare(transaction, runner, records):
-            if runner.stage.name != positions.NAME or not isinstance(next(iter(records), None), step_output.Appended):
+            if runner.stage.name != positions.NAME or not isinstance(
+                next(iter(records), None), step_output.Appended
+            ):
                 return real(transaction, runner, records)
             part = runner.prepare(records)
             if part is not None:

@@ -24,7 +24,9 @@ READERS = {
 }
 pytestmark = pytest.mark.skipif(None in READERS.values(), reason=native.description())
 
-TEXTS = st.sampled_from(["", "a", "BOOK1", "12345678", "é", 'a "quoted" \\ \u2028\n\x01', "x" * 300, "1234567é"])
+TEXTS = st.sampled_from(
+    ["", "a", "BOOK1", "12345678", "é", 'a "quoted" \\ \u2028\n\x01', "x" * 300, "1234567é"]
+)
 NUMBERS = st.sampled_from(
     ["0", "-0", "0.00", "-0.00", "1", "-1.50", "100.000", "1E+2", "0.000000001", "0.0000000000000001", "999999999999999999",
      "1234567890123456789", "-99999999999999999.9", "0.0000000000000000001", "123456789012345678901234567890.1234567890"]
@@ -112,7 +114,11 @@ def test_what_is_broken(topic: Any, data: st.DataObject) -> None:
     frame = b"[%b]" % encode_event(CLASSES[topic](**data.draw(CONTENTS[topic])))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(frame)))
-        put = data.draw(st.sampled_from([b"", b" ", b'"', b"\\", b"0", b"-", b".", b"e", b"}", b"]", b",", b"\xc3", b"\x00", b"null"]))
+        put = data.draw(
+            st.sampled_from(
+                [b"", b" ", b'"', b"\\", b"0", b"-", b".", b"e", b"}", b"]", b",", b"\xc3", b"\x00", b"null"]
+            )
+        )
         frame = frame[:place] + put + frame[place + data.draw(st.integers(0, 2)) :]
     compare(topic, frame)
 
