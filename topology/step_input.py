@@ -44,9 +44,8 @@ class StepFrames:
     def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
         self._topic = stage.input.name
         self._codec = stage.input.codec if stage.codec is None else stage.codec
-        self._read = (
-            native.frames(wire(stage.input.event_classes[0])) if self._topic in _READ_COMPILED else None
-        )
+        usual: Any = wire(stage.input.event_classes[0])
+        self._read = native.frames(usual) if self._topic in _READ_COMPILED else None
         self._partition = partition
         self._records = records
         self.events = 0
