@@ -28,10 +28,10 @@ from topology.demo.stack import Stack
 from topology.settings import Settings
 from topology.sinks.entry import LogEntry
 
-RATE, SECONDS, ROUNDS = 50_000, 1.2, 3
+RATE, SECONDS, ROUNDS = 50_000, 1.0, 3
 """Fills by schedule, more than a worker takes."""
 
-UNDERLYINGS, POSITIONS, MARKS, MARKS_TOGETHER = 200, 10_000, 40_000, 1_000
+UNDERLYINGS, POSITIONS, MARKS, MARKS_TOGETHER = 200, 10_000, 10_000, 1_000
 IDLE_SECONDS_MAX = 300.0
 _APART = 10_000_000
 _START = parse_time("2026-01-05T12:00:00Z")
