@@ -71,7 +71,7 @@ def test_the_method_of_the_class_then_the_star_then_fifo():
 
 def test_what_the_fill_brings_is_copied():
     event = fill(
-        "t1", 5, "10", account="A", strategy="S", trader="T", counterparty="C", venue="V", entity="E9", group_id="G",
+        "t1", 5, "10", account="A", strategy="S", trader="T", counterparty="C", venue="V", entity="E1", group_id="G",
         leg=3, recorded_at=7, source_sequence=9, fees=(Fee(amount=Decimal(1)),), accrued_interest=Decimal("2.5"),
         settlement_date="2026-02-01",
     )  # fmt: skip
@@ -99,10 +99,11 @@ def test_what_the_fill_brings_is_copied():
         ({"multiplier": Decimal(10)}, "multiplier"),
         ({"inverse": False}, "inverse"),
         ({"currency": "USD"}, "currency"),
+        ({"entity": "E9"}, "entity"),
     ],
 )
-def test_a_fill_may_not_contradict_its_instrument(fields: dict, field: str):
-    fault = book(booker(PERPETUAL), fill(price="50000", **fields))
+def test_a_fill_may_not_contradict_its_instrument_or_its_book(fields: dict, field: str):
+    fault = book(booker(PERPETUAL, DESK), fill(price="50000", **fields))
     assert isinstance(fault, Fault) and fault.field == field
 
 
