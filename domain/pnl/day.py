@@ -79,8 +79,10 @@ class PositionDays:
         day = self.day
         now = gone_on(now, day.now, bookings)
         restated: set[str] = set()
-        if closes and day.opening.marked_at < now.marked_at <= closes[-1].at and day.now.at:
+        if closes and day.opening.at and day.opening.marked_at < now.marked_at <= closes[-1].at:
             restated |= self._remark(now, closes)
+            # The price comes before what is booked with it.
+            go_on(day, day.now.remarked(now))
         if bookings or now.change_since(day.now):
             restated |= self._booked(now, bookings, closes)
         go_on(day, now)

@@ -95,8 +95,10 @@ def remark_day(day: ClosedDay, opening: Observation | None, closing: Observation
             ended, begun = attribute(day.closing, closing), attribute(day.opening, opening)
             _add_at(day.buckets, ended, begun, Decimal(1), Decimal(1))
             if day.book_buckets is not None:
-                assert closing.fx is not None, "it was told in the book's currency"
-                _add_at(day.book_buckets, ended, begun, closing.fx, opening.fx or ZERO)
+                if (any(ended) and closing.fx is None) or (any(begun) and opening.fx is None):
+                    day.book_buckets = None
+                else:
+                    _add_at(day.book_buckets, ended, begun, closing.fx or ZERO, opening.fx or ZERO)
     day.opening, day.closing = opening, closing
     day.restatement += 1
 

@@ -198,7 +198,7 @@ class PnLDays(RuleBasedStateMachine):
             unit_accrued=self.accrued if unit is not None and last.quantity else Decimal(0),
             marked_at=0 if self.mark is None else self.marked_at,
         )
-        if self.observed.marked_at or self.days.day.now.at:
+        if self.days.day.opening.at:
             self.mark_closes()
         with exact_arithmetic():
             restated = self.days.observe(now, self.pending, self.closes)
