@@ -130,14 +130,13 @@ class _Work:
 
     def income(self, income: Any) -> None:
         """Tell a position with what it earned, where it is held here: every partition is told of it."""
-        block = self.state.blocks.of.get(income.instrument)
-        row = None if block is None else block.place(income.book, income.instrument)
-        if block is None or row is None:
-            return
         counts = self.state.counters.of(income.source)
         counts.read += 1
         counts.applied += 1
-        self._changed(block, row, income, ZERO)
+        block = self.state.blocks.of.get(income.instrument)
+        row = None if block is None else block.place(income.book, income.instrument)
+        if block is not None and row is not None:
+            self._changed(block, row, income, ZERO)
 
     def _changed(self, block: Rows, row: int, cause: Any, held_fees_delta: Decimal) -> None:
         self.state.blocks.touch(block, (row,), (cause.event_id, cause.correlation_id))

@@ -124,7 +124,8 @@ class Revaluation:
 
     def tell_at(self, partition: int, book: str, at: int, cause: str) -> None:
         """Tell the rows of a book at the last marks up to a time, where newer ones have come; what is told of them later in
-        the step is at the newest again. What the engine priced, and own marks of options, are of now."""
+        the step is at the newest again. What the engine priced, own marks of options, and what has no mark up to then are of
+        now."""
         state = self._state
         for block in state.blocks:
             name = block.driver if isinstance(block, Options) else block.terms.instrument
@@ -132,9 +133,10 @@ class Revaluation:
             if newest is None or newest.event_time <= at:
                 continue
             rows = [row for row, held in enumerate(block.held) if held.book == book]
-            if not rows:
+            past = state.mark_at(name, at) if rows else None
+            if past is None:
                 continue
-            state.marks[name] = state.mark_at(name, at)
+            state.marks[name] = past
             try:
                 for start in range(0, len(rows), ROWS_MAX):
                     touch = Touch(None, (cause, ""))

@@ -116,7 +116,7 @@ def test_every_partition_is_told_and_the_one_that_holds_the_position_takes_it(bo
     assert {partition for name, partition in step.outputs if name == topics.VALUATION_INPUT.name} == {0, 1, 2}
     elsewhere = PnLChain()
     income = outputs(step, topics.VALUATION_INPUT)
-    assert elsewhere.value(*income) == [] and elsewhere.valuation.counts() == (0, 0, 0, 0, 0)
+    assert elsewhere.value(*income) == [] and elsewhere.valuation.counts() == (1, 1, 0, 0, 0)
 
 
 def test_a_coupon_comes_out_of_what_has_accrued():
