@@ -6,6 +6,7 @@ it in one commit. Which partition that is the ledger does not know: all are told
 Guarantees: what the ledger posts as income of a position is told once, after the position; what it takes back, once as well.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from schemas.frames import encode_event, wire
 from schemas.identity import derived_id, position_key
 from schemas.numbers import ZERO
 from schemas.units import MovementKind
+from tables.partition import TablePartition
 
 WAITING = b"w"
 
@@ -87,6 +89,12 @@ def position_known(state: LedgerState, book: str, instrument: str, step: Step) -
     for key, encoded in list(state.table.scan_prefix(prefix)):
         _tell(encoded, _decode(encoded).event_time, step)
         state.table.delete(key)
+
+
+def waiting_income(table: TablePartition) -> Iterator[Any]:
+    """The income of a table partition that waits for its position to be known."""
+    for _, encoded in table.scan_prefix(WAITING):
+        yield _decode(encoded)
 
 
 def _tell(encoded: bytes, event_time: int, step: Step) -> None:

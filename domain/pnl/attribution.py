@@ -44,9 +44,14 @@ def attribute(former: Observation, now: Observation, corporate: Change | None = 
     """The P&L from `former` to `now`, net of fees, by cause. `corporate` is what corporate actions changed."""
     buckets = no_buckets()
     fees = former.fees - now.fees
-    buckets[CARRY] = carry = now.carry - former.carry + now.accrued - former.accrued
-    buckets[FUNDING] = funding = now.funding - former.funding
-    gross = now.total - former.total - fees - carry - funding
+    gross = now.total - former.total - fees
+    # Most positions earn nothing for being held.
+    if now.carry is not former.carry or now.unit_accrued or former.unit_accrued:
+        buckets[CARRY] = carry = now.carry - former.carry + now.accrued - former.accrued
+        gross -= carry
+    if now.funding is not former.funding:
+        buckets[FUNDING] = funding = now.funding - former.funding
+        gross -= funding
     market = gross
     if now.quantity != former.quantity or now.cost != former.cost or now.realised != former.realised:
         held = now.value_of(former.quantity)

@@ -54,8 +54,8 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.cost + other.cost,
             self.realised + other.realised,
             self.fees + other.fees,
-            self.carry + other.carry,
-            self.funding + other.funding,
+            self.carry if other.carry is ZERO else self.carry + other.carry,
+            self.funding if other.funding is ZERO else self.funding + other.funding,
         )
 
 
@@ -96,7 +96,10 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def total(self) -> Decimal:
         """All P&L since the position was first opened, net of fees; call it where `priced`."""
         assert self.unrealised is not None, "asked only where priced"
-        return self.realised + self.unrealised - self.fees + self.carry + self.funding + self.accrued
+        total = self.realised + self.unrealised - self.fees
+        if self.carry is not ZERO or self.funding is not ZERO:
+            total += self.carry + self.funding
+        return total + self.accrued if self.unit_accrued else total
 
     @property
     def accrued(self) -> Decimal:
@@ -144,8 +147,8 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.cost - former.cost,
             self.realised - former.realised,
             self.fees - former.fees,
-            self.carry - former.carry,
-            self.funding - former.funding,
+            ZERO if self.carry is former.carry else self.carry - former.carry,
+            ZERO if self.funding is former.funding else self.funding - former.funding,
         )
 
     def remarked(self, later: "Observation") -> "Observation":

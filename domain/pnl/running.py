@@ -179,7 +179,7 @@ def gone_on(now: Observation, former: Observation, bookings: Sequence[Booking]) 
                 else divide_value(unit * mark, former.mark)
             )
         mark = former.mark if mark is None else mark
-    elif not (carry or funding) and now.marked_at:
+    elif not (carry or funding) and (now.marked_at or not former.marked_at):
         return now
     return msgspec.structs.replace(
         now,

@@ -128,6 +128,7 @@ def test_income_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]):
     data = ["--data", str(folder / "data")]
     (folder / "cash.csv").write_text(
         "movement_id,kind,currency,amount,trade_date,book,instrument\nd1,dividend,USD,7,2026-01-05,B1,X\n"
+        "d2,dividend,USD,8,2026-01-05,B1,Z\n"
     )
     assert run(["cash-book", str(folder / "cash.csv"), *data]) == 0
     day = shown(capsys, folder, "--instrument", "X")["X"]
@@ -137,6 +138,8 @@ def test_income_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]):
         "7",
         "40",
     )
+    assert run(["pnl", *data]) == 0
+    assert "without a trade, and are in no P&L: B1/Z" in capsys.readouterr().err
     realised = child(explained(capsys, folder, "pnl:B1/X"), "realised in the day")
     assert child(realised, "carry and funding")["value"] == "7" and realised["value"] == "45"
 

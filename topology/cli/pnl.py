@@ -27,6 +27,7 @@ from topology.cli.reading_options import (
     parse_option_point,
 )
 
+_NAMED_MAX = 5
 _SHOWN = ("quantity", "realised", "unrealised", "fees", "total", "positional", "trading", "book_total")
 
 
@@ -55,7 +56,13 @@ def pnl(
     the running day by then is shown; of --known-at, what was known at that point.
     """
     from schemas import topics
-    from topology.documents.pnl import day_documents, pnl_documents, told_documents, told_events
+    from topology.documents.pnl import (
+        day_documents,
+        pnl_documents,
+        positions_waited_for,
+        told_documents,
+        told_events,
+    )
 
     date = _date(as_of)
     instant = None if date else parse_instant("--as-of", as_of)
@@ -77,6 +84,10 @@ def pnl(
                 there = {each[name] for each in pnl_documents(log, None, None, days=False)}
                 if asked is not None and asked not in there:
                     say_what_there_is(f"{name} {asked!r:.80}", there)
+        waited_for = positions_waited_for(log)
+        if waited_for:
+            names = ", ".join(waited_for[:_NAMED_MAX]) + (", ..." if len(waited_for) > _NAMED_MAX else "")
+            say(f"movements of cash name positions without a trade, and are in no P&L: {names}")
         told = [] if plot is None else list(told_events(log, ends, book, instrument))
     if plot is not None:
         _draw(plot, told, book, instrument)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from agents import pnl
+from agents import ledger, pnl
+from agents.ledger_income import waiting_income
 from agents.pnl_state import Kept, calendars_of, closed_days, closes_of, scan_kept
 from domain.capture.business_date import BusinessDays
 from domain.pnl.attribution import Buckets
@@ -104,6 +105,16 @@ def _plain(number: Decimal | None) -> str | None:
 
 
 # -- what was told ----------------------------------------------------------------------------------------------------
+
+
+def positions_waited_for(log: WholeLog) -> list[str]:
+    """The positions (BOOK/INSTRUMENT) that have no trade in the ledger yet, and whose income waits for one."""
+    found = {
+        f"{income.book}/{income.instrument}"
+        for partition in range(partition_count(log))
+        for income in waiting_income(table_partition(log, ledger.NAME, partition))
+    }
+    return sorted(found)
 
 
 def told_documents(
