@@ -15,9 +15,15 @@ Key = TypeVar("Key")
 def whole_commits(
     found: Mapping[Key, list[LogRecord]], ends: Mapping[Key, int]
 ) -> dict[Key, list[LogRecord]]:
-    """What was read from each partition, up to the last commit that was read whole in all of them.
+    """What was read from each partition, as `commits_read_whole` says; a commit larger than one read as it was read."""
+    return commits_read_whole(found, ends) or dict(found)
 
-    `ends` are the next offsets of the partitions. A commit larger than one read is handed on as it was read.
+
+def commits_read_whole(
+    found: Mapping[Key, list[LogRecord]], ends: Mapping[Key, int]
+) -> dict[Key, list[LogRecord]]:
+    """What was read from each partition, up to the last commit that was read whole in all of them: nothing where the first
+    was not. `ends` are the next offsets of the partitions.
     """
     limits = [
         records[-1].appended_at
@@ -27,12 +33,11 @@ def whole_commits(
     if not limits:
         return dict(found)
     horizon = min(limits)
-    whole = {
+    return {
         key: kept
         for key, records in found.items()
         if (kept := [record for record in records if record.appended_at < horizon])
     }
-    return whole or dict(found)
 
 
 def first_commits(

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.embedded.commits import whole_commits
+from connectors.embedded.commits import commits_read_whole
 from connectors.embedded.database import database_folder
 from connectors.embedded.layout import LogRecord
 from connectors.embedded.log import EmbeddedLog
@@ -35,12 +35,25 @@ READ_RECORDS_MAX = 5_000
 READ_BYTES_MAX = 16 * 1024 * 1024
 """Most of a partition that is read at once: more than any commit has, so that none is cut."""
 
+READ_BYTES = 4 * 1024 * 1024
+READ_BYTES_MIN = 1024 * 1024
+"""What is read at first, shared out to the partitions that have something, and the least of one: what a batch does not take
+is read again."""
+
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of records after which a batch ends with the commit that it is in."""
+
+SLICE_BYTES = 64 * 1024
+"""Bytes of records after which the loop has a turn: a batch that is read ahead does not keep the one that is written from
+its socket."""
 
 
 GAP_SECONDS_MAX = 10.0
 """How long records may be missing before those that are there, in a view of the log that its owner moves files below."""
+
+
+_new = tuple.__new__
+"""An item by position, without the call of Python that its class would make: frames hold thousands."""
 
 
 class FeedFault(Exception):
@@ -157,7 +170,7 @@ class Feed:
     async def next(self) -> Batch:
         """The records that wait, at least one; waits until there is one."""
         while True:
-            batch = self._read()
+            batch = await self._read()
             if batch is not None:
                 return batch
             await self._grown()
@@ -181,39 +194,59 @@ class Feed:
     def _synced(self) -> int:
         return Note(self._data, database_folder(self._data)).sequence
 
-    def _read(self) -> Batch | None:
+    async def _read(self) -> Batch | None:
         for place in self._partitions():
             self._places.setdefault(place, 0)
-        found: dict[TopicPartition, list[LogRecord]] = {}
-        for (topic, partition), offset in self._places.items():
-            records = self._log.read(topic, partition, offset, READ_RECORDS_MAX, READ_BYTES_MAX)
-            if self._has_gap(topic, partition, offset, records):
-                return None
-            if self._durable_only and records and records[-1].sequence > self._seen:
-                records = [record for record in records if record.sequence <= self._seen]
-            if records:
-                found[topic, partition] = records
-        self._gap_since = 0.0
-        if not found:
+        whole = self._whole()
+        if not whole:
             return None
-        whole = whole_commits(found, {place: self._log.end_offset(*place) for place in found})
         items: list[Item] = []
+        places = dict(self._places)
         generation = self._log.generation
-        size = appended_at = 0
+        size = appended_at = slice_end = 0
         # One order over all partitions; a commit is not cut; what is left is read again.
         for record in sorted(chain.from_iterable(whole.values()), key=attrgetter("sequence")):
             if (
                 len(items) >= self.events_max or size >= BATCH_BYTES_MAX
             ) and record.appended_at != appended_at:
                 break
+            if size >= slice_end:
+                await asyncio.sleep(0)
+                slice_end = size + SLICE_BYTES
             items += items_of(record, generation)
-            self._places[record.topic, record.partition] = record.offset + 1
+            places[record.topic, record.partition] = record.offset + 1
             appended_at = record.appended_at
             size += len(record.value or b"")
+        self._places = places
         return Batch(
-            items,
-            {(in_generation(topic, generation), at): next_ for (topic, at), next_ in self._places.items()},
+            items, {(in_generation(topic, generation), at): next_ for (topic, at), next_ in places.items()}
         )
+
+    def _whole(self) -> dict[TopicPartition, list[LogRecord]]:
+        """Records that wait, up to the last commit that was read whole; nothing where none waits, or one is missing."""
+        ends = {place: self._log.end_offset(*place) for place in self._places}
+        waiting = [place for place, offset in self._places.items() if offset < ends[place]]
+        if not waiting:
+            self._gap_since = 0.0
+            return {}
+        found: dict[TopicPartition, list[LogRecord]] = {}
+        for bytes_max in (max(READ_BYTES // len(waiting), READ_BYTES_MIN), READ_BYTES_MAX):
+            for place in waiting:
+                offset = self._places[place]
+                records = self._log.read(*place, offset, READ_RECORDS_MAX, bytes_max)
+                if self._has_gap(*place, offset, records):
+                    return {}
+                if self._durable_only and records and records[-1].sequence > self._seen:
+                    records = [record for record in records if record.sequence <= self._seen]
+                    # What is synced ends with a commit.
+                    ends[place] = records[-1].offset + 1 if records else offset
+                if records:
+                    found[place] = records
+            whole = commits_read_whole(found, ends)
+            if whole or not found:
+                break
+        self._gap_since = 0.0
+        return whole or found
 
     def _has_gap(self, topic: str, partition: int, offset: int, records: list[LogRecord]) -> bool:
         """Whether a record is missing before one of these: they are read again. Raises FeedFault where it stays away.
@@ -267,7 +300,7 @@ def items_of(record: LogRecord, generation: int = 0) -> list[Item]:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         events = topic.codec.decode_each(frame)
     return [
-        Item(name, partition, offset, place, sequence, appended_at, event, "", generation)
+        _new(Item, (name, partition, offset, place, sequence, appended_at, event, "", generation))
         for place, event in enumerate(events)
         if type(event) is not BadEvent
     ]

@@ -6,6 +6,7 @@ is refused again is a letter of its own, since its id has the retry in it.
 
 import re
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from connectors.sink import Batch, Item
@@ -15,6 +16,7 @@ from topology.sinks.letters import stage_of
 
 RETRIED = "retried"
 
+_topic_of = attrgetter("topic")
 _Resolved: Any = wire(events.DeadLetterResolved)
 ReadItem = Callable[[str, int, int, int], Item | None]
 
@@ -24,6 +26,9 @@ def with_retries(batch: Batch, sink: str, wanted: frozenset[str], read: ReadItem
 
     `read` finds an event by topic, partition, offset and index.
     """
+    found = set(map(_topic_of, batch.items))
+    if found <= wanted and topics.SINK_DEAD_LETTERS.name not in found:
+        return batch
     return Batch(list(_items(batch, sink, wanted, read)), batch.next_offsets)
 
 

@@ -67,6 +67,20 @@ def test_a_batch_says_where_each_partition_goes_on(two: Books):
     feed.close()
 
 
+def test_a_commit_is_whole_however_little_is_read_at_first(two: Books, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feed_module, "READ_BYTES", 1)
+    monkeypatch.setattr(feed_module, "READ_BYTES_MIN", 1)
+    transaction = two.log.transaction()
+    for name, partition in (("a", 0), ("b", 1), ("c", 0), ("d", 1)):
+        transaction.append(FILLS, partition, None, encode_frames([fill(name)])[0])
+    transaction.commit()
+    append(two.log, "e")
+    feed = Feed(two.folder, [FILLS], events_max=1, durable_only=False)
+    feed.seek({})
+    assert taken(feed, 2) == [["a", "b", "c", "d"], ["e"]]
+    feed.close()
+
+
 def test_a_log_that_ends_before_the_sink_is_refused(two: Books):
     append(two.log, "a")
     feed = Feed(two.folder, [FILLS], events_max=10)
@@ -81,11 +95,12 @@ def test_only_what_is_synced_is_handed_on(tmp_path: Path):
     with EmbeddedLog.owner(tmp_path / "data", sync="os") as log:
         create_topics(log, (), 1)
         append(log, "synced")
+        append(log, "as well")
         assert log.wait_durable(log.sequence)
         append(log, "not yet")
         feed = Feed(tmp_path / "data", [FILLS], events_max=10)
         feed.seek({})
-        assert taken(feed, 1) == [["synced"]]
+        assert taken(feed, 1) == [["synced", "as well"]]
         waiting = feed.behind()[0]
         assert waiting == 1, "it is committed, and seen, but not handed on"
         assert log.wait_durable(log.sequence)
