@@ -86,10 +86,12 @@ def parse_exact(text: str) -> Decimal:
 
 def plain(number: Decimal) -> str:
     """Plain notation without needless zeros: `1.08`, `0`, `-1000`; never an exponent, never `-0`."""
-    text = format(number, "f")
-    if "." in text:
+    text = str(number)
+    if "E" in text:
+        text = format(number, "f")
+    if text[-1] == "0" and "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return "0" if text == "-0" else text
 
 
 def round_money(number: Decimal) -> Decimal:

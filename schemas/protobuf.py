@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -79,22 +80,21 @@ def _message_class(name: str) -> type[Message]:
 
 
 def _message(name: str, event: Any) -> Message:
-    message_class, plan = _way_out(name)
+    message_class, values_of, plan = _way_out(name)
     values: dict[str, Any] = {}
-    for field, convert in plan:
-        value = getattr(event, field)
+    for (field, convert), value in zip(plan, values_of(event), strict=True):
         if value is not None:
             values[field] = value if convert is None else convert(value)
     return message_class(**values)
 
 
 @cache
-def _way_out(name: str) -> tuple[type[Message], list[tuple[str, _Convert | None]]]:
+def _way_out(name: str) -> tuple[type[Message], _Convert, list[tuple[str, _Convert | None]]]:
     event_class = EVENT_CLASSES.get(name) or _nested_classes()[name]
     hints = typing.get_type_hints(event_class)
-    return _message_class(name), [
-        (field.name, _outward(hints[field.name])) for field in dataclasses.fields(event_class)
-    ]
+    fields = [field.name for field in dataclasses.fields(event_class)]
+    assert len(fields) > 1, "of one field alone there would be no tuple"
+    return _message_class(name), attrgetter(*fields), [(field, _outward(hints[field])) for field in fields]
 
 
 @cache

@@ -6,7 +6,7 @@ equal, so that one worker owns the same partition of each.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -432,6 +432,7 @@ TOPICS: tuple[Topic, ...] = (
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
+@lru_cache(maxsize=10_000)
 def escape_token(token: str) -> str:
     """A book or instrument as one token of a NATS subject: `.`, `*`, `>`, `%` and blanks as %XX of their bytes."""
     return "".join(

@@ -16,6 +16,7 @@ from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from connectors.sink import Unavailable
 
@@ -89,13 +90,35 @@ class Connection(Client):
     """A client that does not reconnect, says at once that it was lost, and lets go of its socket in any case.
 
     nats-py keeps the socket of a connection that fails after its first byte, and, where it trips over what it had still to
-    send when the connection breaks, says nobody that it did.
+    send when the connection breaks, says nobody that it did. It also makes an object, an entry of a queue and a turn of a
+    task of each message: `listen` and `send_many` do without, for the confirmations and messages of a publisher.
     """
 
     def __init__(self, complaints: Complaints) -> None:
         super().__init__()
         self._complaints = complaints
         self._made = self._given_up = False
+        self._takers: dict[int, Callable[[bytes], None]] = {}
+
+    async def listen(self, inbox: str, taker: Callable[[bytes], None]) -> None:
+        """Hand the payload of whatever comes to an inbox to `taker`, which is not awaited."""
+        subscription = await self.subscribe(inbox, cb=_taken)
+        self._takers[subscription._id] = taker
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """What nats-py calls with each message."""
+        taker = self._takers.get(sid)
+        if taker is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        else:
+            taker(data)
+
+    async def send_many(self, commands: bytes) -> None:
+        """Send commands of the protocol, whole ones. Raises nats.errors.ConnectionClosedError."""
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        await self._send_command(commands)
+        await self._flush_pending()
 
     async def make(self, servers: list[str], **options: Any) -> None:
         """Connect. Raises what nats-py raises; nothing is left then."""
@@ -130,6 +153,10 @@ class Connection(Client):
             if writer is not None:
                 writer.transport.abort()
         await asyncio.sleep(0)
+
+
+async def _taken(_: Msg) -> None:
+    """What would be called for messages that a taker has."""
 
 
 async def connect(settings: NatsSettings, name: str, complaints: Complaints) -> Connection:

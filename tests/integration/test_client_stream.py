@@ -77,7 +77,8 @@ def test_an_update_that_was_published_twice_comes_once_and_a_gap_is_told(server)
         await sink.write(batch(updated(6)))
         await sink.close()
         async with PositionStream(server.url, from_sequence=1) as updates:
-            return await first(updates, 4)
+            # A loop that is left does not take along what has come already.
+            return await first(updates, 2) + await first(updates, 2)
 
     found = asyncio.run(follow())
     assert [(update.revision, update.sequence, update.skipped) for update in found] == [

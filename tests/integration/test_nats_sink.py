@@ -54,6 +54,19 @@ def test_events_go_out_on_their_subjects_as_their_messages(server):
     assert decode_message(events.PositionUpdated, position.data).average_price == Decimal("100.50")
 
 
+def test_an_id_with_line_ends_makes_no_header_of_its_own(server):
+    async def publish():
+        sink = sink_of(server)
+        await sink.open()
+        await sink.write(batch(updated(1, event_id="e1\r\nNats-Rollup: all"), updated(2)))
+        await sink.close()
+        async with connected(server) as client:
+            return await client.jetstream().get_msg("POSITIONS", seq=1)
+
+    headers = asyncio.run(publish()).headers
+    assert headers == {"Nats-Msg-Id": "e1  Nats-Rollup: all", "Pks-Event": "PositionUpdated"}
+
+
 def test_what_is_written_again_is_stored_once(server):
     async def publish():
         sink = sink_of(server)

@@ -16,11 +16,13 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
 import nats.errors
@@ -49,6 +51,9 @@ _CONNECT_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _PATIENCE = {"connect_timeout": _CONNECT_SECONDS, "reconnect_time_wait": RETRY_SECONDS_FIRST}
 _NANOSECONDS = 1_000_000_000
+_STATUS = b"NATS/1.0 "
+_PENDING = re.compile(rb"Nats-Pending-Messages: *(\d+)")
+_REPLY_TOKENS = 9
 _Answer = TypeVar("_Answer")
 
 
@@ -69,16 +74,57 @@ class PositionUpdate:
     message: Any
 
 
-class _Connection(Client):
-    """A client that says at once that it was lost (`on_loss`), and lets go of its socket in any case: nats-py does neither
-    where it trips over what it had still to send."""
+class _Message(NamedTuple):
+    """What came: the subject that says its place in the stream, its payload, its headers as they came."""
 
-    def __init__(self, on_loss: Callable[[], None]) -> None:
+    reply: bytes
+    data: bytes
+    headers: bytes | None
+
+
+class _Arrivals:
+    """What came and was not read yet; None is the loss of the connection."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Message | None] = deque()
+        self._some: asyncio.Future[None] | None = None
+
+    def add(self, message: _Message | None) -> None:
+        """Take one in, and wake whoever waits."""
+        self.waiting.append(message)
+        if self._some is not None and not self._some.done():
+            self._some.set_result(None)
+
+    async def some(self, seconds_max: float) -> None:
+        """Wait until there is one. Raises TimeoutError."""
+        if not self.waiting:
+            self._some = asyncio.get_running_loop().create_future()
+            async with asyncio.timeout(seconds_max):
+                await self._some
+
+
+class _Connection(Client):
+    """A client that says at once that it was lost, and lets go of its socket in any case: nats-py does neither where it
+    trips over what it had still to send. What comes to the inbox that is listened to goes straight to the arrivals: nats-py
+    makes an object, an entry of a queue and a turn of a task of each message, which cost more than to read it.
+    """
+
+    def __init__(self, arrivals: _Arrivals) -> None:
         super().__init__()
-        self._on_loss = on_loss
+        self._arrivals = arrivals
+        self._listened = 0
+
+    async def listen(self, inbox: str) -> None:
+        self._listened = (await self.subscribe(inbox, cb=_arrived))._id
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> None:
+        if sid == self._listened:
+            self._arrivals.add(_Message(reply, data, headers))
+        else:
+            await super()._process_msg(sid, subject, reply, data, headers)
 
     async def _process_op_err(self, e: Exception) -> None:
-        self._on_loss()
+        self._arrivals.add(None)
         with contextlib.suppress(OSError):
             await super()._process_op_err(e)
 
@@ -92,6 +138,10 @@ class _Connection(Client):
             if writer is not None:
                 writer.transport.abort()
         await asyncio.sleep(0)
+
+
+async def _arrived(_: Msg) -> None:
+    """What nats-py would call; the messages go another way."""
 
 
 class PositionStream:
@@ -115,13 +165,14 @@ class PositionStream:
         self._next = from_sequence
         self._options: Mapping[str, Any] = options
         self._client: _Connection | None = None
-        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._arrivals = _Arrivals()
         self._inbox = ""
         self._name = consumer
         self._consumer = ""
         self._remaining = 0
         self._revisions: dict[tuple[str, str], int] = {}
-        self._ids: dict[str, None] = {}
+        self._ids: set[str] = set()
+        self._ids_in_order: deque[str] = deque()
         self._refused: asyncio.Future[str] | None = None
         self.reconnects = 0
 
@@ -147,10 +198,18 @@ class PositionStream:
                 if self._client is None:
                     await self._open()
                     self.reconnects += 1
-                async for message in self._messages():
-                    pause = RETRY_SECONDS_FIRST
-                    update = self._update(message)
+                await self._arrivals.some(3 * HEARTBEAT_SECONDS)
+                # What is not read when the loop over the updates is left stays for the next.
+                while self._arrivals.waiting:
+                    message = self._arrivals.waiting.popleft()
+                    if message is None:
+                        raise nats.errors.ConnectionClosedError
+                    is_update = self._is_update(message)
+                    if self._remaining <= BATCH_MESSAGES // 2:
+                        await self._ask()
+                    update = self._update(message) if is_update else None
                     if update is not None:
+                        pause = RETRY_SECONDS_FIRST
                         yield update
             except (OSError, nats.errors.Error, TimeoutError):
                 await self._close()
@@ -158,9 +217,9 @@ class PositionStream:
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
 
     async def _open(self) -> None:
-        arrived = self._arrived = asyncio.Queue()
+        self._arrivals = _Arrivals()
         # Ours before it connects: what fails half way has a socket to close.
-        client = self._client = _Connection(lambda: arrived.put_nowait(None))
+        client = self._client = _Connection(self._arrivals)
         await client.connect(
             self._url,
             allow_reconnect=False,
@@ -190,11 +249,8 @@ class PositionStream:
             self._next = made.delivered.stream_seq + 1
         self._inbox = client.new_inbox()
         self._remaining = 0
-        await client.subscribe(self._inbox, cb=self._arrive)
+        await client.listen(self._inbox)
         await self._ask()
-
-    async def _arrive(self, message: Msg) -> None:
-        self._arrived.put_nowait(message)
 
     async def _complained(self, error: Exception) -> None:
         refused = self._refused
@@ -227,58 +283,65 @@ class PositionStream:
             reply=self._inbox,
         )
 
-    async def _messages(self) -> AsyncIterator[Msg]:
-        """Messages as they come. Raises TimeoutError where the server is silent, nats.errors.Error where it is gone."""
-        arrived = self._arrived
-        while True:
-            if arrived.empty():
-                message = await asyncio.wait_for(arrived.get(), 3 * HEARTBEAT_SECONDS)
-            else:
-                message = arrived.get_nowait()
-            if message is None:
-                raise nats.errors.ConnectionClosedError
-            headers = message.headers or {}
-            status = headers.get("Status") if not message.data else None
-            if status is None:
-                self._remaining -= 1
-                yield message
-            elif status == "408":  # the end of a request, and how many of it did not come
-                self._remaining -= int(headers.get("Nats-Pending-Messages", BATCH_MESSAGES))
-            elif status != "100":  # a heartbeat
-                raise nats.errors.Error(f"{status} {headers.get('Description')}")
-            if self._remaining <= BATCH_MESSAGES // 2:
-                await self._ask()
+    def _is_update(self, message: _Message) -> bool:
+        """Whether a message is one of the stream. Raises nats.errors.Error where the server says that no more will come."""
+        headers = message.headers or b""
+        if message.data or not headers.startswith(_STATUS):
+            self._remaining -= 1
+            return True
+        status, _, description = headers[len(_STATUS) :].partition(b"\r\n")[0].decode().partition(" ")
+        if status == "408":  # the end of a request, and how many of it did not come
+            pending = _PENDING.search(headers)
+            self._remaining -= int(pending[1]) if pending else BATCH_MESSAGES
+        elif status != "100":  # a heartbeat
+            raise nats.errors.Error(f"{status} {description}")
+        return False
 
-    def _update(self, message: Msg) -> PositionUpdate | None:
+    def _update(self, message: _Message) -> PositionUpdate | None:
         """The update that a message holds; None where it came before."""
-        sequence = message.metadata.sequence.stream
+        sequence = _sequence(message.reply)
         self._next = sequence + 1
         found = PositionUpdated.FromString(message.data)
-        if found.event_id in self._ids:
+        if self._came_before(found.event_id):
             return None
-        self._ids[found.event_id] = None
-        if len(self._ids) > IDS_MAX:
-            del self._ids[next(iter(self._ids))]
         key = (found.book, found.instrument)
-        before = self._revisions.get(key, found.revision - 1)
-        self._revisions[key] = found.revision
+        revision = found.revision
+        before = self._revisions.get(key, revision - 1)
+        self._revisions[key] = revision
+        average_price = found.average_price
         return PositionUpdate(
             sequence,
-            found.book,
-            found.instrument,
+            *key,
             Decimal(found.quantity),
-            Decimal(found.average_price) if found.HasField("average_price") else None,
+            Decimal(average_price) if average_price else None,
             Decimal(found.realised_pnl),
             found.executed_at,
-            found.revision,
-            max(0, found.revision - before - 1),
+            revision,
+            max(0, revision - before - 1),
             found,
         )
+
+    def _came_before(self, event_id: str) -> bool:
+        """Whether an id came before; it is remembered."""
+        if event_id in self._ids:
+            return True
+        self._ids.add(event_id)
+        self._ids_in_order.append(event_id)
+        if len(self._ids) > IDS_MAX:
+            self._ids.remove(self._ids_in_order.popleft())
+        return False
 
     async def _close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.end()
+
+
+def _sequence(reply: bytes) -> int:
+    """The place in the stream that a message's reply subject says: `$JS.ACK.STREAM.CONSUMER.DELIVERED.PLACE.…`, in a later
+    form with the domain and the account before the stream."""
+    tokens = reply.split(b".")
+    return int(tokens[5 if len(tokens) == _REPLY_TOKENS else 7])
 
 
 def _token(book: str) -> str:
