@@ -60,7 +60,7 @@ def plain_code() -> Any:
     return patch.multiple(native, frames=lambda event_class: None, **twins)
 
 
-def eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
+def eventually(predicate: Callable[[], Any], timeout: float = 60.0) -> Any:
     """Wait until `predicate` gives something true, and return it; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

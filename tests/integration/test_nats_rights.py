@@ -172,11 +172,12 @@ def test_a_reader_reads_every_stream_that_is_published_and_none_that_comes_in(se
         await source.open()
         await source.close()
         async with served.user("reader") as (client, _):
-            jetstream = client.jetstream(timeout=0.5)
+            # What is refused is answered with nothing: the short time is for that alone.
+            allowed, jetstream = client.jetstream(timeout=10), client.jetstream(timeout=0.5)
             config = ConsumerConfig(name="desk", durable_name="desk", ack_policy=AckPolicy.EXPLICIT)
-            await jetstream.add_consumer("POSITIONS", config)
-            subscription = await jetstream.pull_subscribe_bind("desk", "POSITIONS")
-            found = await subscription.fetch(6, timeout=5)
+            await allowed.add_consumer("POSITIONS", config)
+            subscription = await allowed.pull_subscribe_bind("desk", "POSITIONS")
+            found = await subscription.fetch(6, timeout=30)
             for message in found:
                 await message.ack()
             refused = 0
@@ -252,7 +253,7 @@ def test_a_strategy_cannot_widen_its_consumer_in_the_request(served):
             reply = await client.request(
                 f"$JS.API.CONSUMER.CREATE.POSITIONS.strategy.bo.position.updated.v1.{BOOK}",
                 asked % b"bo.position.updated.v1.OTHER",
-                timeout=2,
+                timeout=10,
             )
             return reply.data
 
