@@ -170,15 +170,15 @@ def subject_of(topic: Topic, event: Any) -> str | None:
     by_class = _BY_CLASS.get(name)
     if by_class is not None:
         return by_class if by_class in topic.subjects else None
-    first, *rest = _parts(topic.subjects[0])
+    first, rest = _parts(topic.subjects[0])
     return first + "".join([escape_token(str(getattr(event, field))) + text for field, text in rest])
 
 
 @cache
-def _parts(subject: str) -> tuple[Any, ...]:
+def _parts(subject: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """The text before the first field of a subject; then each field with the text behind it."""
     first, *rest = _FIELD.split(subject)
-    return first, *zip(rest[::2], rest[1::2], strict=True)
+    return first, tuple(zip(rest[::2], rest[1::2], strict=True))
 
 
 def class_of_subject(subject: str) -> type[Any] | None:
