@@ -11,8 +11,8 @@ import asyncpg
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-CHUNK_LINES = 400
-"""Rows that are sent at a time: few enough that the server soon has the first, and many, since each time costs a task."""
+CHUNK_LINES = 200
+"""Rows that are sent at a time."""
 
 Value = str | int | bool | bytes | float | Decimal | None
 

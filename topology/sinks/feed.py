@@ -43,9 +43,9 @@ is read again."""
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of records after which a batch ends with the commit that it is in."""
 
-SLICE_BYTES = 64 * 1024
-"""Bytes of records after which the loop has a turn: a batch that is read ahead does not keep the one that is written from
-its socket."""
+SLICE_SECONDS = 0.003
+"""How long a batch is made ready at a stretch; as long a pause follows, which is for the batch that is being written: what
+the far side shall work on meanwhile comes first."""
 
 
 GAP_SECONDS_MAX = 10.0
@@ -203,16 +203,17 @@ class Feed:
         items: list[Item] = []
         places = dict(self._places)
         generation = self._log.generation
-        size = appended_at = slice_end = 0
+        size = appended_at = 0
+        slice_end = time.monotonic() + SLICE_SECONDS
         # One order over all partitions; a commit is not cut; what is left is read again.
         for record in sorted(chain.from_iterable(whole.values()), key=attrgetter("sequence")):
             if (
                 len(items) >= self.events_max or size >= BATCH_BYTES_MAX
             ) and record.appended_at != appended_at:
                 break
-            if size >= slice_end:
-                await asyncio.sleep(0)
-                slice_end = size + SLICE_BYTES
+            if time.monotonic() >= slice_end:
+                await asyncio.sleep(SLICE_SECONDS)
+                slice_end = time.monotonic() + SLICE_SECONDS
             items += items_of(record, generation)
             places[record.topic, record.partition] = record.offset + 1
             appended_at = record.appended_at

@@ -22,6 +22,9 @@ from topology.sinks.sessions import Sessions
 from topology.sinks.status import STANDBY
 
 PROGRESS_SECONDS = 5.0
+AHEAD_SECONDS = 0.003
+"""After the writing of a batch began, the next is read."""
+
 CATCHING_UP_RECORDS = 1_000
 """A sink that is further behind says how it gets on, every `PROGRESS_SECONDS`."""
 
@@ -105,7 +108,7 @@ class SinkRunner(Sessions):
             batch = with_retries(found, self._sink.name, self._wanted, self._feed.item)
             if len(found.items) >= self._feed.events_max:
                 # It catches up: the far side takes this batch in while the next is made ready.
-                self._ahead = asyncio.ensure_future(self._feed.next())
+                self._ahead = asyncio.ensure_future(self._read_ahead())
             try:
                 await self._deliver(batch)
             except Unavailable:
@@ -128,6 +131,11 @@ class SinkRunner(Sessions):
                 ahead, self._ahead = self._ahead, None
                 return ahead.result()
             await self._sink.look()  # type: ignore[attr-defined]
+
+    async def _read_ahead(self) -> Batch:
+        # The far side has its first work before.
+        await asyncio.sleep(AHEAD_SECONDS)
+        return await self._feed.next()
 
     async def _forget_ahead(self) -> None:
         """What was read ahead is read again."""
