@@ -45,6 +45,11 @@ class Desk:
         path.write_text(text)
         self.pks(*command, str(path))
 
+    def standard_rules(self) -> Any:
+        self._capsys.readouterr()
+        assert run(["posting-rules", "--json"]) == 0
+        return json.loads(self._capsys.readouterr().out)
+
     def accrue(self, day: str) -> Any:
         return self.pks("accruals", "run", "--date", day)
 
@@ -136,3 +141,20 @@ def test_what_was_paid_ahead_is_no_exposure_twice(desk: Desk):
     # Unrealised -30, of which -20 were paid: the cash of 20 has them.
     assert [each["with_pending"] for each in found["exposures"]] == ["20"]
     assert found["with_market_value"]["market_values"] == {"USD": "-10"}
+
+
+def test_rules_that_have_no_such_movement_are_named_and_the_days_booked_once_they_have(desk: Desk):
+    rules = desk.standard_rules()
+    lacking = {
+        **rules,
+        "movements": {name: rule for name, rule in rules["movements"].items() if name != "variation_margin"},
+    }
+    desk.enter("lacking.json", json.dumps(lacking), "posting-rules-define")
+    done = desk.accrue("2024-02-29")
+    assert done["booked"] == 0
+    assert [each["reason"].partition(":")[0] for each in done["missing"]] == [
+        "version 1 of the posting rules has no movement variation_margin"
+    ]
+    desk.enter("whole.json", json.dumps(rules), "posting-rules-define")
+    assert desk.accrue("2024-02-29")["booked"] == 4
+    assert desk.cash()[0] == 40 - 20

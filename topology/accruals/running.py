@@ -98,7 +98,20 @@ def _planned(
         key, day = booking.accrued.key, booking.accrued.day
         first[key] = min(first.get(key, day), day)
     # By day, and of one key in the order of its revisions.
-    return sorted(planned, key=lambda booking: first[booking.accrued.key])
+    return sorted(_with_rules(run, planned, log), key=lambda booking: first[booking.accrued.key])
+
+
+def _with_rules(run: Run, planned: Sequence[Booking], log: Any) -> list[Booking]:
+    """What the posting rules in force have a rule for: the ledger would refuse the rest, and no later run book it."""
+    rules = latest_rules(log)[0]
+    for kind in sorted({booking.accrued.kind for booking in planned} - rules.movements.keys()):
+        defined = "pks posting-rules has it, pks posting-rules-define takes it"
+        run.holes.append(
+            Hole(
+                f"{kind}/", f"version {rules.version} of the posting rules has no movement {kind}: {defined}"
+            )
+        )
+    return [booking for booking in planned if booking.accrued.kind in rules.movements]
 
 
 def _book(run: Run, settings: Settings, planned: Sequence[Booking], posting_rules: int) -> None:
