@@ -89,7 +89,8 @@ def accrued_under(table: TablePartition, entity: str, currency: str, accrual_key
     return ZERO if stored is None else Decimal(stored.decode())
 
 
-def _content_of(event: Any) -> str:
+def content_of(event: Any) -> str:
+    """What a movement says but for its id: the same again is a duplicate."""
     named = (
         event.kind, event.currency, plain(event.amount), event.trade_date, event.entity, event.account, event.book,
         event.settlement_date, event.value_date, event.instrument, event.reverses, event.accrual_key,
@@ -100,7 +101,7 @@ def _content_of(event: Any) -> str:
 def move(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     """Post a movement of cash."""
     table, movement_id = state.table, event.movement_id
-    content = _content_of(event)
+    content = content_of(event)
     known = find_movement(table, movement_id)
     if known is not None:
         if known.content == content:

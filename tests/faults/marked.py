@@ -36,6 +36,7 @@ PHASES = (
     "rebuilding",
     "exchanging",
     "copying",
+    "carrying",
     "moving",
 )
 WORDS = (
@@ -164,6 +165,7 @@ def mark(marks: Marks, halt: tuple[str, int]) -> None:
         (rebuilding.RebuildingTransaction, "commit", "rebuilding"),
         (rebuild, "exchange", "exchanging"),
         (copying.RecordCopies, "add", "copying"),
+        (repartition._NewTables, "write", "carrying"),
         (repartition, "exchange", "moving"),
     ):
         _around(owner, name, marks, phase, halt)

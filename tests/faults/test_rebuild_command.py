@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from rocksdict import WriteBatch
 
 from agents import positions, trade_capture
+from agents.stage import Stage
 from connectors.embedded import layout
 from connectors.embedded.replacing import new_name
 from schemas import topics
@@ -47,9 +48,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_everything(tmp_path_factory.mktemp("sound") / "data")
 
 
-def write_everything(folder: Path) -> Path:
+def write_everything(folder: Path, stages: Sequence[Stage] | None = None) -> Path:
     """Definitions between fills, refusals, corrections that wait, ticks, what cannot be read."""
-    with books_of(folder) as books:
+    with Books(folder, partitions=PARTITIONS, waiting_max=1_000, stages=stages) as books:
         batches = stages_worker.batches(17, 3_000)
         for batch in batches[:6]:
             books.book(*batch)

@@ -1,5 +1,6 @@
 """`pks topology repartition` on a real broker: the same books, whatever is killed, and nothing that is sent meanwhile lost."""
 
+import json
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,22 @@ from connectors.kafka.link import Link, parse_url
 from connectors.kafka.local_broker import LocalBroker
 from connectors.kafka.reader import TopicReader
 from connectors.kafka.topics import partition_counts
-from schemas.topics import FILL_DEAD_LETTERS, FILLS
+from schemas.topics import CASH_BALANCES, FILL_DEAD_LETTERS, FILLS, FX_RATES, VALUATION_INPUT
 from tests.faults.repartition_killed import POINTS
 from tests.integration.test_up_on_kafka import Installation
-from tests.kafka_support import running_broker
+from tests.kafka_support import PATIENCE, produce_records, running_broker
+from tests.support import eventually
+from topology.clock import tick_frames
 
-OLD, NEW = 4, 6
-COLUMNS = "trade_id,action,original_trade_id,book,instrument,side,quantity,price,executed_at"
+OLD, NEW = 2, 3
+FIGURES = (("ledger-hash",), ("pnl", "--days"))
+"""Commands that show what the stages behind the books have come to."""
+
+MARKS = """instrument,price,time,instrument_class
+I1,101,2026-01-06T10:00:00Z,
+EUR/USD,1.1,2026-01-06T10:00:00Z,fx
+"""
+COLUMNS = "trade_id,action,original_trade_id,book,instrument,side,quantity,price,executed_at,currency"
 
 
 @pytest.fixture
@@ -43,7 +54,7 @@ def write_trades(path: Path, start: int, number: int) -> Path:
         book, instrument, side = f"B{rng.randrange(20)}", f"I{rng.randrange(5)}", rng.choice(("BUY", "SELL"))
         time = f"2026-01-05T{rng.randrange(24):02}:{rng.randrange(60):02}:00Z"
         rows.append(
-            f"{identity},{action},{original},{book},{instrument},{side},{quantity},{rng.randrange(90, 110)},{time}"
+            f"{identity},{action},{original},{book},{instrument},{side},{quantity},{rng.randrange(90, 110)},{time},USD"
         )
 
     for trade in range(start, start + number):
@@ -66,18 +77,22 @@ class Cluster:
     def __init__(self, folder: Path, broker: LocalBroker) -> None:
         self.folder = folder
         self.link = parse_url(f"kafka://{broker.address}")
+        self.figures: dict[str, Any] = {}
         self.embedded = Installation(folder / "embedded", "embedded://")
         self.cluster = self.installation("cluster", OLD)
 
     def installation(self, name: str, partitions: int) -> Installation:
         return Installation(
-            self.folder / name, f"kafka://{self.link.brokers}", PKS_PARTITIONS=str(partitions)
+            self.folder / name,
+            f"kafka://{self.link.brokers}",
+            PKS_PARTITIONS=str(partitions),
+            PKS_STAGES="all",
         )
 
     def file(self, number: int) -> tuple[str, ...]:
         path = self.folder / f"{number}.csv"
         if not path.exists():
-            write_trades(path, number * 400, 400)
+            write_trades(path, number * 150, 150)
         return ("import", str(path), "--format", "canonical")
 
     def both(self, cluster: Installation, number: int) -> None:
@@ -87,13 +102,42 @@ class Cluster:
     def expected(self) -> str:
         return str(self.embedded.ask("book-hash")["book_hash"])
 
+    def value(self, cluster: Installation) -> None:
+        """Marks, a rate, and the tick of the clock with which what the rate changes is told."""
+        path = self.folder / "marks.csv"
+        path.write_text(MARKS)
+        cluster.ask("import", str(path), "--format", "csv-marks")
+        with closing(TopicReader(self.link, "rates")) as reader:
+            eventually(lambda: reader.bounds(FX_RATES.name, 0)[1], PATIENCE)
+        ticks = [(partition, frame) for partition in range(OLD) for frame in tick_frames("", partition, 1)]
+        for topic in (VALUATION_INPUT, CASH_BALANCES):
+            produce_records(self.link, topic, ticks)
+
+
+def figures(cluster: Installation) -> dict[str, Any]:
+    """What the stages behind the books have come to, when they have come to the end."""
+
+    def look() -> dict[str, Any] | None:
+        found = {}
+        for command in FIGURES:
+            done = cluster.run(*command, "--json")
+            assert done.returncode == 0, done.stderr
+            if "has not applied" in done.stderr:
+                return None
+            found[command[0]] = json.loads(done.stdout)
+        return found
+
+    return eventually(look, PATIENCE)
+
 
 @pytest.fixture
 def filled(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> Cluster:
-    """A cluster of four partitions, with no worker at work."""
+    """A cluster of two partitions, which every stage has read, with no worker at work."""
     found = Cluster(tmp_path_factory.mktemp("filled"), broker)
-    with found.cluster.up("--workers", "2"):
+    with found.cluster.up():
         found.both(found.cluster, 0)
+        found.value(found.cluster)
+        found.figures = figures(found.cluster)
         refused = found.cluster.run("topology", "repartition", "--partitions", str(NEW))
         assert refused.returncode == 3
         assert "expected that no worker runs, found" in refused.stderr
@@ -132,8 +176,13 @@ def kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(
             up = cluster.run("up")
             assert up.returncode == 3 and "run `pks topology repartition` again" in up.stderr
             assert send_late(filled, 0) == KafkaError.MSG_SIZE_TOO_LARGE
-    # The last one was in force already.
-    again = cluster.run("topology", "repartition", "--partitions", str(NEW))
+    if in_force(filled.link).generation == 0:
+        found = move(cluster, NEW)
+        assert found["book_hash_before"] == found["book_hash"] == expected
+
+
+def the_number_that_is_there_is_refused(filled: Cluster) -> None:
+    again = filled.cluster.run("topology", "repartition", "--partitions", str(NEW))
     assert again.returncode == 3
     assert "found one with it already" in again.stderr
 
@@ -160,12 +209,13 @@ def workers_go_on_with_the_new_number_and_know_what_they_knew(filled: Cluster) -
     assert old.returncode == 3
     assert f"pd.canonical.g{in_force(filled.link).generation} {NEW} of {OLD}" in old.stderr
     cluster = filled.installation("cluster", NEW)
-    with cluster.up("--workers", "2"):
-        assert cluster.ask("book-hash")["book_hash"] == filled.expected()
+    assert figures(cluster) == filled.figures
+    with cluster.up():
         # What was there is a duplicate; what waited meets its trade.
         filled.both(cluster, 0)
         filled.both(cluster, 1)
         assert cluster.ask("book-hash")["book_hash"] == filled.expected()
+        assert figures(cluster)["ledger-hash"] == filled.embedded.ask("ledger-hash")
         checks = cluster.ask("verify")
         assert checks["ok"], checks
     assert send_late(filled, 0) == KafkaError.MSG_SIZE_TOO_LARGE
@@ -189,24 +239,25 @@ def a_second_move_and_its_old_topics(filled: Cluster) -> None:
     cluster = filled.installation("cluster", NEW)
     expected, times = filled.expected(), times_of(filled.link, NEW)
     before = set(partition_counts(filled.link))
-    found = move(cluster, 3)
-    assert (found["partitions_before"], found["partitions"]) == (NEW, 3)
+    found = move(cluster, 5)
+    assert (found["partitions_before"], found["partitions"]) == (NEW, 5)
     assert found["book_hash_before"] == found["book_hash"] == expected
-    assert times_of(filled.link, 3) == times
-    three = filled.installation("cluster", 3)
-    dropped = three.ask("topology", "repartition", "--drop-old")["dropped"]
+    assert times_of(filled.link, 5) == times
+    five = filled.installation("cluster", 5)
+    dropped = five.ask("topology", "repartition", "--drop-old")["dropped"]
     left = set(partition_counts(filled.link))
     assert set(dropped) == before - left and FILLS.name in dropped
-    with three.up():
-        filled.both(three, 2)
-        assert three.ask("book-hash")["book_hash"] == filled.expected()
-        assert three.ask("verify")["ok"]
+    with five.up():
+        filled.both(five, 2)
+        assert five.ask("book-hash")["book_hash"] == filled.expected()
+        assert figures(five)["ledger-hash"] == filled.embedded.ask("ledger-hash")
+        assert five.ask("verify")["ok"]
 
 
 def what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None:
-    cluster = filled.installation("cluster", 3)
+    cluster = filled.installation("cluster", 5)
     before = in_force(filled.link)
-    moving = start_move(cluster, 5, "written/SIGSTOP")
+    moving = start_move(cluster, 3, "written/SIGSTOP")
     try:
         os.waitid(os.P_PID, moving.pid, os.WSTOPPED | os.WNOWAIT)
         assert send_late(filled, before.generation) is None
@@ -220,7 +271,7 @@ def what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None
     assert in_force(filled.link) == before
     # The old topics go on as they were.
     assert send_late(filled, before.generation) is None
-    refused = cluster.run("topology", "repartition", "--partitions", "5")
+    refused = cluster.run("topology", "repartition", "--partitions", "3")
     assert refused.returncode == 3
     assert "records that are not: start the workers until they are" in refused.stderr
     with cluster.up():
@@ -228,13 +279,14 @@ def what_is_sent_while_the_log_moves_is_not_left_behind(filled: Cluster) -> None
 
 
 def test_a_log_that_moves(filled: Cluster) -> None:
-    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, ("sealed", "in force"))
+    kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, ("sealed",))
     workers_go_on_with_the_new_number_and_know_what_they_knew(filled)
 
 
 @pytest.mark.soak
 def test_a_log_that_moves_again_and_again(filled: Cluster) -> None:
     kills_in_a_move_leave_the_old_topics_whole_or_the_new_ones(filled, tuple(POINTS))
+    the_number_that_is_there_is_refused(filled)
     workers_go_on_with_the_new_number_and_know_what_they_knew(filled)
     a_second_move_and_its_old_topics(filled)
     what_is_sent_while_the_log_moves_is_not_left_behind(filled)

@@ -14,10 +14,16 @@ from tests.faults import marked_worker, stages_worker
 from tests.faults.marked import Worker
 from tests.faults.test_rebuild_command import PARTITIONS, write_everything
 from tests.faults.up_support import running
+from tests.ledger_support import day_closed, movement
+from tests.property.topology.test_repartition_later import figures
 from tests.support import MONDAY, SECOND, Books, fill, soak_kills
+from tests.valuation_support import mark
 from topology.cli import application
+from topology.settings import Settings
+from topology.stages import build_all
 
 NEW = 5
+STAGES = build_all(Settings(waiting_corrections_max=1_000))
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +33,28 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two partitions with everything in it."""
-    return write_everything(tmp_path_factory.mktemp("sound") / "data")
+    """A folder of two partitions with everything in it, which every stage has read."""
+    folder = write_everything(tmp_path_factory.mktemp("sound") / "data", STAGES)
+    with all_stages(folder, PARTITIONS) as books:
+        marks = [mark(name, str(90 + number), MONDAY) for number, name in enumerate(("X", "Y", "EUR/USD"))]
+        books.append_events(topics.MARKS, marks, topics.MARKS.key_of)
+        moved = [movement(f"m{number}", "100", entity=f"E{number}", book="B1") for number in range(5)]
+        books.append_events(topics.LEDGER_INPUT, moved, topics.entity_key)
+        books.run()
+        ends = [day_closed(f"B{number}", "2026-01-05") for number in range(4)]
+        books.append_events(topics.BOOKINGS, ends, topics.BOOKINGS.key_of)
+        books.run()
+    return folder
+
+
+def all_stages(folder: Path, partitions: int) -> Books:
+    return Books(folder, partitions=partitions, stages=STAGES)
+
+
+def later_figures(folder: Path, partitions: int) -> dict[str, Any]:
+    """What the stages behind the books have come to."""
+    with all_stages(folder, partitions) as books:
+        return figures(books)
 
 
 def books_of(folder: Path, partitions: int) -> Books:
@@ -52,7 +78,9 @@ def test_the_command_moves_a_log_and_says_so(
 ):
     folder = Path(shutil.copytree(sound, tmp_path / "data"))
     expected = book_hash(folder, PARTITIONS)
+    later = later_figures(folder, PARTITIONS)
     found = move(folder, NEW, capsys)
+    assert later_figures(folder, NEW) == later
     assert (found["partitions_before"], found["partitions"]) == (PARTITIONS, NEW)
     assert found["book_hash_before"] == found["book_hash"] == expected
     for command in ("verify", "rebuild"):
@@ -76,9 +104,9 @@ def test_kills_in_a_move_leave_the_old_state_or_the_new_one(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     folder = Path(shutil.copytree(sound, tmp_path / "data"))
-    expected = book_hash(folder, PARTITIONS)
+    expected, later = book_hash(folder, PARTITIONS), later_figures(folder, PARTITIONS)
     for number, place in enumerate(
-        [("copying", 1), ("copying", 40), ("rebuilding", 2), ("rebuilding", 7), ("moving", 1)]
+        [("copying", 1), ("copying", 40), ("rebuilding", 2), ("carrying", 1), ("carrying", 9), ("moving", 1)]
     ):
         # Another number each time: what a killed attempt has left must not stand in the way of any.
         command = ("topology", "repartition", "--partitions", str(NEW + number), "--data", str(folder))
@@ -86,6 +114,7 @@ def test_kills_in_a_move_leave_the_old_state_or_the_new_one(
             worker.until_halted()
             worker.kill()
         assert book_hash(folder, PARTITIONS) == expected
+        assert later_figures(folder, PARTITIONS) == later
         monkeypatch.setenv("PKS_PARTITIONS", str(PARTITIONS))
         assert application.run(["verify", "--data", str(folder), "--quick"]) == 0
     # A kill at the exchange itself: one or the other.
@@ -98,6 +127,7 @@ def test_kills_in_a_move_leave_the_old_state_or_the_new_one(
     assert application.run(["book-hash", "--data", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["book_hash"] == expected
     assert move(folder, NEW + 1, capsys)["book_hash"] == expected
+    assert later_figures(folder, NEW + 1) == later
     monkeypatch.setenv("PKS_PARTITIONS", str(NEW + 1))
     assert application.run(["verify", "--data", str(folder)]) == 0
 
@@ -107,9 +137,7 @@ def test_a_worker_goes_on_where_the_log_was_moved(
 ):
     folder = Path(shutil.copytree(sound, tmp_path / "data"))
     twin = Path(shutil.copytree(sound, tmp_path / "twin"))
-    # Stages behind the books bind a log to its partitions.
-    monkeypatch.setenv("PKS_STAGES", "books")
-    with running(folder, PKS_PARTITIONS=str(PARTITIONS), PKS_STAGES="books") as process:
+    with running(folder, PKS_PARTITIONS=str(PARTITIONS)) as process:
         command = ["topology", "repartition", "--partitions", "3", "--data", str(folder)]
         assert application.run(command) == 3
         assert f"found process {process.pid} owning it" in capsys.readouterr().err
@@ -125,6 +153,10 @@ def test_a_worker_goes_on_where_the_log_was_moved(
     monkeypatch.setenv("PKS_PARTITIONS", str(PARTITIONS))
     assert application.run(["import", str(file), "--format", "canonical", "--data", str(twin)]) == 0
     assert book_hash(folder, 3) == book_hash(twin, PARTITIONS)
+    for place, partitions in ((folder, 3), (twin, PARTITIONS)):
+        with all_stages(place, partitions) as books:
+            books.run()
+    assert later_figures(folder, 3)["ledger"] == later_figures(twin, PARTITIONS)["ledger"]
     monkeypatch.setenv("PKS_PARTITIONS", "3")
     assert application.run(["verify", "--data", str(folder)]) == 0
 

@@ -16,8 +16,10 @@ from typing import Any
 
 from agents.capture_state import (
     CLOCK,
+    CLOSED_DAY,
     HASH,
     HASH_BY_TIME,
+    OPEN_DAY,
     REFERENCE,
     TRADE,
     Waiting,
@@ -44,7 +46,7 @@ Write = Callable[[int, Mapping[bytes, bytes | None]], None]
 
 
 class MemoryFault(Exception):
-    """What capture knows cannot be moved; the text says of what that is so, and why."""
+    """What a stage knows cannot be moved; the text says of what that is so, and why."""
 
 
 class _Home:
@@ -116,6 +118,7 @@ class CaptureMemory:
         self._move_counts(waiting)
         # The first partition speaks for all of definitions that are refused: nobody shall be ahead of it.
         definitions = dict(self._old[0].scan_prefix(REFERENCE))
+        self._move_days()
         for partition, clock in enumerate(clocks):
             self._write(partition, {**definitions, **({CLOCK: str(clock).encode()} if clock else {})})
 
@@ -169,6 +172,13 @@ class CaptureMemory:
         for partition, found in changes.items():
             self._write(partition, found)
         changes.clear()
+
+    def _move_days(self) -> None:
+        """The days of a book are in the partition of its name."""
+        for table in self._old:
+            for family in (OPEN_DAY, CLOSED_DAY):
+                for key, value in table.scan_prefix(family):
+                    self._write(partition_of_key(key[1:], self._partitions), {key: value})
 
     # -- what waits ---------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from connectors.kafka.errors import LinkError
 from connectors.kafka.link import Link
 from connectors.kafka.reader import KafkaRecord, TopicReader
 from schemas.topics import Topic
+from topology.rebuilding.later_topics import CUT, EMPTIED, LaterTopics
 from topology.rebuilding.rekeying import rekeyed
 
 _READ_RECORDS_MAX = 1_000
@@ -50,17 +51,34 @@ class TopicCopies:
         """The offset after the last copy in a new partition."""
         return self._ends[topic.name, partition]
 
-    def copy(self, topic: Topic, progress: Callable[[int], None], seen: Seen | None = None) -> None:
-        """Copy a topic, one old partition after the other. Raises LinkError."""
+    def whole(self, topic: Topic) -> bool:
+        """Whether the copies begin with the first record that ever was."""
+        return topic.name not in self._starts
+
+    def copy(
+        self,
+        topic: Topic,
+        progress: Callable[[int], None],
+        seen: Seen | None = None,
+        later: LaterTopics | None = None,
+    ) -> None:
+        """Copy a topic, one old partition after the other. Raises LinkError.
+
+        Where stages behind the books move (`later`), they say where events go that do not go by their keys.
+        """
         starts = [
             self._reader.bounds(self._old.topic(topic.name), partition)[0]
             for partition in range(self._before)
         ]
-        if any(starts):
+        if any(starts) or (later is not None and topic.name in CUT):
             self._begin(topic)
+        places = None if later is None else later.places(topic)
+        emptied = later is not None and topic.name in EMPTIED
         for partition, start in enumerate(starts):
             for record in self._records(topic, partition, start):
-                copies = rekeyed(topic, [(partition, record.value)], self._before, self._after)
+                if emptied:
+                    continue
+                copies = rekeyed(topic, [(partition, record.value)], self._before, self._after, places)
                 for place, value in copies.items():
                     if seen is not None:
                         seen(partition, place, self._ends[topic.name, place], value)

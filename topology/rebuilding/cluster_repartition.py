@@ -27,8 +27,10 @@ from topology.rebuilding.capture_memory import CaptureMemory, MemoryFault
 from topology.rebuilding.cluster_copies import TopicCopies
 from topology.rebuilding.cluster_still import all_applied, end_transactions, stand_still
 from topology.rebuilding.cluster_tables import ChangelogWriter, RestoredTables
+from topology.rebuilding.later_routes import Broadcasts, Numbers
+from topology.rebuilding.later_tables import LaterMove
 from topology.rebuilding.rebuild import RebuildRefused
-from topology.rebuilding.repartition import Moved, refuse_later
+from topology.rebuilding.repartition import Moved
 from topology.replaying.outcome import Progress, Span, books_of
 from topology.replaying.replay import Origin, replay_bookings
 from topology.replaying.scratch_tables import DiskTables
@@ -56,22 +58,33 @@ def repartition_cluster(settings: Settings, partitions: int, progress: Progress)
     `progress` is called with records that were copied, or applied. Raises RebuildRefused where it cannot be moved,
     PartitionStopped where an invariant breaks, LinkError and TopicError; the old topics are in force then.
     """
-    with closing(ClusterCopy(settings)) as old:
-        return _Move(settings, old, partitions, progress).run()
+    stages = build_all(settings)
+    link = link_in_force(settings)
+    made = partition_counts(link)
+    # Of a cluster that keeps its books alone the others have no topics.
+    run = [stage for stage in stages if is_spine(stage) or link.topic(stage.changelog) in made]
+    with closing(ClusterCopy(settings, run)) as old:
+        return _Move(settings, old, run, partitions, progress).run()
 
 
 class _Move:
     """One move, from the topics of one generation to those of the next."""
 
-    def __init__(self, settings: Settings, old: ClusterCopy, partitions: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        old: ClusterCopy,
+        run: Sequence[Stage],
+        partitions: int,
+        progress: Progress,
+    ) -> None:
         self._began = time.perf_counter()
         self._settings = settings
         self._stages = build_all(settings)
         self._old = old
         self._link = old.link
-        made = partition_counts(old.link)
-        # Of a cluster that keeps its books alone the others have no topics.
-        self._run = [stage for stage in self._stages if old.link.topic(stage.changelog) in made]
+        self._run = run
+        self._later = [stage for stage in run if not is_spine(stage)]
         self._before, self._partitions = old.partitions, partitions
         self._progress = progress
         self._in_sync = {"replicas": settings.replicas, "in_sync_min": settings.in_sync_replicas_min}
@@ -87,12 +100,9 @@ class _Move:
                 f"expected a log with another number of partitions than {self._partitions}, found one with it already"
             )
         end_transactions(self._link, self._run, self._before)
-        later = [stage for stage in self._run if not is_spine(stage)]
-        refuse_later(
-            later, lambda stage, partition: self._old.end_offset(stage.changelog, partition), self._before
-        )
         self._old.settle()
-        all_applied(self._old)
+        all_applied(self._old, self._later)
+        broadcasts = self._broadcasts()
         books = books_of(self._old, range(self._before))[0].hexadecimal
         new = self._make_topics()
         with (
@@ -100,9 +110,10 @@ class _Move:
             DiskTables() as tables,
             closing(RestoredTables(new)) as restored,
         ):
-            self._copy(copies, tables)
+            later = LaterMove(self._later, self._old, broadcasts, tables.write) if self._later else None
+            self._copy(copies, tables, later)
             self._replay(new, copies, tables)
-            self._write_changelogs(new, copies, tables, restored)
+            self._write_changelogs(new, copies, tables, restored, broadcasts)
             hashed, count = books_of(restored.log, range(self._partitions))
             if hashed.hexadecimal != books:
                 raise RebuildRefused(
@@ -135,8 +146,23 @@ class _Move:
         ensure_topics(new, named(new, plans), **self._in_sync)
         return new
 
-    def _copy(self, copies: TopicCopies, tables: DiskTables) -> None:
-        """The topics, and with the fills what capture knows of them."""
+    def _broadcasts(self) -> Broadcasts:
+        """How far partitions have read definitions and rates. Raises RebuildRefused where one has yet to tell what they change."""
+
+        def read_to(stage: str, partition: int, topic: str) -> int:
+            return self._old.committed(f"{stage}/{partition}", topic, 0) or 0
+
+        found = Broadcasts(Numbers(self._before, self._partitions), read_to)
+        unread = found.unread(self._later, lambda topic: self._old.end_offset(topic.name, 0))
+        if unread:
+            raise RebuildRefused(
+                f"expected that definitions and rates are read everywhere, found that {', '.join(unread)} is not: start the "
+                f"workers for a tick of the clock ({self._settings.clock_tick_seconds:g} s), while nothing is sent"
+            )
+        return found
+
+    def _copy(self, copies: TopicCopies, tables: DiskTables, later: LaterMove | None) -> None:
+        """The topics, and with the fills what capture knows of them; then what the stages behind the books know."""
         memory = CaptureMemory(
             [table_partition(self._old, CAPTURE_TABLE, partition) for partition in range(self._before)],
             self._partitions,
@@ -148,9 +174,17 @@ class _Move:
             memory.saw(before, partition, offset, FILLS.codec.decode_each(value or b""))
 
         for topic in _MOVING:
-            copies.copy(topic, self._progress, seen if topic is FILLS else None)
+            copies.copy(
+                topic,
+                self._progress,
+                seen if topic is FILLS else None,
+                None if later is None else later.topics,
+            )
         try:
             memory.move()
+            if later is not None:
+                later.move(copies.whole)
+                later.hold_against(tables)
         except MemoryFault as fault:
             raise RebuildRefused(f"{fault}; the old topics stand (docs/operating/repartition.md)") from fault
 
@@ -169,17 +203,21 @@ class _Move:
             )
 
     def _write_changelogs(
-        self, new: Link, copies: TopicCopies, tables: DiskTables, restored: RestoredTables
+        self,
+        new: Link,
+        copies: TopicCopies,
+        tables: DiskTables,
+        restored: RestoredTables,
+        broadcasts: Broadcasts,
     ) -> None:
         writer = ChangelogWriter(new)
-        for stage in filter(is_spine, self._stages):
-            # The first partition says which definitions were refused: nobody shall be ahead of it.
-            referred = {
-                topic.name: self._old.committed(f"{stage.name}/0", topic.name, 0) or 0
-                for topic in stage.broadcasts
-            }
+        for stage in self._run:
             for partition in range(self._partitions):
-                consumed = {stage.input.name: copies.end(stage.input, partition), **referred}
+                # The first partition says which definitions were refused: of the books nobody shall be ahead of it.
+                speaks = 0 if is_spine(stage) else partition
+                consumed = {stage.input.name: copies.end(stage.input, partition)}
+                for topic in stage.broadcasts:
+                    consumed[topic.name] = broadcasts.offset(stage.name, topic, speaks)
                 writer.write(stage, tables, partition, consumed)
             restored.restore(stage, self._partitions, tables)
 

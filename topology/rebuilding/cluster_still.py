@@ -15,6 +15,7 @@ from connectors.kafka.groups import group_members
 from connectors.kafka.link import Link
 from connectors.kafka.owners import OWNERS_TOPIC, OwnersTopic
 from connectors.kafka.topics import partition_counts
+from topology.catching_up import behind_of
 from topology.cluster.copy import ClusterCopy
 from topology.cluster.places import writer_of
 from topology.log_reading import POSITIONS_TABLE, records_behind, table_partition
@@ -84,9 +85,11 @@ def end_transactions(link: Link, stages: Sequence[Stage], partitions: int) -> No
         )
 
 
-def all_applied(old: ClusterCopy) -> None:
-    """Raise RebuildRefused where something waits."""
-    behind = records_behind(old, old.partitions)
+def all_applied(old: ClusterCopy, later: Sequence[Stage]) -> None:
+    """Raise RebuildRefused where something waits, for the books or for the `later` stages behind them."""
+    behind = records_behind(old, old.partitions) + sum(
+        behind_of(old, stage, old.partitions) for stage in later
+    )
     if behind:
         raise RebuildRefused(
             f"expected that all is applied, found {behind} records that are not: start the workers until they are; where "

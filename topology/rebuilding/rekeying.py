@@ -1,11 +1,11 @@
 """Where the events of a record go when keyed topics get another number of partitions: a pure rule.
 
-Guarantees: an event keeps its bytes and goes to the partition of its key; events of one record that go to the same
-partition keep their order. Every new partition gets each tick of the clock once. What has no key that can be read
+Guarantees: an event keeps its bytes and goes to the partition of its key, or where it is told to; events of one record that go to
+the same partition keep their order. Every new partition gets each tick of the clock once. What has no key that can be read
 stays together, and keeps its number modulo the new count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,17 +18,36 @@ from schemas.topics import Topic
 
 _ClockTick: Any = wire(events.ClockTick)
 
+Places = Callable[[int, Any], Iterable[int]]
+"""The new partitions of an event that stood in an old one; a `BadEvent` where it cannot be read."""
+
+
+def by_key(topic: Topic, after: int) -> Places:
+    """The partition of an event's key."""
+
+    def places(partition: int, event: Any) -> Iterable[int]:
+        known = not isinstance(event, BadEvent)
+        return (partition_of_key(topic.key_of(event).encode(), after) if known else partition % after,)
+
+    return places
+
 
 def rekeyed(
-    topic: Topic, pieces: Sequence[tuple[int, bytes | None]], before: int, after: int
+    topic: Topic,
+    pieces: Sequence[tuple[int, bytes | None]],
+    before: int,
+    after: int,
+    places: Places | None = None,
 ) -> dict[int, bytes | None]:
     """The values, by new partition, of a record that stood in one of `before` partitions.
 
-    `pieces` are its partition and value; several where an earlier move has taken it apart.
+    `pieces` are its partition and value; several where an earlier move has taken it apart. `places` says where events go,
+    where that is not by their keys.
     """
     found: dict[int, list[bytes]] = {}
+    placed = by_key(topic, after) if places is None else places
     for partition, value in pieces:
-        _place(topic, partition, value or b"", before, after, found)
+        _place(topic, partition, value or b"", before, after, placed, found)
     if not found:
         partition, value = pieces[0]
         # Ticks of a partition that is no more are in the others; a record without events stays what it is.
@@ -41,7 +60,13 @@ def rekeyed(
 
 
 def _place(
-    topic: Topic, partition: int, value: bytes, before: int, after: int, found: dict[int, list[bytes]]
+    topic: Topic,
+    partition: int,
+    value: bytes,
+    before: int,
+    after: int,
+    places: Places,
+    found: dict[int, list[bytes]],
 ) -> None:
     if not value:
         return
@@ -51,9 +76,8 @@ def _place(
             for place in range(partition, after, before):
                 found.setdefault(place, []).append(item if place == partition else _tick(event, place))
             continue
-        known = not isinstance(event, BadEvent)
-        place = partition_of_key(topic.key_of(event).encode(), after) if known else partition % after
-        found.setdefault(place, []).append(item)
+        for place in places(partition, event):
+            found.setdefault(place, []).append(item)
 
 
 def _tick(tick: Any, partition: int) -> bytes:

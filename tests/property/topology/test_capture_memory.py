@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 
-from agents.capture_state import CLOCK, HASH, HASH_BY_TIME, REFERENCE, TRADE, waiting_corrections
+from agents.capture_state import (
+    CLOCK,
+    HASH,
+    HASH_BY_TIME,
+    OPEN_DAY,
+    REFERENCE,
+    TRADE,
+    waiting_corrections,
+)
 from agents.counters import read_counts
 from schemas.topics import FILLS
 from schemas.units import Action
@@ -21,7 +29,7 @@ from topology.log_reading import CAPTURE_TABLE, table_partition
 from topology.rebuilding.capture_memory import CaptureMemory, MemoryFault
 from topology.rebuilding.rekeying import rekeyed
 
-FAMILIES = (TRADE, HASH, HASH_BY_TIME, CLOCK)
+FAMILIES = (TRADE, HASH, HASH_BY_TIME, CLOCK, OPEN_DAY)
 
 
 def tables_of(books: Books) -> list[TablePartition]:

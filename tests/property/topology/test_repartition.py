@@ -61,7 +61,7 @@ def move(folder: Path, books: Books, partitions: int) -> Books:
     with open_to_rebuild(folder, "os") as log:
         moved = repartition(log, stages, chosen, partitions)
     assert moved.book_hash == moved.book_hash_before
-    return Books(folder, partitions=partitions)
+    return Books(folder, partitions=partitions, stages=stages)
 
 
 def by_key(books: Books, topic: Topic) -> dict[str, list[bytes]]:
