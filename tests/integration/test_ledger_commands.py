@@ -237,3 +237,33 @@ def test_a_movement_of_a_book_is_of_its_entity(desk: Desk):
     said = desk.run("cash-book", desk.file("elsewhere.csv", rows), code=2)
     assert said == "m1: entity: expected E, to which book B1 belongs, or none, found 'F'\n"
     assert desk.run("cash-book", desk.file("there.csv", rows.replace(",F,", ",E,")))["posted"] == 1
+
+
+def test_a_trade_is_never_blocked_and_what_it_overdraws_is_told(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    capsys.readouterr()
+    assert run(["posting-rules", "--json"]) == 0
+    rules = json.loads(capsys.readouterr().out)
+    rules["accounts"]["cash"]["below_zero"] = "block"
+    desk.run("posting-rules-define", desk.file("block.json", json.dumps(rules)))
+    row = "trade_id,book,instrument,side,quantity,price,currency,executed_at\n"
+    desk.run(
+        "import",
+        desk.file("fill.csv", f"{row}b1,B1,Y,BUY,3,100,GBP,2026-01-05T12:00:00Z\n"),
+        "--format",
+        "canonical",
+    )
+    entries = desk.run("ledger", "--trade", "b1")["ledger"]
+    assert [entry["warning"] for entry in entries] == ["below zero"]
+    capsys.readouterr()
+    assert run(["verify", "--json", "--data", str(desk.folder / "data")]) == 1
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [check["name"] for check in checks if not check["ok"]] == ["below zero"]
+    held = "movement_id,kind,entity,account,currency,amount,trade_date\n"
+    for number, (account, currency, amount) in enumerate(
+        [("", "GBP", 300), ("", "USD", 9999), ("A", "USD", 9999)]
+    ):
+        text = f"{held}d{number},deposit,E,{account},{currency},{amount},2026-01-05\n"
+        desk.run("cash-book", desk.file("held.csv", text))
+    assert all(check["ok"] for check in desk.run("verify")["checks"])

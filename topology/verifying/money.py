@@ -9,14 +9,14 @@ from agents.ledger_accounts import Names, read_accounts
 from agents.ledger_state import scan_positions, stored_rules
 from agents.open_position import OpenPosition, load_position
 from domain.ledger.posting import Terms
-from domain.ledger.rules import CASH, REALISED, Model
+from domain.ledger.rules import CASH, REALISED, BelowZero, Model
 from schemas import topics
 from schemas.identity import split_position_key
 from schemas.numbers import ZERO
 from schemas.units import EntryStatus
 from topology.catching_up import behind_of
 from topology.log_reading import POSITIONS_TABLE, WholeLog, read_events, table_partition
-from topology.money.rules import standard_rules
+from topology.money.rules import latest_rules, standard_rules
 from topology.verifying.checks import Check, Step
 
 _Figures = dict[Names, tuple[Decimal, Decimal]]
@@ -36,7 +36,21 @@ def check_money(log: WholeLog, partitions: int, step: Step) -> list[Check]:
         _transfers(log, partitions, accounts, step),
         _balances(log, partitions, accounts),
         _positions(log, partitions, accounts, step),
+        *_blocked(log, accounts),
     ]
+
+
+def _blocked(log: WholeLog, accounts: _Figures) -> list[Check]:
+    """Accounts that may not go below zero: movements are refused for it, trades have happened and are told here."""
+    rules = latest_rules(log)[0]
+    codes = {code for code, account in rules.accounts.items() if account.below_zero is BelowZero.BLOCK}
+    if not codes:
+        return []
+    check = Check("below zero", "what an account whose rule is below_zero: block holds below zero = 0")
+    for names, (total, _) in accounts.items():
+        if names[4] in codes:
+            check.expect("/".join(names), ZERO, min(total, ZERO))
+    return [check]
 
 
 def _double_entry(accounts: _Figures) -> Check:
