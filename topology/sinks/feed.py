@@ -15,14 +15,15 @@ from typing import Any
 
 import msgspec
 
+import native
 from connectors.embedded.commits import commits_read_whole
 from connectors.embedded.database import database_folder
 from connectors.embedded.layout import LogRecord
 from connectors.embedded.log import EmbeddedLog
 from connectors.embedded.watermark import Note
 from connectors.sink import Batch, Item, TopicPartition
-from schemas.frames import BadEvent
-from schemas.topics import TOPIC_BY_NAME
+from schemas.frames import BadEvent, wire
+from schemas.topics import BOOKINGS, TOPIC_BY_NAME
 from topology.sinks.status import read_offsets, write_offsets
 
 NOTE_SECONDS = 0.002
@@ -52,6 +53,7 @@ GAP_SECONDS_MAX = 10.0
 """How long records may be missing before those that are there, in a view of the log that its owner moves files below."""
 
 
+_BOOKED: Any = wire(BOOKINGS.event_classes[0])
 _new = tuple.__new__
 """An item by position, without the call of Python that its class would make: frames hold thousands."""
 
@@ -296,9 +298,11 @@ def items_of(record: LogRecord, generation: int = 0) -> list[Item]:
         whole = (record.key, record.value)
         return [Item(name, partition, offset, 0, sequence, appended_at, whole, "", generation)]
     frame = record.value or b""
+    # None for a frame that is not as usual.
+    read = native.frames(_BOOKED) if name == BOOKINGS.name else None
     try:
-        events: Iterable[Any] = topic.codec.decode(frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        events: Iterable[Any] = (read and read(frame)) or topic.codec.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         events = topic.codec.decode_each(frame)
     return [
         _new(Item, (name, partition, offset, place, sequence, appended_at, event, "", generation))
