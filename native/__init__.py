@@ -44,11 +44,14 @@ def cash() -> ModuleType | None:
 
 
 @cache
-def frames(event_class: type) -> Callable[[bytes], list[Any] | None] | None:
-    """What reads frames of one class of events, by its wire twin, where they are as usual; None where nothing does."""
+def frames(event_class: type, whole: type | None = None) -> Callable[[bytes], list[Any] | None] | None:
+    """What reads frames of one class of events, by its wire twin, where they are as usual; None where nothing does.
+
+    Where `event_class` has a part of the fields only, `whole` is the wire twin that has all.
+    """
     twin = _find(_FRAMES)
     try:
-        return None if twin is None else twin.FrameReader(event_class).read
+        return None if twin is None else twin.FrameReader(event_class, whole).read
     except ImportError:
         return None
 

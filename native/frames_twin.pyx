@@ -3,6 +3,7 @@
 
 Owns nothing but names: a text that comes again and again (a book, an instrument) is one object.
 Assumes: events of one class, in the order of its fields, without blanks, defaults left out, as the encoder writes them.
+Of an event that is read in part (`schemas.passing.PartialCodec`), the other fields are passed over.
 Guarantees: what it returns is what msgspec returns; where anything is not as it assumes it returns None, and msgspec
 has the word. A value that is not usual (fees, a text with an escape) is read by msgspec, by itself.
 """
@@ -64,10 +65,11 @@ cdef struct _Field:
     PyObject *default
     Py_ssize_t offset
     int kind
+    bint skipped
 
 
 cdef class FrameReader:
-    """Reads frames of events of one class, the wire twin of an event.
+    """Reads frames of events of one class, the wire twin of an event, or the part of the class `whole` that `owner` has.
 
     Raises ImportError where its fields are not what this can read.
     """
@@ -78,9 +80,10 @@ cdef class FrameReader:
     cdef list keys, defaults, decoders, choices, names
     cdef _Field fields[FIELDS_MAX]
 
-    def __init__(self, owner):
-        fields = msgspec.structs.fields(owner)
-        if len(fields) > FIELDS_MAX or owner.__basicsize__ != object.__basicsize__ + 8 * len(fields):
+    def __init__(self, owner, whole=None):
+        fields = msgspec.structs.fields(owner if whole is None else whole)
+        read = owner.__struct_fields__
+        if len(fields) > FIELDS_MAX or owner.__basicsize__ != object.__basicsize__ + 8 * len(read):
             raise ImportError(f"expected an event of at most {FIELDS_MAX} fields and nothing else, found {owner}")
         self.owner, self.count = owner, len(fields)
         self.head = b'{"type":"%b"' % owner.__name__.encode()
@@ -93,7 +96,9 @@ cdef class FrameReader:
             if field.default_factory is not _MISSING:
                 raise ImportError(f"expected no default of {owner} made anew, found that of {field.name}")
             self._note(place, self.keys[place], field.default)
-            self.fields[place].offset = pks_offset(getattr(owner, field.name))
+            self.fields[place].skipped = field.name not in read
+            if not self.fields[place].skipped:
+                self.fields[place].offset = pks_offset(getattr(owner, field.name))
             self.fields[place].kind = _kind(field)
 
     cdef int _note(self, int place, bytes key, object default) except -1:
@@ -137,9 +142,12 @@ cdef class FrameReader:
             if end - at > field.size:
                 memcpy(&begins, at, 4)
             if begins == field.begins and not memcmp(at, field.key, field.size):
-                at = self._value(event, place, at + field.size, end)
+                at += field.size
+                at = self._skip(place, at, end) if field.skipped else self._value(event, place, at, end)
                 if at == NULL:
                     return NULL
+            elif field.skipped:
+                continue
             elif field.default != NULL:
                 fill(event, field.offset, field.default)
             else:
@@ -179,6 +187,25 @@ cdef class FrameReader:
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     return NULL
         fill(event, self.fields[place].offset, <PyObject *>value)
+        return after
+
+    cdef const char *_skip(self, int place, const char *at, const char *end) except? NULL:
+        """Pass over the value of a field that is not read; returns where it ends."""
+        cdef int kind = self.fields[place].kind
+        cdef const char *after = NULL
+        cdef int64_t number
+        if kind == INTEGER:
+            after = pks_integer_end(at, &number)
+        elif kind != OTHER:
+            after = pks_text_end(at, end)
+        if after == NULL:
+            after = pks_value_end(at, end)
+            if after == NULL:
+                return NULL
+            try:
+                self.decoders[place].decode(PyBytes_FromStringAndSize(at, after - at))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return NULL
         return after
 
     cdef object _name(self, const char *data, Py_ssize_t size):

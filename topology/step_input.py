@@ -5,7 +5,7 @@ log that cannot be read, no memory, a broken invariant) is raised, never blamed 
 """
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,8 @@ import native
 from agents.stage import Frame, InvariantBroken, Refusal, Stage
 from connectors.embedded.errors import EmbeddedLogError, ResourceError, remedy
 from schemas.frames import BadEvent, encode_event, wire
-from schemas.topics import BOOKINGS, FILLS
+from schemas.passing import PartialCodec
+from schemas.topics import BOOKINGS, CASH_BALANCES, FILLS, LEDGER_ENTRIES, LEDGER_INPUT
 from topology.log import Record
 
 _REASON_CHARACTERS_MAX = 1_000
@@ -24,7 +25,7 @@ _NO_FAULT_OF_AN_EVENT = (InvariantBroken, EmbeddedLogError, MemoryError)
 
 _MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO)
 
-_READ_COMPILED = (BOOKINGS.name, FILLS.name)
+_READ_COMPILED = (BOOKINGS.name, FILLS.name, LEDGER_INPUT.name, LEDGER_ENTRIES.name, CASH_BALANCES.name)
 """The topics whose frames come in numbers."""
 
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -44,8 +45,7 @@ class StepFrames:
     def __init__(self, stage: Stage, partition: int, records: Sequence[Record]) -> None:
         self._topic = stage.input.name
         self._codec = stage.input.codec if stage.codec is None else stage.codec
-        usual: Any = wire(stage.input.event_classes[0])
-        self._read = native.frames(usual) if self._topic in _READ_COMPILED else None
+        self._read = _compiled_reader(stage) if self._topic in _READ_COMPILED else None
         self._partition = partition
         self._records = records
         self.events = 0
@@ -89,6 +89,17 @@ class StepFrames:
                     good.append(event)
                     indexes.append(index)
             return Frame(topic, self._partition, record.offset, good, indexes)
+
+
+def _compiled_reader(stage: Stage) -> Callable[[bytes], list[Any] | None] | None:
+    """What reads the stage's frames of nothing but its usual events, whole or in part as its codec does; None: msgspec."""
+    usual = stage.input.event_classes[0]
+    whole: Any = wire(usual)
+    return (
+        native.frames(stage.codec.head(usual), whole)
+        if isinstance(stage.codec, PartialCodec)
+        else native.frames(whole)
+    )
 
 
 def failure(error: Exception) -> Refusal:
