@@ -31,6 +31,7 @@ _TradeBooked = wire(events.TradeBooked)
 class _Stored(msgspec.Struct, array_like=True, gc=False):
     positions: list[Place]
     booking: bytes
+    last_end: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,11 +39,13 @@ _decode = msgspec.msgpack.Decoder(_Stored).decode
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """A booking of the queue: where it came from, the positions that it may change, and what it says."""
+    """A booking of the queue: where it came from, the positions that it may change, what it says, and the end of the last day
+    of its book that had come before it (0: none)."""
 
     key: bytes
     positions: list[Place]
     event: Any
+    last_end: int = 0
 
     @property
     def offset(self) -> int:
@@ -114,15 +117,15 @@ class BookingQueue:
         """Whether something waits that an event must not come before; `positions` are those that it may change."""
         return any(line in self._lines for line in self._lines_of(positions, event))
 
-    def add(self, offset: int, index: int, event: Any, positions: Sequence[Place]) -> None:
-        """Let an event wait that came at a place of the bookings."""
+    def add(self, offset: int, index: int, event: Any, positions: Sequence[Place], last_end: int = 0) -> None:
+        """Let an event wait that came at a place of the bookings, after the day that ended at `last_end`."""
         # A correction may come to a position by way of those of its trade that wait before it.
         places = dict.fromkeys(positions)
         for line in _names(event):
             for key in self._lines.get(line, ()):
                 places.update(dict.fromkeys(self.find(key).positions))
         key = QUEUE + offset.to_bytes(8, "big") + index.to_bytes(4, "big")
-        self._table.put(key, _encode(_Stored(list(places), encode_event(event))))
+        self._table.put(key, _encode(_Stored(list(places), encode_event(event), last_end)))
         self._changed = True
         self._stand(key, self._lines_of(places, event))
 
@@ -135,7 +138,7 @@ class BookingQueue:
         stored = self._table.get(key)
         assert stored is not None, "what stands in a line is in the table"
         found = _decode(stored)
-        return Waiting(key, found.positions, _event(found.booking))
+        return Waiting(key, found.positions, _event(found.booking), found.last_end)
 
     def hold(self, key: bytes) -> None:
         """Set a ready booking aside: it keeps its places, and is not ready until it is `release`d."""

@@ -95,6 +95,7 @@ class PositionsState:
         self.rematch_min = rematch_min
         self.rematched = 0
         """Trades that the running step has matched again."""
+        self.ends_until: int | None = None
         self.work = make_work(self)
 
     def _contents_of(self, key: bytes) -> TablePartition | Store:
@@ -107,8 +108,15 @@ class PositionsState:
         self.table.put(DAY + book.encode(), _encode_ends(ends))
 
     def ends_after(self, book: str, executed_at: int) -> list[int]:
-        """The ends of a book's days that are kept and come after an execution."""
-        return [end for end in self._ends(book) if end > executed_at]
+        """The ends of a book's days that are kept and come after an execution; those that had come before the booking at
+        hand, where that has waited (`ends_until`): what it does must not hang on how long."""
+        until = self.ends_until
+        return [end for end in self._ends(book) if end > executed_at and (until is None or end <= until)]
+
+    def last_end(self, book: str) -> int:
+        """The end of the last day of a book that is closed; 0 where none is."""
+        ends = self._ends(book)
+        return ends[-1] if ends else 0
 
     def _ends(self, book: str) -> list[int]:
         stored = self.table.get(DAY + book.encode())

@@ -91,7 +91,8 @@ def handle(state: PositionsState, frames: Iterable[Frame], step: Step) -> None:
                 counts.duplicates += 1
             elif refusal is TOO_LONG:
                 counts.waiting += 1
-                queue.add(frame.offset, frame.indexes[place], event, _places_of(state, event))
+                last_end = state.last_end(event.book)
+                queue.add(frame.offset, frame.indexes[place], event, _places_of(state, event), last_end)
             else:
                 counts.refused += 1
                 step.refuse(frame, place, refusal)

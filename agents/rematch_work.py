@@ -99,10 +99,14 @@ class RematchWork:
         while count < self._slice_trades and (waiting := self.queue.next()) is not None:
             self._at_hand = waiting.key
             before = state.rematched
-            if self._is_begun(waiting):
-                refusal: Refusal | None = TOO_LONG
-            else:
-                refusal = bookings.apply(state, waiting.event, step)
+            state.ends_until = waiting.last_end
+            try:
+                if self._is_begun(waiting):
+                    refusal: Refusal | None = TOO_LONG
+                else:
+                    refusal = bookings.apply(state, waiting.event, step)
+            finally:
+                state.ends_until = None
             if refusal is not TOO_LONG:
                 self._done(waiting, refusal, step)
                 count += 1 + state.rematched - before
@@ -127,10 +131,12 @@ class RematchWork:
     def _begin(self, waiting: Waiting, bookings: Bookings, step: Step) -> None:
         state = self._state
         planned = bookings.plan(state, waiting.event)
+        state.ends_until = waiting.last_end
         rematches = [SlicedRematch(state.table, change) for change in planned.changes]
         for change in planned.changes:
             change.ends = state.ends_after(change.opened.book, change.start[0])
             state.take_out(change.opened)
+        state.ends_until = None
         self._hold(waiting)
         steps = chain.from_iterable(rematch.work() for rematch in rematches)
         self._job = _Job(waiting, steps, planned, rematches)
