@@ -8,6 +8,7 @@ was cut, one that was made anew, and a local table that is ahead of it, are erro
 import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,6 +21,9 @@ from connectors.kafka.provenance import missing_notes
 from connectors.kafka.succession import OWNER_KEY, Succession
 from connectors.kafka.topics import topic_identities
 from schemas.changelog import RESTORED_KEY, decode_offset, encode_offset
+
+READ_KEY = b"\x00read"
+"""Where a table partition notes the end of its changelog, marks of commits included, up to which it was read."""
 
 _RECORDS_MAX = 2_000
 _WAIT_SECONDS = 0.2
@@ -51,17 +55,37 @@ def watermarks(
 class ChangelogReader:
     """Follows the changelog of one table, partition by partition; standbys and owners catch up by it."""
 
-    def __init__(self, link: Link, *, group: str, topic: str, table: str, state: EmbeddedLog) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        group: str,
+        topic: str,
+        table: str,
+        state: EmbeddedLog,
+        identity: str = "",
+        fetch_wait_milliseconds: int = 5,
+    ) -> None:
+        """`identity` is the cluster's of the changelog, where it is known. The end of a changelog is told after an empty
+        fetch, which so takes `fetch_wait_milliseconds`."""
         self._link = link
         self._topic = topic
         self._table = table
         self._state = state
-        self._identity: dict[str, str] = {}
+        self._identity = {topic: identity} if identity else {}
         self._successions: dict[int, Succession] = {}
         # Where a record that comes next is missing, a table must not go on with another one.
-        # The end of a changelog is told after an empty fetch, which shall not wait.
-        told = {"enable_partition_eof": True, "auto_offset_reset": "error", "fetch_wait_max_ms": 5}
-        self._consumer = Consumer(link.consumer(f"{group}-restore", **told))
+        self._told = link.consumer(
+            f"{group}-restore",
+            enable_partition_eof=True,
+            auto_offset_reset="error",
+            fetch_wait_max_ms=fetch_wait_milliseconds,
+        )
+
+    @cached_property
+    def _consumer(self) -> Consumer:
+        # Whose table lacks nothing needs none.
+        return Consumer(self._told)
 
     def identities(self, topics: Sequence[str]) -> dict[str, str]:
         """What the cluster says these topics are now, and the changelog, against which tables are held. Raises LinkError."""
@@ -83,6 +107,17 @@ class ChangelogReader:
             transaction = self._state.transaction()
             transaction.put_all(self._table, partition, notes)
             transaction.commit()
+
+    def holds(self, partition: int, end: int) -> bool:
+        """Whether it is noted that a local table partition holds what its changelog has before `end`. Raises ChangelogError."""
+        self._check_made(partition)
+        return self._state.get(self._table, partition, READ_KEY) == encode_offset(end)
+
+    def note_held(self, partition: int, end: int) -> None:
+        """Note that, after `catch_up`, of a changelog that ended there before."""
+        transaction = self._state.transaction()
+        transaction.put(self._table, partition, READ_KEY, encode_offset(end))
+        transaction.commit()
 
     def restored(self, partition: int) -> int:
         """The offset of the next record that a local table partition needs."""
@@ -213,4 +248,5 @@ class ChangelogReader:
 
     def close(self) -> None:
         """Let the consumer go."""
-        self._consumer.close()
+        if "_consumer" in self.__dict__:
+            self._consumer.close()

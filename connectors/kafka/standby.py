@@ -20,6 +20,8 @@ from connectors.kafka.link import Link
 _POLL_SECONDS = 0.05
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
+_FETCH_WAIT_MILLISECONDS = 100
+"""Records come at once all the same; what waits is only an answer that there are none, of which nothing follows here."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -30,7 +32,14 @@ class StandbyTables:
     def __init__(self, link: Link, *, group: str, topic: str, table: str, state: EmbeddedLog) -> None:
         self.records = 0
         self._topic = topic
-        self._reader = ChangelogReader(link, group=f"{group}-standby", topic=topic, table=table, state=state)
+        self._reader = ChangelogReader(
+            link,
+            group=f"{group}-standby",
+            topic=topic,
+            table=table,
+            state=state,
+            fetch_wait_milliseconds=_FETCH_WAIT_MILLISECONDS,
+        )
         self._kept: frozenset[int] = frozenset()
         self._lags: dict[int, int] = {}
         self._looked = 0.0
