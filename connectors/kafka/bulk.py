@@ -31,11 +31,13 @@ def put(
 
 
 class BulkSender:
-    """Sends records and counts those that the brokers did not acknowledge."""
+    """Sends records and counts those that the brokers did not acknowledge; `ends` are the offsets after those that they
+    did, by topic and partition."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._failed: list[str] = []
+        self.ends: dict[tuple[str, int], int] = {}
 
     def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, **options: Any
@@ -47,6 +49,9 @@ class BulkSender:
     def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failed.append(f"{message.topic()}/{message.partition()}: {error.str()}")
+            return
+        place = (message.topic(), message.partition())
+        self.ends[place] = max(self.ends.get(place, 0), message.offset() + 1)
 
     def settle(self, seconds: float) -> tuple[int, str]:
         """Wait until the brokers have answered for all that was sent; how many records they did not acknowledge since the

@@ -17,6 +17,7 @@ from connectors.kafka.errors import LinkError
 from connectors.kafka.groups import group_members
 from connectors.kafka.link import Link
 from connectors.kafka.reader import TopicReader
+from connectors.kafka.writer import LINGER_MILLISECONDS
 from topology.cluster.copy import ClusterCopy, Progress
 from topology.cluster.places import link_in_force, make_topics
 from topology.control.entry import note_counts
@@ -50,9 +51,13 @@ class ClusterGate:
         self._progress = progress
         self._copy: ClusterCopy | None = None
         self._sent = 0
-        producer = Producer(self._link.producer(message_timeout_ms=int(_SEND_SECONDS * 1e3)))
+        producer = Producer(
+            self._link.producer(message_timeout_ms=int(_SEND_SECONDS * 1e3), linger_ms=LINGER_MILLISECONDS)
+        )
         self._sender = BulkSender(producer)
-        self._applied = [_Applied(self._link, stage, self.partitions) for stage in self._stages]
+        self._applied = [
+            _Applied(self._link, stage, self.partitions, self._sender.ends) for stage in self._stages
+        ]
 
     def append(self, records: Sequence[Outgoing]) -> int:
         """Send records; returns how many were sent by this gate. Raises LinkError where one was not acknowledged."""
@@ -76,11 +81,11 @@ class ClusterGate:
 
     def catch_up(self) -> None:
         """Wait until the first stage has taken what was sent. Raises ControlError."""
-        self._wait_for(self._applied[0])
+        self._wait_for(self._applied[0], sent_here=True)
 
-    def _wait_for(self, applied: "_Applied") -> None:
+    def _wait_for(self, applied: "_Applied", *, sent_here: bool = False) -> None:
         moved = time.monotonic()
-        while left := applied.waiting():
+        while left := applied.waiting(sent_here=sent_here):
             if applied.moved():
                 moved = time.monotonic()
             elif time.monotonic() - moved > _SILENCE_SECONDS:
@@ -141,9 +146,12 @@ class ClusterGate:
 
 
 class _Applied:
-    """How far the group of a stage has come in its input."""
+    """How far the group of a stage has come in its input; `sent` are the offsets after what was sent here."""
 
-    def __init__(self, link: Link, stage: Stage, partitions: int) -> None:
+    def __init__(
+        self, link: Link, stage: Stage, partitions: int, sent: Mapping[tuple[str, int], int]
+    ) -> None:
+        self._sent = sent
         self.topic = link.topic(stage.input.name)
         self._link = link
         self._group = stage.name
@@ -155,8 +163,8 @@ class _Applied:
         self._moved = False
         self.trouble = ""
 
-    def waiting(self) -> list[int]:
-        """The partitions in which a record waits; all of them while that cannot be known."""
+    def waiting(self, *, sent_here: bool = False) -> list[int]:
+        """The partitions in which a record waits, or only one that was `sent_here`; all of them while that cannot be known."""
         try:
             found = self._consumer.committed(self._places, _ANSWER_SECONDS)
         except KafkaException as error:
@@ -166,6 +174,10 @@ class _Applied:
         self.trouble = ""
         offsets = {place.partition: max(place.offset, 0) for place in found}
         self._moved, self._offsets = offsets != self._offsets, offsets
+        if sent_here:
+            return [
+                place for place, offset in offsets.items() if offset < self._sent.get((self.topic, place), 0)
+            ]
         return [partition for partition, offset in offsets.items() if self._has_record(partition, offset)]
 
     def _has_record(self, partition: int, offset: int) -> bool:
