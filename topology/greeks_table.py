@@ -29,9 +29,11 @@ _TIME_MAX = (1 << 63) - 1
 
 
 class Sum(NamedTuple):
-    """The figures of all positions of an underlying, a book or a desk, in the pivot currency."""
+    """The figures of all positions of an underlying, a book or a desk, in the pivot currency; `partition` is that of the
+    underlying, and 0 for what is spread over partitions."""
 
     name: str
+    partition: int
     figures: list[float]
     positions: int
     unvalued: int
@@ -54,6 +56,10 @@ class GreeksTable:
         self._event_time: npt.NDArray[np.int64] = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self._codes: npt.NDArray[np.int64] = np.zeros((_FIRST_ROWS, len(_LEVELS)), dtype=np.int64)
         self._names: tuple[dict[str, int], ...] = tuple({} for _ in _LEVELS)
+
+    def forget_blocks(self) -> None:
+        """Let go of the blocks that rows came from: a stage that is opened again has others."""
+        self._known.clear()
 
     def take(self, told: Told, partition: int) -> list[int]:
         """Take in rows that were valued; returns their numbers here."""
@@ -143,15 +149,19 @@ class GreeksTable:
         """The newest event time of all positions."""
         return int(self._event_time[: len(self.keys)].max(initial=0))
 
-    def sums(self) -> Iterator[Sum]:
+    def sums(self, *, of_underlyings_alone: bool = False) -> Iterator[Sum]:
         """By underlying, book and desk, where one is named."""
         count = len(self.keys)
         rate = self._rate[:count]
         money = self._figures[:count] * rate[:, None]
         unvalued = np.isnan(money[:, 0])
         money[np.isnan(money)] = 0.0
-        for level, what in enumerate(_LEVELS):
+        partitions = np.array(self._partition, dtype=np.int64)
+        for level, what in enumerate(_LEVELS[:1] if of_underlyings_alone else _LEVELS):
             names, codes = self._names[level], self._codes[:count, level]
+            of_partition = np.zeros(len(names), dtype=np.int64)
+            if level == 0:
+                of_partition[codes] = partitions
             columns = [np.bincount(codes, weights=column, minlength=len(names)) for column in money.T]
             positions = np.bincount(codes, minlength=len(names))
             without = np.bincount(codes, weights=unvalued, minlength=len(names))
@@ -159,4 +169,10 @@ class GreeksTable:
                 if name:
                     figures = [float(column[code]) for column in columns]
                     figures[_SPOT] = np.nan
-                    yield Sum(f"{what}:{name}", figures, int(positions[code]), int(without[code]))
+                    yield Sum(
+                        f"{what}:{name}",
+                        int(of_partition[code]),
+                        figures,
+                        int(positions[code]),
+                        int(without[code]),
+                    )

@@ -114,7 +114,7 @@ class SlotsPublisher(ABC, Generic[Writer]):
         count = sum(sum(self.fill(partition, table)) for partition, table in tables)
         self.committed_sequence = committed_sequence
         self.writer.committed(committed_sequence)
-        self.writer.claim(partition for partition, _ in tables)
+        self.claim(partition for partition, _ in tables)
         return count
 
     def fill(self, partition: int, table: TablePartition) -> Iterator[int]:
@@ -152,6 +152,14 @@ class SlotsPublisher(ABC, Generic[Writer]):
     def heartbeat(self, durable_sequence: int | None = None) -> None:
         """Say that the process lives, and up to where the log is durable; call it every `HEARTBEAT_SECONDS`."""
         self.writer.heartbeat(durable_sequence)
+
+    def renew(self, partition: int) -> None:
+        """Begin to own a partition (again): `fill` it after this, then `claim` it."""
+        self.writer.renew(partition)
+
+    def claim(self, partitions: Iterable[int]) -> None:
+        """All of these partitions is written: let readers see it."""
+        self.writer.claim(partitions)
 
     def release(self, partitions: Iterable[int]) -> None:
         """These partitions are ours no more (or have stopped): their slots are not live from now on."""

@@ -6,7 +6,6 @@ see them; on a clean stop shared memory is marked closed and the log is synced.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import time
@@ -19,11 +18,11 @@ from connectors.embedded.log import EmbeddedLog
 from topology.control.intake import Intake
 from topology.control.owner import OwnerAnswers
 from topology.control.server import listen_control, serve_control
-from topology.greeks_publisher import GreeksPublisher, greeks_name
+from topology.greeks_publisher import greeks_name
 from topology.history.upkeep import keep_checkpoints
-from topology.marks.shared_memory import MarksPublisher, marks_name
-from topology.settings import ALL_STAGES, Settings
-from topology.shared_memory import PositionsPublisher
+from topology.marks.shared_memory import marks_name
+from topology.publishers import open_publishers
+from topology.settings import Settings
 from topology.sinks.supervise import keep_sinks
 from topology.slots_publisher import HEARTBEAT_SECONDS, SlotsPublisher
 from topology.stages import build_stages
@@ -44,7 +43,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
         EmbeddedLog.owner(settings.data, sync=settings.sync) as log,
         listen(settings.web_host, settings.web_port) as web,
     ):
-        publishers = _publishers(settings)
+        publishers = open_publishers(settings)
         listener = listen_control(settings.data)
         try:
             return run_worker(
@@ -65,24 +64,6 @@ def run(settings: Settings, on_ready: Callable[[dict[str, Any]], None]) -> int:
             listener.close()
             for publisher in publishers:
                 publisher.close()
-
-
-def _publishers(settings: Settings) -> tuple[SlotsPublisher[Any], ...]:
-    """What is shown in shared memory, by the settings."""
-    if not settings.shared_memory:
-        return ()
-    slots, partitions = settings.shared_memory_slots, settings.partitions
-    with contextlib.ExitStack() as opened:
-        publishers: list[SlotsPublisher[Any]] = [
-            PositionsPublisher(settings.shared_memory, slots, partitions)
-        ]
-        opened.callback(publishers[0].close)
-        if settings.stages == ALL_STAGES:
-            publishers.append(MarksPublisher(marks_name(settings), slots, partitions))
-            opened.callback(publishers[1].close)
-            publishers.append(GreeksPublisher(greeks_name(settings), slots, partitions, settings.fx_pivot))
-        opened.pop_all()
-    return tuple(publishers)
 
 
 def _start(worker: Worker, publishers: Sequence[SlotsPublisher[Any]], started: float) -> dict[str, Any]:

@@ -64,7 +64,8 @@ typedef struct {
 } pks_greeks;
 
 static const pks_kind pks_greeks_kind = {PKS_GREEKS_DIRECTORY_MAGIC, PKS_GREEKS_SEGMENT_MAGIC,
-                                         sizeof(pks_greeks_slot), offsetof(pks_greeks_slot, book), 2};
+                                         sizeof(pks_greeks_slot), offsetof(pks_greeks_slot, book), 2,
+                                         offsetof(pks_greeks_slot, partition), offsetof(pks_greeks_slot, owner_epoch)};
 
 static inline pks_result pks_greeks_open(pks_reader *reader, const char *name) {
     return pks_open_kind(reader, name, &pks_greeks_kind);

@@ -68,7 +68,7 @@ typedef struct {
 } pks_mark;
 
 static const pks_kind pks_marks_kind = {PKS_MARKS_DIRECTORY_MAGIC, PKS_MARKS_SEGMENT_MAGIC, sizeof(pks_mark_slot),
-                                        offsetof(pks_mark_slot, instrument), 1};
+                                        offsetof(pks_mark_slot, instrument), 1, 0, 0};
 
 static inline pks_result pks_marks_open(pks_reader *reader, const char *name) {
     return pks_open_kind(reader, name, &pks_marks_kind);

@@ -70,7 +70,7 @@ typedef struct {
 } pks_position;
 
 static const pks_kind pks_positions_kind = {PKS_DIRECTORY_MAGIC, PKS_SEGMENT_MAGIC, sizeof(pks_slot),
-                                            offsetof(pks_slot, book), 2};
+                                            offsetof(pks_slot, book), 2, 0, 0};
 
 static inline pks_result pks_open(pks_reader *reader, const char *name) {
     return pks_open_kind(reader, name, &pks_positions_kind);

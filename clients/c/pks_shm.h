@@ -167,6 +167,9 @@ typedef struct {
     uint64_t slot_size;
     uint32_t texts_offset;
     uint32_t keys;
+    /* Where a slot says its partition and owner epoch, of a kind whose key does not name the partition; else 0. */
+    uint32_t partition_offset;
+    uint32_t epoch_offset;
 } pks_kind;
 
 typedef struct {
@@ -367,6 +370,29 @@ static inline void pks_handle_of(pks_handle *handle, const char *first, const ch
     handle->version = 1;
 }
 
+/* The slot of a key among those of all workers: that of its owner, else any. Sets `owner` to the owner's word in the
+ * directory. */
+static inline const void *pks_find_anywhere(pks_reader *reader, const pks_handle *handle, const pks_segment **header,
+                                            uint64_t *owner) {
+    const void *found = NULL;
+    int index;
+    for (index = 0; index < PKS_WORKERS_MAX; index++) {
+        const pks_segment *segment = pks_worker_segment(reader, index);
+        const char *slot = segment == NULL ? NULL : (const char *)pks_find_slot(reader, segment, handle);
+        uint32_t partition;
+        uint64_t epoch;
+        if (slot == NULL) continue;
+        memcpy(&partition, slot + reader->kind->partition_offset, sizeof partition);
+        memcpy(&epoch, slot + reader->kind->epoch_offset, sizeof epoch);
+        if (partition >= PKS_PARTITIONS_MAX) continue;
+        found = slot;
+        *header = segment;
+        *owner = pks_load(&reader->directory->partitions[partition]);
+        if (*owner == (epoch << 16 | (uint64_t)(index + 1))) break;
+    }
+    return found;
+}
+
 /* Find the slot of a handle: which worker owns the key, which generation it shows, where the slot is there. */
 static inline pks_result pks_find(pks_reader *reader, pks_handle *handle) {
     uint64_t yields;
@@ -377,9 +403,14 @@ static inline pks_result pks_find(pks_reader *reader, pks_handle *handle) {
         if ((version & 1) == 0 && directory->partition_count != 0) {
             const pks_segment *header = NULL;
             const void *slot = NULL;
-            word = pks_load(&directory->partitions[handle->book_hash % directory->partition_count]);
-            if ((word & 0xffff) != 0) header = pks_worker_segment(reader, (int)(word & 0xffff) - 1);
-            if (header != NULL) slot = pks_find_slot(reader, header, handle);
+            if (reader->kind->partition_offset != 0) {
+                word = 0;
+                slot = pks_find_anywhere(reader, handle, &header, &word);
+            } else {
+                word = pks_load(&directory->partitions[handle->book_hash % directory->partition_count]);
+                if ((word & 0xffff) != 0) header = pks_worker_segment(reader, (int)(word & 0xffff) - 1);
+                if (header != NULL) slot = pks_find_slot(reader, header, handle);
+            }
             if (pks_load(&directory->version) == version) {
                 if (slot == NULL) return PKS_NOT_FOUND;
                 handle->owner_epoch = word >> 16;

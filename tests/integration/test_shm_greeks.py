@@ -60,10 +60,11 @@ def test_the_places_of_version_1_never_move(tmp_path: Path):
 def test_both_readers_read_what_was_written(writer: GreeksWriter, shared_memory_name: str, tmp_path: Path):
     writer.put(("B1", "Ω"), Shown(2, FIGURES, 1, 0, 2, NOON, 77, "USD", "X"))
     writer.put(("", "book:B1"), Shown(0, (math.nan,) * 11, 3, 3, 0, -1, 78, "EUR", ""))
-    writer.claim()
     program = compile_c("show_greeks.c", tmp_path / "show_greeks")
+    writer.claim()
     reader = GreeksReader(shared_memory_name)
     for key, handle in ((("B1", "Ω"), reader.slot("B1", "Ω")), (("", "book:B1"), reader.book("B1"))):
+        writer.heartbeat()
         found = handle.read()
         assert found is not None and found.live
         shown = dict(

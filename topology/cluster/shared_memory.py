@@ -1,9 +1,9 @@
-"""Positions into shared memory from a worker on a cluster, whose partitions come and go.
+"""Slots of shared memory from a worker on a cluster, whose partitions come and go: positions, marks, Greeks.
 
 Owns: which partitions this worker's slots are live for, and when they are written.
 Assumes: called in the loop that runs the stages, whenever ownership changes (`changed`); `serve` runs beside them.
 Guarantees: a partition that is given up is not live from that moment, and one that came is live only when every
-position of it is written; writing them holds no step up for more than some milliseconds. The heartbeat stands still
+slot of it is written; writing them holds no step up for more than some milliseconds. The heartbeat stands still
 while the cluster acknowledges nothing of this worker: what a cut-off worker shows turns stale. A worker that stood
 still for longer than its session beats no more and ends: others own what it shows as its own.
 """
@@ -11,6 +11,7 @@ still for longer than its session beats no more and ends: others own what it sho
 import asyncio
 import re
 import time
+from typing import Any
 
 import structlog
 
@@ -19,9 +20,10 @@ from connectors.kafka.ownership import LEASE_ENDS_SECONDS
 from tables.partition import TablePartition
 from topology.cluster.app import ClusterApp
 from topology.log import LogStore
+from topology.publishers import open_publishers
 from topology.runtime import PartitionRunner, StepReport
 from topology.settings import Settings
-from topology.shared_memory import HEARTBEAT_SECONDS, STAGE, PositionsPublisher
+from topology.slots_publisher import HEARTBEAT_SECONDS, SlotsPublisher
 
 _logger = structlog.get_logger(__name__)
 
@@ -34,24 +36,20 @@ _NO_SEGMENT_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _SEGMENT_NAME_MAX = 48
 
 
-def positions_shown(settings: Settings, worker: str, owners: OwnersTopic) -> "OwnedPositions | None":
-    """The slots of a worker, by the settings; None where they want none. Raises SharedMemoryError."""
-    if not settings.shared_memory:
-        return None
-    publisher = PositionsPublisher(
-        settings.shared_memory,
-        settings.shared_memory_slots,
-        settings.partitions,
-        # Its end tells workers of one host apart.
-        worker=_NO_SEGMENT_NAME.sub("_", worker)[-_SEGMENT_NAME_MAX:],
-    )
-    return OwnedPositions(publisher, owners, settings.session_seconds)
+def slots_shown(settings: Settings, worker: str, owners: OwnersTopic) -> "list[OwnedSlots]":
+    """The slots of a worker, by the settings; none where they want none. Raises SharedMemoryError."""
+    # Its end tells workers of one host apart.
+    segment = _NO_SEGMENT_NAME.sub("_", worker)[-_SEGMENT_NAME_MAX:]
+    return [
+        OwnedSlots(publisher, owners, settings.session_seconds)
+        for publisher in open_publishers(settings, segment, among_others=True)
+    ]
 
 
-class OwnedPositions:
-    """The slots of a worker; an observer of its runners."""
+class OwnedSlots:
+    """The slots of one kind that a worker has; an observer of its runners."""
 
-    def __init__(self, publisher: PositionsPublisher, owners: OwnersTopic, session_seconds: float) -> None:
+    def __init__(self, publisher: SlotsPublisher[Any], owners: OwnersTopic, session_seconds: float) -> None:
         self.publisher = publisher
         self._owners = owners
         self._session_seconds = session_seconds
@@ -60,6 +58,11 @@ class OwnedPositions:
         self._coming: dict[int, PartitionRunner] = {}
         self._given_up: dict[int, PartitionRunner] = {}
         self._changes = 0
+
+    @property
+    def stage(self) -> str:
+        """The stage whose slots these are."""
+        return self.publisher.stage
 
     @property
     def alarms(self) -> int:
@@ -73,7 +76,7 @@ class OwnedPositions:
 
     def changed(self, app: ClusterApp) -> None:
         """The partitions of a stage have changed."""
-        if app.stage.name != STAGE:
+        if app.stage.name != self.stage:
             return
         gone = {
             partition for partition, runner in self._live.items() if app.runners.get(partition) is not runner
@@ -89,7 +92,7 @@ class OwnedPositions:
             if same and self.publisher.writer.resume(partition):
                 self._live[partition] = runner
             else:
-                self.publisher.writer.renew(partition)
+                self.publisher.renew(partition)
                 self._coming[partition] = runner
 
     def _give_up(self, partitions: set[int]) -> None:
@@ -105,10 +108,10 @@ class OwnedPositions:
             self._beat()
             coming = self._coming
             if coming and await self._fill(app):
-                self.publisher.writer.claim(coming)
+                self.publisher.claim(coming)
                 self._live |= coming
                 self._coming = {}
-                _logger.info("positions shown", worker=app.worker, partitions=sorted(coming))
+                _logger.info("slots shown", stage=self.stage, worker=app.worker, partitions=sorted(coming))
 
     async def _fill(self, app: ClusterApp) -> bool:
         """Write the slots of what comes; False where ownership changed meanwhile."""

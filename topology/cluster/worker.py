@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
 import structlog
@@ -29,7 +30,7 @@ from topology.cluster.health import ClusterHealth
 from topology.cluster.measures import ClusterCollector
 from topology.cluster.places import link_to, membership, worker_folder
 from topology.cluster.routing import Routing, advertised_address
-from topology.cluster.shared_memory import positions_shown
+from topology.cluster.shared_memory import OwnedSlots, slots_shown
 from topology.cluster.status import (
     EXIT_NAME_TAKEN,
     EXIT_STATE,
@@ -135,9 +136,9 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
             owners.start, replicas=settings.replicas, in_sync_min=settings.in_sync_replicas_min
         )
         stack.callback(owners.close, [stage.name for stage in stages])
-        shown = positions_shown(settings, order.name, owners)
-        if shown is not None:
-            stack.callback(shown.close)
+        shown = slots_shown(settings, order.name, owners)
+        for slots in shown:
+            stack.callback(slots.close)
         apps = [
             ClusterApp(
                 stage,
@@ -145,11 +146,11 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
                 settings,
                 folder=folder,
                 worker=order.name,
-                observers=() if shown is None else (shown,),
+                observers=shown,
                 on_step=metrics.step,
                 listener=listener if stage.name == WEB_STAGE else None,
                 owners=owners,
-                on_ownership=None if shown is None else shown.changed,
+                on_ownership=partial(_changed, shown),
             )
             for stage in stages
         ]
@@ -174,9 +175,17 @@ async def serve(order: Order, output: BinaryIO, services: Sequence[Service] = ()
         loop.add_signal_handler(signal.SIGTERM, worker.stopping.set)
         # Ctrl-C reaches every process of a terminal; the supervisor ends its workers.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        if shown is not None:
-            services = (*services, lambda worker: shown.serve(worker.app(WEB_STAGE)))
+        services = (*services, *(partial(_show, slots) for slots in shown))
         return await _run(worker, output, (*services, tick_clock, _end_with_supervisor))
+
+
+def _changed(shown: Sequence[OwnedSlots], app: ClusterApp) -> None:
+    for slots in shown:
+        slots.changed(app)
+
+
+async def _show(slots: OwnedSlots, worker: ClusterWorker) -> None:
+    await slots.serve(worker.app(slots.stage))
 
 
 async def _run(worker: ClusterWorker, output: BinaryIO, services: Sequence[Service]) -> int:

@@ -35,13 +35,14 @@ class MarksPublisher(SlotsPublisher[MarkWriter]):
         name: str,
         slots: int,
         partitions: int,
+        worker: str = "0",
         *,
         slots_max: int = SLOTS_MAX,
         on_alarm: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(
             lambda alarm: MarkWriter(
-                name, slots=slots, partitions=partitions, slots_max=slots_max, on_alarm=alarm
+                name, slots=slots, partitions=partitions, worker=worker, slots_max=slots_max, on_alarm=alarm
             ),
             on_alarm,
         )

@@ -114,6 +114,27 @@ class GreeksReader(SlotReader):
     ) -> None:
         super().__init__(name, stale_after_seconds=stale_after_seconds, busy_seconds=busy_seconds)
 
+    def locate(self, key: tuple[str, ...]) -> tuple[int, tuple[int, SegmentView, int] | None]:
+        """As for other slots; but the partition is that of the underlying, which the key does not name: the slot itself says
+        it. So every worker's are looked at for the one that owns it."""
+        form = self.form
+
+        def look() -> tuple[int, SegmentView, int] | None:
+            found = None
+            for index in range(layout.WORKERS_MAX):
+                segment = self._segment(index)
+                number = -1 if segment is None else segment.find(*key)
+                if segment is None or number < 0:
+                    continue
+                values = SlotHandleBase.at(self, segment, number).copy()
+                owner = self.directory.owner_of_partition(values[form.partition])
+                found = (owner[0], segment, number)
+                if owner == (values[form.epoch], index):
+                    break
+            return found
+
+        return self.consistently(look)
+
     def slot(self, book: str, instrument: str) -> "GreeksHandle":
         """A handle on a position, which need not exist yet. Keep it: finding is dearer than reading."""
         return GreeksHandle(self, book, instrument)

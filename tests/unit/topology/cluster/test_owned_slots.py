@@ -12,7 +12,7 @@ from clients.python.pks_client import PositionReader, Status
 from schemas.murmur2 import partition_of_key
 from tests.integration.faust_support import until
 from tests.support import Books, fill
-from topology.cluster.shared_memory import OwnedPositions, StoodStill
+from topology.cluster.shared_memory import OwnedSlots, StoodStill
 from topology.runtime import PartitionRunner
 from topology.shared_memory import PositionsPublisher
 
@@ -26,7 +26,7 @@ class Worker:
     def __init__(self, name, data, shared_memory, session_seconds=60.0):
         self.cluster = SimpleNamespace(silent_seconds=0.0)
         publisher = PositionsPublisher(shared_memory, 16, PARTITIONS, worker=name)
-        self.owned = OwnedPositions(publisher, self.cluster, session_seconds)
+        self.owned = OwnedSlots(publisher, self.cluster, session_seconds)
         self.books = Books(data, partitions=PARTITIONS, observers=(self.owned,))
         self.app = SimpleNamespace(
             stage=self.books.stages[1], worker=name, runners={}, cluster_log=self.books.log
