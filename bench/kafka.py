@@ -5,7 +5,8 @@ apart, in the note. Each figure is the median of interleaved rounds.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,13 @@ def _on_a_broker(measured: Callable[[Rig], list[Row]]) -> list[Row]:
         return [Row("on Kafka", None, "fills/s", note=str(error)[:200])]
 
 
+def _rounds(part: str) -> Iterator[int]:
+    """The rounds of a part, each said as it begins: one takes a minute or more."""
+    for number in range(ROUNDS):
+        print(f"{part}: round {number + 1} of {ROUNDS}", file=sys.stderr, flush=True)
+        yield number
+
+
 def _frames(count: int) -> tuple[list[tuple[int, bytes]], str]:
     """Bookings as records, and how many events each partition has."""
     records = frames_of(BOOKINGS, make_bookings(make_fills(WORKLOADS["W"], count)))
@@ -65,7 +73,7 @@ def _throughput(running: Rig, count: int) -> list[Row]:
     embedded, stock = [], []
     ours: dict[str, list[dict[str, float]]] = {name: [] for name in GUARANTEES}
     recovered = []
-    for _ in range(ROUNDS):
+    for _ in _rounds("throughput"):
         embedded.append(throughput.books(count)[0].value or 0.0)
         for guarantee in GUARANTEES:
             ours[guarantee].append(_pass_through(running, guarantee, records, counts))
@@ -133,7 +141,7 @@ def _recovery(found: Sequence[dict[str, Any]], beside: float) -> Row:
 def _workers(running: Rig, count: int) -> list[Row]:
     records, counts = _frames(count)
     found: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
-    for _ in range(ROUNDS):
+    for _ in _rounds("workers"):
         for number, each in found.items():
             each.append(_together(running, number, records, counts))
     one, two = (
@@ -214,7 +222,7 @@ def _commits(running: Rig, count: int) -> list[Row]:
 def _latencies(running: Rig, count: int) -> list[Row]:
     _warm(running)
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    for _ in range(ROUNDS):
+    for _ in _rounds("latency"):
         for name, topic, arguments in _contenders():
             running.fresh()
             module, *rest = arguments
@@ -223,8 +231,9 @@ def _latencies(running: Rig, count: int) -> list[Row]:
                 said(process)
                 measure(running, Schedule(topic, RATES[0], _WARM_SECONDS / 2, "warm"))
                 for rate in RATES:
-                    latencies = measure(running, Schedule(topic, rate, SECONDS, f"at{rate}"))
-                    found.setdefault((name, rate), []).append(p50_p99(latencies))
+                    p50, p99 = p50_p99(measure(running, Schedule(topic, rate, SECONDS, f"at{rate}")))
+                    print(f"{name}, {rate}/s: p50 {p50:.1f}, p99 {p99:.1f} ms", file=sys.stderr, flush=True)
+                    found.setdefault((name, rate), []).append((p50, p99))
     rows = []
     for (name, rate), each in found.items():
         for place, share in enumerate(("p50", "p99")):

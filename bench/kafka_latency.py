@@ -1,7 +1,9 @@
 """How long a fill takes from its record on the cluster to the `PositionUpdated` that a consumer reads.
 
 Records are sent by a fixed schedule; latency counts from the moment that the schedule says, so that a stall shows in
-every fill that it delayed. The consumer reads what is committed. Both are one process, beside the broker.
+every fill that it delayed. The consumer reads what is committed. Both are one process, beside the broker, and sleep between
+two ticks unless something comes: what they use of the broker's core would be measured with it. Their own connections are
+made before the clock starts, by fills that are not counted.
 """
 
 import gc
@@ -14,12 +16,15 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from bench.kafka_rig import Rig
 from bench.latency import quantile
 from bench.workload import PARTITIONS, WORKLOADS, make_bookings, make_fills
+from connectors.kafka.batches import next_batch
+from connectors.kafka.changelog import watermarks
 from schemas.frames import encode_frames
 from schemas.murmur2 import partition_of_key
 from schemas.topics import BOOKINGS, FILLS, POSITIONS, Topic
 
 TICK_SECONDS = 0.001
 _AFTER_SECONDS = 30.0
+_FIRST_RATE, _FIRST_SECONDS = 200, 0.5
 _RECORDS = 1_000
 
 
@@ -35,6 +40,7 @@ class Schedule:
     one record. `name` sets its trades apart from those of others."""
 
     def __init__(self, topic: Topic, rate: int, seconds: float, name: str) -> None:
+        self._name = name
         made = {fill.trade_id: fill for fill in make_fills(WORKLOADS["W"], int(rate * seconds * 1.02) + 100)}
         fills = [
             msgspec.structs.replace(fill, trade_id=f"{name}-{trade}", event_id=f"{name}-{trade}")
@@ -56,6 +62,10 @@ class Schedule:
                 (due, partition, frame) for partition, part in parts.items() for frame in encode_frames(part)
             ]
 
+    def first(self) -> "Schedule":
+        """A hundred fills that may be sent before it."""
+        return Schedule(self.topic, _FIRST_RATE, _FIRST_SECONDS, f"{self._name}-first")
+
 
 def measure(rig: Rig, schedule: Schedule) -> list[float]:
     """Latency of each fill, in milliseconds; raises RuntimeError where fills are missing."""
@@ -63,9 +73,10 @@ def measure(rig: Rig, schedule: Schedule) -> list[float]:
     consumer = Consumer(rig.link.consumer("watch", fetch_wait_max_ms=500))
     places = [TopicPartition(POSITIONS.name, partition) for partition in range(PARTITIONS)]
     for place in places:
-        place.offset = consumer.get_watermark_offsets(place, 30)[1]
+        place.offset = watermarks(consumer, place)[1]
     consumer.assign(places)
     consumer.poll(0.5)
+    _run(schedule.first(), producer, consumer, {})
     found: dict[str, float] = {}
     gc.collect()
     gc.disable()
@@ -88,7 +99,8 @@ def _run(schedule: Schedule, producer: Producer, consumer: Consumer, found: dict
             producer.produce(schedule.topic.name, coming[2], partition=coming[1])
             coming = next(remaining, None)
         producer.poll(0)
-        for message in consumer.consume(_RECORDS, TICK_SECONDS / 4):
+        wait = TICK_SECONDS if coming is None else coming[0] + started - time.perf_counter()
+        for message in next_batch(consumer, _RECORDS, max(wait, 0.0)):
             if message.error() is None:
                 at = time.perf_counter() - started
                 for event in _trades_of(message.value()):
