@@ -74,6 +74,11 @@ class WholeLog(ReadLog, Protocol):
     def start_offset(self, topic: str, partition: int) -> int:
         """The offset of the first record that is still there."""
 
+    def offset_after(
+        self, topic: str, partition: int, *, sequence: int | None = None, time_ns: int | None = None
+    ) -> int:
+        """The first offset whose record came after an instant, or after a sequence of a log that has one."""
+
 
 def table_partition(log: Tables, table: str, partition: int) -> TablePartition:
     """One partition of a stage's table, to read."""

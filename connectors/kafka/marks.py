@@ -8,10 +8,11 @@ abort would take back what was committed.
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from connectors.embedded.errors import CommitError
+from connectors.kafka.ends import committed_ends
 from connectors.kafka.errors import FencedError
 from connectors.kafka.link import Link
 
@@ -60,9 +61,6 @@ class Marks:
                 time.sleep(_PAUSE_SECONDS)
 
     def _ends(self, partitions: Mapping[int, int]) -> dict[int, int]:
-        asked = self._administration.list_offsets(
-            {TopicPartition(self._topic, partition): OffsetSpec.latest() for partition in partitions},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_ANSWER_SECONDS,
-        )
-        return {place.partition: int(found.result().offset) for place, found in asked.items()}
+        places = [(self._topic, partition) for partition in partitions]
+        found = committed_ends(self._administration, places, _ANSWER_SECONDS)
+        return {partition: end for (_, partition), end in found.items()}

@@ -8,8 +8,9 @@ Guarantees: a read ends at the end of what is committed, and never waits for mor
 import time
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from connectors.kafka.asking import asked
 from connectors.kafka.batches import next_batch
 from connectors.kafka.changelog import watermarks
 from connectors.kafka.errors import LinkError
@@ -22,7 +23,8 @@ _NANOSECONDS = 1_000_000
 
 
 class KafkaRecord(NamedTuple):
-    """A record of a topic partition. `appended_at` is when the broker appended it, in nanoseconds.
+    """A record of a topic partition. `appended_at` is when the broker appended it, in nanoseconds; `follows` is the offset
+    after the record before it, or from which reading began: what lies between are marks of commits.
 
     Partitions of a cluster have no order among each other but that time, so it is the `sequence` as well.
     """
@@ -31,6 +33,7 @@ class KafkaRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     appended_at: int
+    follows: int
 
     @property
     def sequence(self) -> int:
@@ -44,13 +47,26 @@ class TopicReader:
     def __init__(self, link: Link, group: str) -> None:
         self._consumer = Consumer(link.consumer(group, enable_partition_eof=True, fetch_wait_max_ms=5))
         self._place: tuple[str, int] | None = None
-        self._next = 0
+        self._next = self._follows = 0
         self._ahead: list[KafkaRecord] = []
         self._ended = False
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that is still there, and the end of what is committed, marks of commits included."""
         return watermarks(self._consumer, TopicPartition(topic, partition), _SILENCE_SECONDS_MAX)
+
+    def offset_at(self, topic: str, partition: int, milliseconds: int) -> int:
+        """The first offset of a record appended at or after a time; the end where there is none. Raises LinkError."""
+        place = TopicPartition(topic, partition, milliseconds)
+
+        def question(wait: float) -> int:
+            found = self._consumer.offsets_for_times([place], wait)[0]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return int(found.offset)
+
+        offset = asked(question, f"the offset of a time in {topic}/{partition}", _SILENCE_SECONDS_MAX)
+        return self.bounds(topic, partition)[1] if offset < 0 else offset
 
     def read(
         self, topic: str, partition: int, offset: int, max_records: int, max_bytes: int
@@ -73,21 +89,26 @@ class TopicReader:
     def _begin(self, topic: str, partition: int, offset: int) -> None:
         self._consumer.assign([TopicPartition(topic, partition, offset)])
         self._place, self._next, self._ahead, self._ended = (topic, partition), offset, [], False
+        self._follows = offset
 
     def _fetch(self) -> bool:
         """Fetch what comes next; False at the end."""
         heard = time.monotonic()
         while not self._ended:
-            for message in reversed(next_batch(self._consumer, _BATCH, _WAIT_SECONDS)):
+            for message in next_batch(self._consumer, _BATCH, _WAIT_SECONDS):
                 error = message.error()
                 if error is None:
-                    stamped = message.timestamp()[1] * _NANOSECONDS
-                    self._ahead.append(KafkaRecord(message.offset(), message.key(), message.value(), stamped))
+                    offset, stamped = message.offset(), message.timestamp()[1] * _NANOSECONDS
+                    self._ahead.append(
+                        KafkaRecord(offset, message.key(), message.value(), stamped, self._follows)
+                    )
+                    self._follows = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     self._ended = True
                 elif error.fatal():
                     raise LinkError(f"expected records of {self._place}, found: {error.str()}")
             if self._ahead:
+                self._ahead.reverse()
                 return True
             if time.monotonic() - heard > _SILENCE_SECONDS_MAX:
                 raise LinkError(

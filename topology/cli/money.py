@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings, refuse_kafka
+from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
 from topology.cli.output import (
     bad_input,
     console,
@@ -55,8 +55,6 @@ def opened_money(
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     settings = load_settings(data, transport)
-    if point is not None:
-        refuse_kafka(settings, "--known-at", "")
     with opened_later(settings, ["cash"], "posting") as log, exact_arithmetic():
         past = None
         if instant is not None or point is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schemas.topics import Topic
     from topology.cluster.copy import ClusterCopy
     from topology.documents.views import View
+    from topology.history.checkpoints import Checkpoints
     from topology.history.points import Point
     from topology.log_reading import WholeLog
 
@@ -50,7 +51,7 @@ KnownAtOption = Annotated[
 def opened_log(data: Path | None, transport: str | None, *, settled: bool = False) -> Iterator["WholeLog"]:
     """The log of the data folder, to read beside its owner; on a cluster the copy of its tables, caught up.
 
-    `settled` where tables and topics must be of one moment.
+    `settled` where tables and topics must be of one moment, those of every stage.
     """
     with opened_log_of(load_settings(data, transport), settled=settled) as log:
         yield log
@@ -78,8 +79,9 @@ def opened_if_made(settings: Settings) -> Iterator["WholeLog | None"]:
 @contextlib.contextmanager
 def _opened_copy(settings: Settings, settled: bool) -> Iterator["ClusterCopy"]:
     from topology.cluster.copy import ClusterCopy
+    from topology.stages import build_all
 
-    with contextlib.closing(ClusterCopy(settings)) as copy:
+    with contextlib.closing(ClusterCopy(settings, build_all(settings) if settled else None)) as copy:
         with progress() as bar:
             tasks: dict[str, TaskID] = {}
 
@@ -152,15 +154,13 @@ def opened_view(
 
     instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
     with contextlib.ExitStack() as stack:
-        log: WholeLog
+        log = stack.enter_context(opened_log(data, transport))
+        kept = None
+        if isinstance(log, EmbeddedLog) and (past or point is not None):
+            kept = stack.enter_context(opened_checkpoints(log, left_out))
         if point is not None:
-            log = embedded = stack.enter_context(opened_embedded_log(data, transport, "--known-at"))
-            view = stack.enter_context(_known_view(embedded, instant, point, book))
+            view = stack.enter_context(_known_view(log, instant, point, book, kept))
         else:
-            log = stack.enter_context(opened_log(data, transport))
-            kept = None
-            if past and isinstance(log, EmbeddedLog):
-                kept = stack.enter_context(opened_checkpoints(log, left_out))
             view = view_now(log, as_of=instant, checkpoints=kept)
         try:
             say_waiting(view, book)
@@ -174,17 +174,17 @@ def opened_view(
 
 
 @contextlib.contextmanager
-def _known_view(log: "EmbeddedLog", as_of: int | None, point: "Point", book: str | None) -> Iterator["View"]:
+def _known_view(
+    log: "WholeLog", as_of: int | None, point: "Point", book: str | None, kept: "Checkpoints | None"
+) -> Iterator["View"]:
     """The state that was known at a point of the log."""
     from schemas import topics
     from topology.documents.views import view_of
-    from topology.history.checkpoints import opened_checkpoints
     from topology.history.points import PointFault
     from topology.log_reading import partitions_to_read
     from topology.runtime import PartitionStopped
 
     with contextlib.ExitStack() as stack:
-        kept = stack.enter_context(opened_checkpoints(log, left_out))
         try:
             with progress() as bar:
                 task = bar.add_task("replaying", total=None)
@@ -279,14 +279,11 @@ def parse_option_point(option: str, text: str | None) -> "Point | None":
 
 def ends_at(log: "WholeLog", point: "Point | None", topic: "Topic") -> dict[int, int] | None:
     """The offsets by partition before which a topic was known at the point that `--known-at` names; None for all of it."""
-    from connectors.embedded.log import EmbeddedLog
     from topology.history.points import PointFault, offsets_at
     from topology.log_reading import partition_count
 
     if point is None:
         return None
-    if not isinstance(log, EmbeddedLog):
-        bad_input(["--known-at: expected an embedded log; a cluster has no order over its topics"])
     try:
         return dict(enumerate(offsets_at(log, point, topic, partition_count(log))))
     except PointFault as fault:

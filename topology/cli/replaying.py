@@ -10,6 +10,7 @@ from topology.cli.output import CommandError, bad_input, print_facts, print_json
 from topology.cli.reading_options import (
     left_out,
     opened_embedded_log,
+    opened_log,
     opened_log_of,
     parse_option_point,
     say_point,
@@ -19,10 +20,15 @@ from topology.cli.reading_options import (
 if TYPE_CHECKING:
     from agents.stage import Stage
     from connectors.embedded.log import EmbeddedLog
+    from topology.log_reading import WholeLog
     from topology.replaying.outcome import Outcome, Span
 
 
 POSITIONS, TRADE_CAPTURE = "positions", "trade_capture"
+_OF_A_FOLDER = (
+    "pks replay of another stage than positions, by several processes, or for a certificate",
+    "on Kafka: pks replay",
+)
 
 
 def replay(
@@ -151,6 +157,7 @@ def _replay_log(
     data: Any,
     transport: Any,
 ) -> dict[str, Any]:
+    from connectors.embedded.log import EmbeddedLog
     from topology.log_reading import partition_count
     from topology.runtime import PartitionStopped
     from topology.stages import build_all, is_spine
@@ -168,7 +175,13 @@ def _replay_log(
     if not is_spine(declared):
         return _replay_later(declared, start, end, empty, data, transport)
     topic = declared.input
-    with opened_embedded_log(data, transport, "pks replay without FILE") as log:
+    # A cluster has its bookings in the order in which they were applied; all else needs one order over its topics.
+    anywhere = stage == POSITIONS and processes == 1 and certificate is None
+    with (
+        opened_log(data, transport)
+        if anywhere
+        else opened_embedded_log(data, transport, *_OF_A_FOLDER) as log
+    ):
         partitions = partition_count(log)
         spans = _spans(log, topic, partitions, start, end, empty)
         try:
@@ -188,6 +201,7 @@ def _replay_log(
             "applied_offsets": {topic.name: {str(span.partition): span.end for span in spans}},
         }
         if certificate is not None:
+            assert isinstance(log, EmbeddedLog), "no other log gives certificates"
             document["manifest_hash"] = _certify(log, spans, outcome, certificate)
         return document
 
@@ -201,7 +215,7 @@ def _replay_later(
     from topology.replaying.scratch_tables import tables_for
     from topology.runtime import PartitionStopped
 
-    with opened_embedded_log(data, transport, "pks replay without FILE") as log:
+    with opened_embedded_log(data, transport, *_OF_A_FOLDER) as log:
         partitions = partition_count(log)
         spans = _spans(log, stage.input, partitions, start, end, empty)
         ranges = [(span.partition, 0, span.end) for span in spans]
@@ -241,7 +255,7 @@ def _certify(log: "EmbeddedLog", spans: "list[Span]", outcome: "Outcome", path: 
 
 
 def _spans(
-    log: "EmbeddedLog", topic: Any, partitions: int, start: str | None, end: str | None, empty: bool
+    log: "WholeLog", topic: Any, partitions: int, start: str | None, end: str | None, empty: bool
 ) -> "list[Span]":
     from schemas import topics
     from topology.history.points import PointFault, is_after, offsets_at
@@ -284,8 +298,9 @@ def _spans(
     return found
 
 
-def _run(log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: str, processes: int) -> "Outcome":
+def _run(log: "WholeLog", partitions: int, spans: "list[Span]", stage: str, processes: int) -> "Outcome":
     from agents import trade_capture
+    from connectors.embedded.log import EmbeddedLog
     from schemas import topics
     from topology.history.checkpoints import opened_checkpoints
     from topology.replaying.fills import replay_fills
@@ -306,6 +321,8 @@ def _run(log: "EmbeddedLog", partitions: int, spans: "list[Span]", stage: str, p
             ranges = [(span.partition, 0, span.end) for span in spans]
             with tables_for(log, topics.FILLS.name, ranges) as tables:
                 return replay_fills(log, partitions, spans, capture, advance, tables)
+        if not isinstance(log, EmbeddedLog):
+            return replay_whole(log, partitions, spans, 1, advance)
         with opened_checkpoints(log, left_out) as checkpoints:
             return replay_whole(log, partitions, spans, processes, advance, checkpoints)
 

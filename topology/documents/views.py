@@ -167,7 +167,7 @@ def view_now(log: WholeLog, *, as_of: int | None = None, checkpoints: Checkpoint
 
 @contextlib.contextmanager
 def view_of(
-    log: EmbeddedLog,
+    log: WholeLog,
     *,
     as_of: int | None = None,
     known_at: Point | None = None,
@@ -186,7 +186,7 @@ def view_of(
     partitions = partition_count(log)
     spans = [replace(span, start=span.end) for span in spans_until(log, known_at, partitions, book)]
     sequence = log.sequence if known_at.sequence is None else known_at.sequence
-    if known_at.time_ns is not None:
+    if known_at.time_ns is not None and isinstance(log, EmbeddedLog):
         sequence = _sequence_at(log, known_at.time_ns)
     name = topics.BOOKINGS.name
     shown = {name: {str(span.partition): span.end for span in spans}}
@@ -196,7 +196,7 @@ def view_of(
 
 
 def spans_until(
-    log: EmbeddedLog, point: Point | None, partitions: int, book: str | None = None
+    log: WholeLog, point: Point | None, partitions: int, book: str | None = None
 ) -> Sequence[Span]:
     """The bookings up to a point (None: those that the positions stage has applied), for all books or one."""
     name = topics.BOOKINGS.name

@@ -8,9 +8,9 @@ names a partition of the topic that is read, or it would say nothing; those of i
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from connectors.embedded.log import EmbeddedLog
 from schemas.times import format_time, parse_time
 from schemas.topics import Topic
+from topology.log_reading import WholeLog
 
 
 class PointFault(ValueError):
@@ -62,7 +62,7 @@ def _parse_place(part: str) -> tuple[tuple[str, int], int]:
 
 
 def offsets_at(
-    log: EmbeddedLog,
+    log: WholeLog,
     point: Point,
     topic: Topic,
     partitions: int,
@@ -79,6 +79,11 @@ def offsets_at(
     if point.time_ns is not None:
         return [log.offset_after(topic.name, place, time_ns=point.time_ns) for place in range(partitions)]
     if point.sequence is not None:
+        if log.sequence is None:
+            raise PointFault(
+                "expected a time, or offsets as topic:partition=offset,...: a cluster has no sequence over all its topics; found "
+                f"{point.sequence}"
+            )
         if point.sequence > log.sequence:
             raise PointFault(
                 f"expected a sequence number of at most {log.sequence}, the last of this log, found {point.sequence}"

@@ -11,7 +11,6 @@ from typing import Any
 
 from agents import cash, ledger, positions
 from agents.ledger_movements import find_movement
-from connectors.embedded.log import EmbeddedLog
 from domain.ledger.rules import Rules
 from schemas import events, money, topics
 from schemas.frames import wire
@@ -107,7 +106,6 @@ class Past:
         partitions = range(self._partitions) if only is None else (only,)
         ends = None
         if self._known_at is not None:
-            assert isinstance(self._log, EmbeddedLog), "a point is one of an embedded log"
             others = (topics.FILLS, topics.BOOKINGS, topics.LEDGER_INPUT)
             point = self._known_at
             if point.offsets and topic.name not in {name for name, _ in point.offsets}:

@@ -24,7 +24,7 @@ from schemas import topics
 from tables.store import Store
 from topology.history.checkpoints import Checkpoints, opened_checkpoints
 from topology.log import LogStore, Tables
-from topology.log_reading import POSITIONS_TABLE, ReadLog, partition_count, table_partition
+from topology.log_reading import POSITIONS_TABLE, ReadLog, WholeLog, partition_count, table_partition
 from topology.replaying.outcome import STEP_RECORDS_MAX, Outcome, Progress, Span, books_of, count, counts_of
 from topology.replaying.scratch import ScratchLog
 from topology.replaying.scratch_tables import DiskTables, LayeredTables, ScratchTables, tables_for
@@ -47,7 +47,7 @@ class Origin:
 
 @contextlib.contextmanager
 def origin_of(
-    log: EmbeddedLog, spans: Sequence[Span], checkpoints: Checkpoints | None = None
+    log: WholeLog, spans: Sequence[Span], checkpoints: Checkpoints | None = None
 ) -> Iterator[Origin]:
     """Where a replay of spans of bookings begins best: each at the last checkpoint before its start."""
     offsets = {
@@ -73,7 +73,7 @@ def origin_of(
 
 
 @contextlib.contextmanager
-def with_what_waits(log: EmbeddedLog, spans: Sequence[Span]) -> Iterator[Tables]:
+def with_what_waits(log: WholeLog, spans: Sequence[Span]) -> Iterator[Tables]:
     """The log, or a scratch state over it in which the bookings are applied that wait for a re-match.
 
     The spans begin and end where the positions stage has come to.
@@ -215,7 +215,7 @@ def _run_to(runner: PartitionRunner, scratch: ScratchLog, end: int, progress: Pr
 
 
 def replay_whole(
-    log: EmbeddedLog,
+    log: WholeLog,
     partitions: int,
     spans: Sequence[Span],
     processes: int = 1,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from connectors.embedded.log import EmbeddedLog
 from tables.store import MemoryStore, Store
+from topology.log_reading import WholeLog
 
 MEMORY_INPUT_BYTES_MAX = 128 * 1024 * 1024
 """Input of a replay up to which its tables are in memory; they take about twice as much."""
@@ -129,19 +130,18 @@ class LayeredTables:
 
 
 @contextmanager
-def tables_for(
-    log: EmbeddedLog, topic: str, ranges: Iterable[tuple[int, int, int]]
-) -> Iterator[ScratchTables]:
-    """Tables for a replay of ranges (partition, first and next offset) of a topic: in memory where they are small,
-    else on disk."""
-    size = sum(
-        _bytes_before(log, topic, partition, end) - _bytes_before(log, topic, partition, start)
-        for partition, start, end in ranges
-        if start < end
-    )
-    if size <= MEMORY_INPUT_BYTES_MAX:
-        yield MemoryTables()
-        return
+def tables_for(log: WholeLog, topic: str, ranges: Iterable[tuple[int, int, int]]) -> Iterator[ScratchTables]:
+    """Tables for a replay of ranges (partition, first and next offset) of a topic: in memory where they are known to be
+    small, else on disk."""
+    if isinstance(log, EmbeddedLog):
+        size = sum(
+            _bytes_before(log, topic, partition, end) - _bytes_before(log, topic, partition, start)
+            for partition, start, end in ranges
+            if start < end
+        )
+        if size <= MEMORY_INPUT_BYTES_MAX:
+            yield MemoryTables()
+            return
     with DiskTables() as tables:
         yield tables
 

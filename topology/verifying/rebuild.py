@@ -14,7 +14,7 @@ from schemas.changelog import changes_of
 from topology.documents.views import spans_until
 from topology.history.checkpoints import opened_checkpoints
 from topology.log import Tables
-from topology.log_reading import read_records, table_partition
+from topology.log_reading import WholeLog, read_records, table_partition
 from topology.replaying.outcome import Span, books_of
 from topology.replaying.replay import Origin, origin_of, replay_bookings, with_what_waits
 from topology.replaying.scratch_tables import DiskTables
@@ -70,7 +70,7 @@ def _compare(check: Check, place: str, kept: Iterator[_Entry], rebuilt: Iterator
             ours, theirs = next(kept, None), next(rebuilt, None)
 
 
-def check_replay(log: EmbeddedLog, partitions: int, step: Step) -> list[Check]:
+def check_replay(log: WholeLog, partitions: int, step: Step) -> list[Check]:
     """A replay of the applied bookings gives the same books, and the same counts."""
     books = Check("replay", "book hash of a replay of the bookings = book hash of the tables")
     counts = Check("replay counts", "applied, duplicate and rejected bookings of a replay = those counted")
