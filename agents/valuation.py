@@ -105,14 +105,16 @@ class _Work:
         counts = self.state.counters.of(update.source)
         counts.read += 1
         counts.applied += 1
-        before = self.state.held_fees(update.book, update.instrument)
+        before = self.state.held(update.book, update.instrument)
+        # A trade that was taken out says nothing of its instrument and entity: they are what they were.
+        told = update if before is None or update.trade_quantity != 0 else before
         block, row = self.state.hold(
             Held(
                 update.book,
                 update.instrument,
-                update.underlying,
-                update.instrument_class,
-                update.entity,
+                told.underlying,
+                told.instrument_class,
+                told.entity,
                 update.currency,
                 update.revision,
                 update.executed_at,
@@ -126,7 +128,7 @@ class _Work:
                 update.fees,
             )
         )
-        self._changed(block, row, update, update.held_fees - before)
+        self._changed(block, row, update, update.held_fees - (ZERO if before is None else before.held_fees))
 
     def income(self, income: Any) -> None:
         """Tell a position with what it earned, where it is held here: every partition is told of it."""

@@ -15,7 +15,6 @@ Families of keys (first byte):
 Values are not kept: they follow from these. After a start they are as they were, since all of these are.
 """
 
-from decimal import Decimal
 from math import nan
 from typing import Any
 
@@ -46,7 +45,6 @@ from domain.valuation.terms import Terms
 from schemas import market_data
 from schemas.frames import encode_event, wire
 from schemas.identity import position_key
-from schemas.numbers import ZERO
 from schemas.units import ValuedBy
 from tables.partition import TablePartition
 
@@ -147,11 +145,11 @@ class ValuationState(LoadedState):
 
     # -- positions ---------------------------------------------------------------------------------------------
 
-    def held_fees(self, book: str, instrument: str) -> Decimal:
-        """The fees in the cost basis of a position as it is known; 0 of a new one."""
+    def held(self, book: str, instrument: str) -> Held | None:
+        """A position as it is known; None of a new one."""
         block = self.blocks.of.get(instrument)
         row = None if block is None else block.place(book, instrument)
-        return ZERO if block is None or row is None else block.held[row].held_fees
+        return None if block is None or row is None else block.held[row]
 
     def hold(self, held: Held) -> tuple[Rows, int]:
         """Keep a position; returns its block and its row."""

@@ -68,6 +68,15 @@ def test_held_fees_are_no_part_of_the_gross_profit(stage: StageInMemory):
     assert (row.unrealised_pnl, row.held_fees, row.cost_basis) == (Decimal(-1) + 1, Decimal(1), Decimal(1001))
 
 
+def test_a_trade_that_is_taken_out_leaves_what_its_position_is_of(stage: StageInMemory):
+    stage.step(position(entity="E", instrument_class="equity", underlying="U"), mark())
+    taken_out = position(revision=2, quantity="4", trade_quantity=Decimal(0))
+    stage.step(taken_out)
+    held = stage.state.held("B", "X")
+    assert (held.entity, held.instrument_class, held.underlying) == ("E", "equity", "U")
+    assert held.quantity == 4
+
+
 def test_an_inverse_contract_is_worth_coin(stage: StageInMemory):
     stage.step(position(quantity="100", multiplier="100", inverse=True, cost="0.2", currency="BTC"))
     row = only(stage.step(mark(price="60000")))
