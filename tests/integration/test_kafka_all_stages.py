@@ -19,6 +19,7 @@ import pytest
 
 from clients.python.pks_client import GreeksReader, MarkReader
 from connectors.kafka.local_broker import LocalBroker
+from connectors.shm.writer import remove
 from schemas.times import format_time, parse_time
 from tests.integration.test_up_on_kafka import COMMAND, Installation, metric
 from tests.kafka_support import PATIENCE, running_broker
@@ -239,8 +240,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
 
 
 @pytest.fixture(scope="module")
-def shm(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"/pks-kafka-{os.getpid()}"
+def shm() -> Iterator[str]:
+    name = f"/pks-kafka-{os.getpid()}"
+    yield name
+    remove(name)
 
 
 SBER = {
