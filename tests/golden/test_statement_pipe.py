@@ -61,4 +61,4 @@ def test_a_fee_of_another_currency_is_left_out_and_said(tmp_path: Path, capsys, 
     assert run(["lots", str(file), "--fee-policy", "capitalised", "--json"]) == 0
     said = capsys.readouterr()
     assert Decimal(json.loads(said.out)["positions"][0]["fees"]) == Decimal(fees)
-    assert ("1 rows have a fee" in said.err) is left_out
+    assert ("1 row has a fee" in said.err) is left_out

@@ -264,6 +264,32 @@ def test_a_trade_that_positions_refused_is_shown_with_its_reason(
     out, err = capsys.readouterr()
     assert "refused" in out
     assert "currency: expected USD, as the open position has it, found EUR; send an amend of it" in err
+    node = pks("explain", "trade:t2")["explain"]
+    assert (node["value"], node["unit"]) == (None, "X")
+    assert "refused in B1" in node["how"] and one["dead_letter_id"] in node["how"]
+
+
+def test_a_correction_that_waits_is_explained_by_the_trade_it_names(pks: Pks, tmp_path: Path):
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1"), fill("c9", at=1, action=Action.CANCEL, original_trade_id="t77"))
+    node = pks("explain", "trade:c9")["explain"]
+    assert "CANCEL of trade t77, which has not come" in node["how"]
+
+
+def test_what_a_late_trade_moved_of_an_earlier_one_is_explained_at_both(pks: Pks, tmp_path: Path):
+    with Books(tmp_path / "data", partitions=2) as books:
+        books.book(fill("t1", 10, 10, at=1, currency="USD"))
+        books.book(fill("t3", -1, 11, at=2, currency="USD"))
+        books.book(fill("late", 10, 8, currency="USD"))
+    moved = {
+        trade: [
+            node["value"]
+            for node in pks("explain", f"trade:{trade}")["explain"]["children"]
+            if node["figure"] == "realised P&L posted elsewhere"
+        ]
+        for trade in ("t1", "t3", "late")
+    }
+    assert moved == {"t1": [], "t3": ["2"], "late": ["-2"]}
 
 
 def test_known_at_a_time(pks: Pks, held: list[int]):

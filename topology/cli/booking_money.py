@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from topology.cli.options import DataOption, JsonOption, TransportOption, load_settings
-from topology.cli.output import bad_input, print_facts, print_json, print_table, say
+from topology.cli.output import bad_input, print_facts, print_json, print_table, say, say_what_there_is
 from topology.cli.reading_options import opened_if_made, parse_day
 
 if TYPE_CHECKING:
     from domain.ledger.rules import Rules
 
-payments = typer.Typer(no_args_is_help=True, help="Payment orders: who drafted, approved and sent what.")
+payments = typer.Typer(
+    no_args_is_help=True, help="Payment orders: who drafted, approved and sent what (payments list)."
+)
 
 UserOption = Annotated[str, typer.Option("--user", help="Who does it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
@@ -206,7 +208,7 @@ def list_payments(
     print_table(
         "Payment orders",
         tuple(name.replace("_", " ") for name in (*names, *who)),
-        ([str(order[name] or "") for name in (*names, *who)] for order in found),
+        ([str(order[name] or "-") for name in (*names, *who)] for order in found),
     )
 
 
@@ -227,6 +229,8 @@ def draft_payments(
     from schemas.numbers import exact_arithmetic, plain
     from topology.cli.money import opened_money
     from topology.control.entry import open_entry
+    from topology.documents.queries import books_document
+    from topology.log_reading import partition_count
     from topology.money.documents import find_order
     from topology.money.obligations import payments_due
 
@@ -236,6 +240,10 @@ def draft_payments(
     settings = load_settings(data, transport)
     with opened_money(data, transport, None, None) as (log, _), exact_arithmetic():
         due = list(payments_due(log, until, user, time.time_ns(), book))
+        if book is not None and not due:
+            there = {each["book"] for each in books_document(log, partition_count(log))}
+            if book not in there:
+                say_what_there_is(f"book {book!r:.80}", there)
     if due:
         with open_entry(settings) as entry:
             entry.publish(topics.LEDGER_INPUT, due, topics.LEDGER_INPUT.key_of)

@@ -92,7 +92,7 @@ def _to_close(
         closing[name], open_day = known[name].to_close(through, now)
         if open_day:
             faults.append(
-                f"--date: expected a business date that is over, found {through}: {open_day} of {name} is not"
+                f"--date: expected a business date that is over, found {through}: already {open_day} of {name} is not over yet"
             )
     if faults:
         bad_input(faults)

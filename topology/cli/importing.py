@@ -229,11 +229,12 @@ def _import(
     from connectors.venues.formats import decode
     from topology.control.entry import open_entry
     from topology.importing.importing import counts_document, spool, write_lines
-    from topology.importing.movements import enter, placed, read_places, statement_cash
+    from topology.importing.movements import enter, known_of, placed, read_places, statement_cash
 
     decoded = decode(format_name, files, options)
     receipt = None
     movements: list[Any] = []
+    known = 0
     with progress() as bar:
         reading = bar.add_task("reading", total=None)
         with spool(decoded, lambda count: bar.advance(reading, count)) as fills:
@@ -249,6 +250,7 @@ def _import(
                     _say_what_cash_lacks(cash.left_out)
                     with opened_if_made(settings) as log:
                         movements = list(placed(cash.movements, options, read_places(log)))
+                        known = known_of(log, movements)
                 with open_entry(settings) as entry:
                     receipt = entry.submit(fills, on_progress=lambda count: bar.advance(applying, count))
                     enter(entry, movements)
@@ -260,7 +262,8 @@ def _import(
     _say_what_has_quotes(format_name, decoded.counts.skipped)
     document = counts_document(decoded, receipt)
     if movements:
-        document["movements"] = len(movements)
+        _say_what_moved(len(movements) - known, known)
+        document |= {"movements": len(movements), "movements_known": known}
     return document
 
 
@@ -298,6 +301,14 @@ def _say_what_has_quotes(format_name: str, skipped: Mapping[str, int]) -> None:
             "of them",
             soft_wrap=True,
         )
+
+
+def _say_what_moved(new: int, known: int) -> None:
+    """Movements are no fills: what they were read from stands under `skipped`, new or not."""
+    say(
+        f"movements of cash: {new:,} new, {known:,} imported before, which change nothing; what they were read from is no fill, "
+        "and counted under skipped"
+    )
 
 
 def _say_what_cash_lacks(left_out: Mapping[str, int]) -> None:

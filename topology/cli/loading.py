@@ -41,17 +41,26 @@ def marks(
         return
     print_table(
         "Marks",
-        ("instrument", "price", "bid", "ask", *_TEXTS),
+        ("instrument", "price", "bid", "ask", *_TEXTS, "age"),
         (
             [
                 mark["instrument"],
                 *(shorten(mark[name]) for name in ("price", "bid", "ask")),
                 *(mark[name] for name in _TEXTS),
+                age_text(mark["age_seconds"]),
             ]
             for mark in found
         ),
         file_width=_LINE_WIDTH,
     )
+
+
+def age_text(seconds: float) -> str:
+    """How old something is, in whole units of the largest kind: 40 s, 12 min, 5 h, 328 d."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length):,} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def marks_load(

@@ -81,8 +81,9 @@ def calculate_file(file: str, input_format: str | None, options: "LotsOptions") 
     if not found.fills:
         say(f"{source.name}: no rows")
     if found.foreign_fees:
+        has = "row has" if found.foreign_fees == 1 else "rows have"
         messages().print(
-            f"{found.foreign_fees} rows have a fee in another currency than their trade: those fees are left out"
+            f"{found.foreign_fees} {has} a fee in another currency than their trade: those fees are left out"
         )
     return result
 

@@ -148,7 +148,10 @@ def _print_ledger(documents: Iterable[Mapping[str, Any]]) -> None:
     print_table(
         "Ledger",
         (*(name.replace("_", " ") for name in columns), "settles"),
-        ([*(document[name] for name in columns), document["settlement_date"]] for document in documents),
+        (
+            [*(document[name] or "-" for name in columns), document["settlement_date"]]
+            for document in documents
+        ),
     )
 
 
@@ -189,9 +192,10 @@ def cash(
     )
 
     business_date = None if day is None else parse_day("--date", day).isoformat()
+    moved: dict[str, set[str]] = {"book": set(), "instrument": set()}
     with opened_money(data, transport, as_of, known_at) as (log, past):
         if book is not None or instrument is not None:
-            entries = live_entries(log) if past is None else past.entries()
+            entries = _noting(live_entries(log) if past is None else past.entries(), moved)
             balances = parts_of_balances(entries, book, instrument)
         elif past is None:
             balances = balances_of(tables_of(log, cash_stage.NAME))
@@ -210,10 +214,29 @@ def cash(
             )
             if all(value is None or document[name] == value for name, value in wanted.items())
         ]
+    if not found:
+        held = {name: {names[place] for names, _ in balances} for place, name in enumerate(wanted)}
+        _say_what_is_not_there({"book": book, "instrument": instrument}, moved)
+        if balances:
+            _say_what_is_not_there(wanted, held)
     if as_json:
         print_json({"cash": found})
     else:
         _print_cash(found, business_date, with_ladder=with_ladder)
+
+
+def _noting(entries: Iterable[Any], there: Mapping[str, set[str]]) -> Iterator[Any]:
+    """The entries as they are, with the names that they have noted."""
+    for entry in entries:
+        for name, names in there.items():
+            names.add(getattr(entry, name))
+        yield entry
+
+
+def _say_what_is_not_there(asked: Mapping[str, str | None], there: Mapping[str, set[str]]) -> None:
+    for name, value in asked.items():
+        if value is not None and value not in there[name]:
+            say_what_there_is(f"{name} {value!r:.80}", there[name])
 
 
 def _print_cash(found: Sequence[Mapping[str, Any]], business_date: str | None, *, with_ladder: bool) -> None:
@@ -222,7 +245,10 @@ def _print_cash(found: Sequence[Mapping[str, Any]], business_date: str | None, *
     print_table(
         f"Cash on {business_date}" if business_date else "Cash",
         (*names, *(name.replace("_", " ") for name in figures)),
-        ([*(one[name] for name in names), *(shorten(one[name], 18) for name in figures)] for one in found),
+        (
+            [*(one[name] or "-" for name in names), *(shorten(one[name], 18) for name in figures)]
+            for one in found
+        ),
     )
     if with_ladder:
         steps = ("settlement_date", "amount", "balance")
@@ -230,7 +256,7 @@ def _print_cash(found: Sequence[Mapping[str, Any]], business_date: str | None, *
             "What settles when",
             (*names, "settles", "amount", "balance after it"),
             (
-                [*(one[name] for name in names), *(step[name] for name in steps)]
+                [*(one[name] or "-" for name in names), *(step[name] for name in steps)]
                 for one in found
                 for step in one["ladder"]
             ),

@@ -21,6 +21,7 @@ from topology.cli.reading_options import (
     BookOption,
     InstrumentOption,
     KnownAtOption,
+    business_date,
     ends_at,
     opened_later,
     parse_instant,
@@ -58,13 +59,14 @@ def pnl(
     from schemas import topics
     from topology.documents.pnl import (
         day_documents,
+        lumped_dates,
         pnl_documents,
         positions_waited_for,
         told_documents,
         told_events,
     )
 
-    date = _date(as_of)
+    date = business_date(as_of)
     instant = None if date else parse_instant("--as-of", as_of)
     point = parse_option_point("--known-at", known_at)
     if days and (as_of is not None or point is not None):
@@ -77,6 +79,7 @@ def pnl(
             found = day_documents(log, date, ends, book, instrument)
         elif instant is None and point is None:
             found = pnl_documents(log, book, instrument, days=days)
+            _say_what_is_not_closed(lumped_dates(log, book))
         else:
             found = told_documents(log, ends, instant, book, instrument)
         if not found and (book is not None or instrument is not None):
@@ -97,14 +100,16 @@ def pnl(
     _print(found)
 
 
-def _date(text: str | None) -> str:
-    """A business date that an option gives; empty where it is none."""
-    from datetime import date
-
-    try:
-        return text if text and date.fromisoformat(text).isoformat() == text else ""
-    except ValueError:
-        return ""
+def _say_what_is_not_closed(dates: dict[str, list[str]]) -> None:
+    """Without a clock no day ends: the running day then has what was booked on several."""
+    if not dates:
+        return
+    named = [f"{book} {of_book[0]} to {of_book[-1]}" for book, of_book in dates.items()]
+    more = ", ..." if len(named) > _NAMED_MAX else ""
+    say(
+        f"days not closed, whose bookings are all in the running day: {', '.join(named[:_NAMED_MAX])}{more}: "
+        f"pks day-close --date {max(of_book[-2] for of_book in dates.values())}"
+    )
 
 
 def _draw(path: Path, told: list[Any], book: str | None, instrument: str | None) -> None:

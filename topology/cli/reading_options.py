@@ -253,6 +253,16 @@ def parse_day(option: str, text: str) -> "date":
     return bad_input([f"{option}: expected a day as YYYY-MM-DD, found {text!r:.80}"])
 
 
+def business_date(text: str | None) -> str:
+    """A day that an option gives as YYYY-MM-DD; empty where it gives none, or a time."""
+    from datetime import date
+
+    try:
+        return text if text and date.fromisoformat(text).isoformat() == text else ""
+    except ValueError:
+        return ""
+
+
 def parse_instant(option: str, text: str | None) -> int | None:
     """A time option; a fault is bad input."""
     from schemas.times import parse_time

@@ -9,6 +9,7 @@ from topology.cli.reading_options import (
     BookOption,
     InstrumentOption,
     KnownAtOption,
+    business_date,
     ends_at,
     opened_later,
     parse_instant,
@@ -30,12 +31,14 @@ def valuations(
     """Show what positions are worth: value, unrealised P&L, Greeks, and why where there is none.
 
     Of another time is what was told then, as far back as the log keeps it: values of marks up to a time (--as-of), or told
-    by a point of the log (--known-at).
+    by a point of the log (--known-at). --as-of takes a date as well (YYYY-MM-DD): its end, 24:00 UTC.
     """
     from schemas import topics
     from topology.documents.valuations import told_valuations, valuation_documents
 
-    instant, point = parse_instant("--as-of", as_of), parse_option_point("--known-at", known_at)
+    date = business_date(as_of)
+    instant = parse_instant("--as-of", f"{date}T23:59:59.999999999Z" if date else as_of)
+    point = parse_option_point("--known-at", known_at)
     settings = load_settings(data, transport)
 
     with opened_later(settings, ["valuation"]) as log:

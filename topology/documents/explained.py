@@ -19,10 +19,11 @@ from topology.documents.explained_positions import (
     explain_mark,
     explain_position,
     explain_realised,
+    explain_refused,
     explain_trade,
     explain_unrealised,
 )
-from topology.documents.queries import position_names
+from topology.documents.queries import position_names, trade_document
 from topology.log_reading import WholeLog, partition_count, partitions_to_read
 from topology.settings import Settings
 
@@ -104,8 +105,12 @@ def _pnl(log: WholeLog, settings: Settings, place: str) -> Node:
 def _trade(log: WholeLog, settings: Settings, place: str) -> Node:
     found = explain_trade(log, place)
     if found is None:
-        raise FigureFault("the id of a trade that the log has (pks trades)", place)
-    postings = explain_postings(log, settings.reporting_currency, place)
+        refused = explain_refused(log, place)
+        if refused is None:
+            raise FigureFault("the id of a trade that the log has (pks trades)", place)
+        return refused
+    document = trade_document(log, partition_count(log), place) or {}
+    postings = explain_postings(log, settings.reporting_currency, place, document.get("realised_pnl"))
     return {**found, "children": [*found["children"], *postings]}
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from agents import cash, currency_position
 from agents.cash import read_balance
 from agents.currency_position import CurrencyState
-from domain.ledger.rules import CASH
+from domain.ledger.rules import CASH, REALISED
 from schemas import topics
 from schemas.murmur2 import partition_of_key
-from schemas.numbers import ZERO, exact_arithmetic, plain
+from schemas.numbers import ONE, ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
 from topology.log_reading import WholeLog, partition_count, read_events, table_partition
+from topology.money.rules import latest_rules
 
 Node = dict[str, Any]
 
@@ -24,6 +25,11 @@ Node = dict[str, Any]
 def node(figure: str, value: str | None, unit: str, how: str, children: Sequence[Node] = ()) -> Node:
     """A node of the tree."""
     return {"figure": figure, "value": value, "unit": unit, "how": how, "children": list(children)}
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """How many there are, in words: `many` where the plural is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def explain_currency_position(
@@ -106,13 +112,18 @@ def explain_cash(log: WholeLog, entity: str, account: str, currency: str) -> Nod
         f"balance of {_name(entity)} {account or '-'} {currency}".replace("  ", " "),
         plain(total),
         currency,
-        f"the sum of {len(children):,} transfers of cash",
+        f"the sum of {counted(len(children), 'transfer')} of cash",
         children,
     )
 
 
-def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> list[Node]:
-    """What a trade moved: its transfers, and each balance of cash that they changed with the exposure that it is part of."""
+def explain_postings(
+    log: WholeLog, reporting_currency: str, trade_id: str, realised: str | None = None
+) -> list[Node]:
+    """What a trade moved: its transfers, and each balance of cash that they changed with the exposure that it is part of.
+
+    Where it `realised` something else than its transfers moved, a node says so.
+    """
     if topics.LEDGER_ENTRIES.name not in log.topics():
         return []
     entries = [
@@ -131,12 +142,13 @@ def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> l
         )
         for entry in entries
     ]
-    places = {(entry.entity, entry.account, entry.currency) for entry in entries if _cash_change(entry)}
+    found += _posted_elsewhere(log, entries, realised)
+    places = {(entry.entity, entry.account, entry.currency) for entry in entries if _change_of(CASH, entry)}
     for entity, account, currency in sorted(places):
         with exact_arithmetic():
             moved = sum(
                 (
-                    _cash_change(entry) * entry.amount
+                    _change_of(CASH, entry) * entry.amount
                     for entry in entries
                     if (entry.entity, entry.account, entry.currency) == (entity, account, currency)
                 ),
@@ -151,7 +163,7 @@ def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> l
                 f"cash that it moved: {_name(entity)} {account or '-'} {currency}",
                 plain(moved),
                 currency,
-                f"of the balance, {plain(balance.total)} {currency}: {balance.entries:,} entries "
+                f"of the balance, {plain(balance.total)} {currency}: {counted(balance.entries, 'entry', 'entries')} "
                 f"(pks explain cash:{'/'.join(names)})",
                 [exposure],
             )
@@ -159,9 +171,32 @@ def explain_postings(log: WholeLog, reporting_currency: str, trade_id: str) -> l
     return found
 
 
-def _cash_change(entry: Any) -> int:
-    """Whether a transfer brings cash in (1), takes it out (-1), or moves none."""
-    return int(entry.debit_account == CASH) - int(entry.credit_account == CASH)
+def _posted_elsewhere(log: WholeLog, entries: Sequence[Any], realised: str | None) -> list[Node]:
+    """A node where the transfers of a trade moved other realised P&L than it has now, by more than what rounding can make."""
+    currencies = {entry.currency for entry in entries if _change_of(REALISED, entry)}
+    if realised is None or not entries or len(currencies) > 1:
+        return []
+    currency = "".join(currencies) or entries[0].currency
+    minor_unit = ONE.scaleb(-latest_rules(log)[0].scale(currency))
+    with exact_arithmetic():
+        posted = sum((-_change_of(REALISED, entry) * entry.amount for entry in entries), ZERO)
+        elsewhere = parse_exact(realised) - posted
+    if abs(elsewhere) <= minor_unit:
+        return []
+    return [
+        node(
+            "realised P&L posted elsewhere",
+            plain(elsewhere),
+            currency,
+            f"it realised {realised}, and its transfers moved {plain(posted)}: what a re-match changes is posted under the "
+            "trade or the correction that caused it",
+        )
+    ]
+
+
+def _change_of(account: str, entry: Any) -> int:
+    """Whether a transfer debits an account (1: it brings cash in), credits it (-1), or moves none."""
+    return int(entry.debit_account == account) - int(entry.credit_account == account)
 
 
 def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Iterator[tuple[Any, Any]]:
@@ -174,10 +209,10 @@ def _transfers(log: WholeLog, entity: str, account: str, currency: str) -> Itera
                 currency,
             ) or entry.pending_id:
                 continue
-            change = _cash_change(entry)
+            change = _change_of(CASH, entry)
             if change:
                 yield entry, change * entry.amount
 
 
 def _name(entity: str) -> str:
-    return entity or "the house"
+    return entity or "-"

@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.numbers import ZERO, exact_arithmetic, plain
 from schemas.pnl import BUCKETS
-from topology.documents.explained_money import Node, node
+from topology.documents.explained_money import Node, counted, node
 from topology.documents.explained_positions import explain_realised, explain_unrealised, number
 from topology.documents.explained_revaluation import revaluation_node
 from topology.documents.pnl import pnl_documents
@@ -36,7 +36,7 @@ def explain_days_of_book(log: WholeLog, settings: Settings, book: str) -> Node:
     children = [_summed(each) for each in documents]
     units = {each["unit"] for each in children}
     known = [each["value"] for each in children if each["value"] is not None]
-    how = f"the sum of {len(children):,} positions, each in the book's currency where it has one"
+    how = f"the sum of {counted(len(children), 'position')}, each in the book's currency where it has one"
     if len(known) < len(children):
         how += f"; not known, and in no sum: {len(children) - len(known):,} of them"
     if len(units) > 1:
@@ -119,7 +119,8 @@ def _day(log: WholeLog, settings: Settings, day: Any) -> Node:
     revalued = revaluation_node(log, day)
     if revalued is not None:
         children.append(revalued)
-    restated = f"; restated {day['day']['restatement']} times" if day["day"]["restatement"] else ""
+    times = day["day"]["restatement"]
+    restated = f"; restated {'once' if times == 1 else f'{times} times'}" if times else ""
     return node(
         f"P&L of {book}/{instrument}, {when}",
         day["total"],

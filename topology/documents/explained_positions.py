@@ -9,14 +9,16 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from agents.capture_state import waiting_corrections
 from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import MONEY_DECIMALS, PRICE_DECIMALS, ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
-from topology.documents.explained_money import Node, node
+from topology.documents.explained_money import Node, counted, node
 from topology.documents.queries import position_document, trade_document
+from topology.documents.refused_trades import refused_documents
 from topology.documents.valuations import valuation_documents
-from topology.log_reading import WholeLog, partition_count, read_events
+from topology.log_reading import CAPTURE_TABLE, WholeLog, partition_count, read_events, table_partition
 from topology.settings import Settings
 
 CHILDREN_MAX = 200
@@ -42,7 +44,8 @@ def explain_position(log: WholeLog, settings: Settings, book: str, instrument: s
         f"position {book}/{instrument}",
         fields["quantity"],
         instrument,
-        f"the sum of {len(lots):,} open lots, matched {fields['lot_method']}, after {fields['revision']:,} bookings",
+        f"the sum of {counted(len(lots), 'open lot')}, matched {fields['lot_method']}, "
+        f"after {counted(fields['revision'], 'booking')}",
         bounded(lots, lot_node, "lots", "quantity", instrument),
     )
 
@@ -77,7 +80,7 @@ def explain_position_lots(fields: Any) -> Node:
         f"position {fields['book']}/{instrument}",
         fields["quantity"],
         instrument,
-        f"the sum of {len(fields['lots']):,} open lots",
+        f"the sum of {counted(len(fields['lots']), 'open lot')}",
         bounded(
             fields["lots"],
             lambda lot: node(f"lot of {lot['trade_id']}", lot["quantity"], instrument, f"at {lot['price']}"),
@@ -108,8 +111,8 @@ def explain_realised(log: WholeLog, settings: Settings, book: str, instrument: s
         f"realised P&L of {book}/{instrument}",
         fields["realised_pnl"],
         currency,
-        f"the sum of {len(matches):,} matches, before fees of {fields['fees']}; multiplier {fields['multiplier']}; rounded at "
-        f"{MONEY_DECIMALS} decimals where a quotient does not end",
+        f"the sum of {counted(len(matches), 'match', 'matches')}, before fees of {fields['fees']}; "
+        f"multiplier {fields['multiplier']}; rounded at {MONEY_DECIMALS} decimals where a quotient does not end",
         bounded(matches, match_node, "matches", "realised_pnl", currency),
     )
 
@@ -219,7 +222,7 @@ def explain_trade(log: WholeLog, trade_id: str, book: str | None = None) -> Node
     if found is None or (book is not None and found.get("book") != book):
         return None
     if "quantity" not in found:
-        return node(f"correction {trade_id}", None, "", f"it is {found['state']}")
+        return node(f"correction {trade_id}", None, "", f"it is {found['state']}" + _waits_for(log, trade_id))
     closed = found.get("lots_closed", [])
     return node(
         f"trade {trade_id}",
@@ -228,6 +231,33 @@ def explain_trade(log: WholeLog, trade_id: str, book: str | None = None) -> Node
         f"{found['state']} in {found['book']} at {found['price']}, fee {found['fee']}, executed {found['executed_at']}"
         + (f"; it realised {found['realised_pnl']}, and closed of {', '.join(closed[:5])}" if closed else ""),
     )
+
+
+def _waits_for(log: WholeLog, trade_id: str) -> str:
+    """Of a correction that waits: what it is, and for which trade."""
+    for partition in range(partition_count(log)):
+        for waiting in waiting_corrections(table_partition(log, CAPTURE_TABLE, partition)):
+            fill = waiting.fill
+            if fill.trade_id == trade_id:
+                return (
+                    f": {fill.action} of trade {fill.original_trade_id}, which has not come "
+                    "(docs/operating/waiting-corrections.md)"
+                )
+    return ""
+
+
+def explain_refused(log: WholeLog, trade_id: str) -> Node | None:
+    """A trade that capture booked and positions refused; None where no book refused one of that id."""
+    for refused in refused_documents(log, partition_count(log), trade_id):
+        return node(
+            f"trade {trade_id}",
+            None,
+            refused["instrument"],
+            f"refused in {refused['book']}, {refused['quantity']} at {refused['price']}, so it is in no position: "
+            f"{refused['reason']}: {refused['field']}: expected {refused['expected']}, found {refused['found']}; send an "
+            f"amend of it (docs/operating/dead-letters.md); pks dlq show {refused['dead_letter_id']}",
+        )
+    return None
 
 
 def bounded(

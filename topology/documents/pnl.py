@@ -60,6 +60,18 @@ def pnl_documents(
     return sorted(found, key=lambda each: (each["book"], each["instrument"]))
 
 
+def lumped_dates(log: WholeLog, book: str | None = None) -> dict[str, list[str]]:
+    """The business dates of bookings in the running day of each book, where they are several: days were not closed."""
+    found: dict[str, set[str]] = {}
+    for partition in range(partition_count(log)):
+        table = table_partition(log, pnl.NAME, partition)
+        for key, kept in scan_kept(table):
+            name, _ = split_position_key(key)
+            if book in (None, name):
+                found.setdefault(name, set()).update(filter(None, kept.day.booked))
+    return {name: sorted(dates) for name, dates in sorted(found.items()) if len(dates) > 1}
+
+
 def _of_open_day(place: tuple[str, str], kept: Kept, since: str | None) -> Document:
     day = kept.day
     date = min(filter(None, day.booked), default=None)

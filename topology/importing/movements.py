@@ -14,9 +14,12 @@ import msgspec
 from connectors.venues import ibkr_cash
 from connectors.venues.decoding import DecodeOptions
 from connectors.venues.ibkr_cash import StatementCash
-from schemas import topics
+from schemas import money, topics
+from schemas.frames import wire
 from topology.control.entry import Entry
-from topology.log_reading import WholeLog, read_events
+from topology.log_reading import WholeLog, partition_count, read_events
+
+_CashMovement = wire(money.CashMovement)
 
 OF_STANDARD_INPUT = "all of standard input, which is read for its fills alone"
 
@@ -69,6 +72,19 @@ def placed(movements: Iterable[Any], options: DecodeOptions, places: Places) -> 
         yield msgspec.structs.replace(
             movement, book=book, entity=places.entity_of(book), posting_rules=places.posting_rules
         )
+
+
+def known_of(log: WholeLog | None, movements: Sequence[Any]) -> int:
+    """How many movements an opened log has been given before, whatever became of them."""
+    if log is None or not movements or topics.LEDGER_INPUT.name not in log.topics():
+        return 0
+    entered = {
+        event.movement_id
+        for partition in range(partition_count(log))
+        for _, event in read_events(log, topics.LEDGER_INPUT, partition)
+        if type(event) is _CashMovement
+    }
+    return sum(movement.movement_id in entered for movement in movements)
 
 
 def enter(entry: Entry, movements: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from domain.ledger.rules import Rules
 from topology.cli import currency
 from topology.cli.application import run
+from topology.cli.loading import age_text
 from topology.money import rules as money_rules
 from topology.settings import Settings
 
@@ -23,6 +24,40 @@ def test_a_run_without_terms_says_what_to_define(tmp_path: Path, capsys: pytest.
     assert run(["accruals", "run", "--date", "2026-01-06", "--data", books, "--json"]) == 0
     said = capsys.readouterr()
     assert "pks accruals define FILE" in said.err and json.loads(said.out)["booked"] == 0
+
+
+def test_days_that_no_clock_closed_and_books_that_are_not_there_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    books = str(tmp_path / "books")
+    fills = tmp_path / "fills.csv"
+    fills.write_text(
+        "trade_id,book,instrument,side,quantity,price,currency,executed_at\n"
+        "t1,B,X,BUY,1,1,USD,2026-01-05T00:00:00Z\nt2,B,X,BUY,1,1,USD,2026-01-07T00:00:00Z\n"
+    )
+    assert run(["import", str(fills), "--format", "canonical", "--data", books]) == 0
+
+    def said(*arguments: str) -> str:
+        capsys.readouterr()
+        assert run([*arguments, "--data", books]) == 0
+        return capsys.readouterr().err
+
+    assert "B 2026-01-05 to 2026-01-07: pks day-close --date 2026-01-05" in said("pnl")
+    said("day-close", "--date", "2026-01-05")
+    assert "days not closed" not in said("pnl")
+    missing = "nothing found: book 'NOPE'; there are B"
+    assert missing in said("cash", "--ladder", "--book", "NOPE")
+    assert missing in said("payments", "draft", "--date", "2026-01-08", "--user", "me", "--book", "NOPE")
+    assert "nothing found: currency 'GBP'; there are USD" in said("cash", "--currency", "GBP")
+    assert "no values were told by then" in said("valuations", "--as-of", "2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1.5, "-2 s"), (59.4, "59 s"), (60, "1 min"), (7_199, "1 h"), (328.5 * 86_400, "328 d")],
+)
+def test_ages_are_in_whole_units(seconds: float, text: str):
+    assert age_text(seconds) == text
 
 
 @pytest.mark.parametrize("group", ["accruals", "payments"])
