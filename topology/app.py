@@ -28,12 +28,20 @@ from topology.runtime import IDLE, PartitionRunner, step_together
 from topology.settings import Settings
 from topology.stage_app import RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX, BaseStageApp, Reports, StepObserver
 from topology.stages import Observer
-from topology.turns import TURNS_BETWEEN_SLICES, Turns
+from topology.turns import SLICE_BYTES_MAX, SLICE_RECORDS_MAX, TURNS_BETWEEN_SLICES, Turns
 
 _RESTORE_SECONDS_MAX = 3_600.0
 _TO_BE_OPENED = -1
 
 Batch = Mapping[Any, Sequence[Record]]
+
+
+def _is_small(records: Batch) -> bool:
+    """Whether a batch is less than half of what a slice may take; what steps left over is not."""
+    parts = list(records.values())
+    if any(part is IDLE for part in parts) or 2 * sum(map(len, parts)) >= SLICE_RECORDS_MAX:
+        return False
+    return 2 * sum(len(record.value or b"") for part in parts for record in part) < SLICE_BYTES_MAX
 
 
 class StageApp(BaseStageApp):
@@ -134,7 +142,7 @@ class StageApp(BaseStageApp):
     async def _apply_in_turn(self, records: Batch) -> bool:
         if self._turns is None:
             return await self._apply(records)
-        async with self._turns.slice():
+        async with self._turns.slice(self.stage.name, small=_is_small(records)):
             return await self._apply(records)
 
     async def _apply(self, records: Batch) -> bool:

@@ -4,7 +4,8 @@ Owns: when a later stage may step.
 Assumes: one event loop; a step is one call that the loop waits for.
 Guarantees: between two slices of later stages, whichever they are, the loop goes round, so that the spine waits for one
 slice at most; while the spine has work, later stages together get a slice in `SLICE_SECONDS`, so that they stand still
-under no load.
+under no load. A stage that has little to do rests for `REST_SECONDS` after a slice: what comes meanwhile is one step, not
+many, and costs the spine as little.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ slices."""
 
 SLICE_SECONDS = 0.1
 """Between two slices while the spine has work."""
+
+REST_SECONDS = 0.01
+"""Between two slices of one stage where the later one is small."""
 
 SLICE_RECORDS_MAX = 64
 SLICE_BYTES_MAX = 64 * 1024
@@ -32,17 +36,20 @@ class Turns:
         self.spine_waits = spine_waits
         self._lock = asyncio.Lock()
         self._ended = 0.0
+        self._ended_of: dict[str, float] = {}
 
     @contextlib.asynccontextmanager
-    async def slice(self) -> AsyncIterator[None]:
-        """A turn, when it has come."""
+    async def slice(self, stage: str, *, small: bool) -> AsyncIterator[None]:
+        """A turn of a stage, when it has come; `small` where it would take little of its input in it."""
         loop = asyncio.get_running_loop()
+        if small:
+            await asyncio.sleep(max(0.0, self._ended_of.get(stage, 0.0) + REST_SECONDS - loop.time()))
         async with self._lock:
             while self.spine_waits() and loop.time() < self._ended + SLICE_SECONDS:
                 await asyncio.sleep(_LOOK_SECONDS)
             try:
                 yield
             finally:
-                self._ended = loop.time()
+                self._ended = self._ended_of[stage] = loop.time()
             for _ in range(TURNS_BETWEEN_SLICES):
                 await asyncio.sleep(0)
