@@ -43,6 +43,7 @@ from schemas.units import MarkQuality, currency_code_fault
 from tables.partition import TablePartition
 
 NAME = "currency_position"
+BROADCASTS = (topics.FX_RATES, topics.CURRENCY_POLICIES)
 
 BALANCE, RATE, POLICY, MOVED = b"a", b"r", b"p", b"m"
 PIVOTS = ("USD", "EUR")
@@ -299,7 +300,7 @@ def stage(reporting_currency: str = "EUR") -> Stage:
         table=TableDeclaration(NAME),
         open_state=lambda table: CurrencyState(table, reporting_currency),
         handler=handle,
-        broadcasts=(topics.FX_RATES, topics.CURRENCY_POLICIES),
+        broadcasts=BROADCASTS,
         on_broadcast=CurrencyState.take_reference,
         description="sums what each entity holds by currency, converts it, and holds it against limits",
     )

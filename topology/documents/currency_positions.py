@@ -20,7 +20,7 @@ from schemas.murmur2 import partition_of_key
 from schemas.numbers import ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
 from schemas.units import MovementKind
-from topology.log_reading import WholeLog, partition_count, table_partition
+from topology.log_reading import WholeLog, partition_count, read_events, table_partition
 
 EXCHANGED = ("fx", "spot_fx")
 MARGINED = ("future", "perpetual", "cfd")
@@ -65,6 +65,19 @@ def values_of(
     return found, unvalued
 
 
+def open_state(log: WholeLog, partition: int, reporting_currency: str) -> CurrencyState:
+    """A partition of the stage, to read, with the rates and policies that came after its last step: it takes them in with its
+    next input, which is a balance or a tick of the clock."""
+    state = CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+    for topic in currency_position.BROADCASTS:
+        if topic.name not in log.topics():
+            continue
+        offset = log.committed(f"{currency_position.NAME}/{partition}", topic.name, 0) or 0
+        for _, event in read_events(log, topic, 0, offset):
+            state.take_reference(event)
+    return state
+
+
 def currency_position_documents(
     log: WholeLog,
     reporting_currency: str,
@@ -78,10 +91,7 @@ def currency_position_documents(
     """
     partitions = partition_count(log)
     with exact_arithmetic():
-        states = [
-            CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
-            for partition in range(partitions)
-        ]
+        states = [open_state(log, partition, reporting_currency) for partition in range(partitions)]
         if balances is not None:
             for number, state in enumerate(states):
                 state.replace(

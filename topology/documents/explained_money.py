@@ -8,7 +8,7 @@ notation.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agents import cash, currency_position
+from agents import cash
 from agents.cash import read_balance
 from agents.currency_position import CurrencyState
 from domain.ledger.rules import CASH, REALISED
@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.murmur2 import partition_of_key
 from schemas.numbers import ONE, ZERO, exact_arithmetic, parse_exact, plain
 from schemas.times import format_time
+from topology.documents.currency_positions import open_state
 from topology.log_reading import WholeLog, partition_count, read_events, table_partition
 from topology.money.rules import latest_rules
 
@@ -43,7 +44,7 @@ def explain_currency_position(
     """The net open position of an entity, or its exposure in one currency, down to transfers or down to sums of cash."""
     partition = partition_of_key(entity.encode(), partition_count(log))
     with exact_arithmetic():
-        state = CurrencyState(table_partition(log, currency_position.NAME, partition), reporting_currency)
+        state = open_state(log, partition, reporting_currency)
         found = state.measured(entity)
         unit = state.policy(entity).reporting_currency
         exposures = [

@@ -60,6 +60,35 @@ def test_policies_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert [line.partition("policies.csv: ")[2][:6] for line in lines] == [f"line {n}" for n in range(2, 7)]
 
 
+def test_rates_and_policies_hold_at_once_without_a_tick(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    books = str(tmp_path / "books")
+
+    def pks(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert run([*arguments, "--data", books, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    def file(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    head = "movement_id,kind,currency,amount,trade_date,entity\n"
+    pks("cash-book", file("moved.csv", f"{head}m,deposit,USD,5,2026-01-05,E\n"))
+    pks("import", file("rates.csv", "Date,USD,CHF\n2026-01-05,1.25,0.75\n"), "--format", "ecb-rates")
+    [found] = pks("ocp-live")["ocp-live"]
+    assert (found["reporting_currency"], found["net_open_position"]) == ("EUR", "4")
+    policy = "entity,reporting_currency,capital_rate,limits\nE,CHF,0.1,USD=2\n"
+    pks("ocp-define", file("policies.csv", policy))
+    [found] = pks("ocp-live")["ocp-live"]
+    assert (found["reporting_currency"], found["net_open_position"], len(found["warnings"])) == (
+        "CHF",
+        "3",
+        1,
+    )
+    assert pks("explain", "ocp:E")["explain"]["value"] == "3"
+    assert found["with_market_value"]["net_open_position"] == "3"
+
+
 def test_where_nothing_has_a_rate_there_is_no_sum_rather_than_zero(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
