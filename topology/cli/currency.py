@@ -196,22 +196,30 @@ def cash_statement(
     _say_what_rounds(found, settings)
 
 
+_STATEMENT_DECIMALS = 9
+"""Decimals of amounts in Flex statements: what is stated of a balance may have fewer than what was paid."""
+
+
 def _say_what_rounds(found: list[dict[str, Any]], settings: "Settings") -> None:
     """Name the posting rules where a break is finer than the minor unit in which the ledger holds a currency."""
     from topology.money.rules import latest_rules
 
     with opened_if_made(settings) as log:
         rules = latest_rules(log)[0]
-    finer = {
-        each["currency"]: decimals
-        for each in found
-        if (decimals := len(each["break"].partition(".")[2])) > rules.scale(each["currency"])
+    decimals = {
+        each["currency"]: len(each["break"].partition(".")[2]) for each in found if each["break"] != "0"
     }
-    if finer:
-        scales = ", ".join(f"{currency}: {decimals}" for currency, decimals in sorted(finer.items()))
+    if any(found > rules.scale(currency) for currency, found in decimals.items()):
+        # One that breaks by whole minor units may do so by what was rounded before.
+        scales = ", ".join(
+            f"{currency}: {wanted}"
+            for currency, found in sorted(decimals.items())
+            if (wanted := max(found, _STATEMENT_DECIMALS)) > rules.scale(currency)
+        )
         say(
-            f"the statement has decimals below a minor unit, which the ledger rounds: posting rules with scales: {{{scales}}} "
-            "(pks posting-rules, pks posting-rules-define), defined before the statement is imported, keep them"
+            f"the statement has decimals below a minor unit, which the ledger rounds: add {scales} to the scales that "
+            "`pks posting-rules` prints; defined (pks posting-rules-define) in a new folder before the statement is imported "
+            "there, they keep them"
         )
 
 

@@ -81,5 +81,6 @@ def test_breaks_below_a_minor_unit_lead_to_scales(
 ):
     standard: Rules = money_rules.standard_rules()
     monkeypatch.setattr(money_rules, "latest_rules", lambda log: (standard, ""))
-    currency._say_what_rounds([{"currency": "USD", "break": broken}], Settings())
-    assert ("scales: {USD: 6}" in capsys.readouterr().err) is said
+    stated = [("USD", broken), ("CHF", "-0.01"), ("EUR", "0")]
+    currency._say_what_rounds([{"currency": name, "break": each} for name, each in stated], Settings())
+    assert ("add CHF: 9, USD: 9 to the scales" in capsys.readouterr().err) is said
