@@ -98,6 +98,12 @@ def content_of(event: Any) -> str:
     return content_id(*named)
 
 
+def is_posted(table: TablePartition, event: Any) -> bool:
+    """Whether the ledger has posted a movement: by its id, with the content of this event."""
+    known = find_movement(table, event.movement_id)
+    return known is not None and known.content == content_of(event)
+
+
 def move(state: LedgerState, event: Any, step: Step) -> Refusal | None:
     """Post a movement of cash."""
     table, movement_id = state.table, event.movement_id

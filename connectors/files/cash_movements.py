@@ -51,12 +51,17 @@ was mistyped would otherwise be the newest day of the ledger, which is the day t
 _DATES = ("trade_date", "settlement_date", "value_date")
 
 
+def last_day_of(recorded_at: int) -> str:
+    """The last day that may be entered at an instant (nanoseconds)."""
+    return (date.fromisoformat(format_time(recorded_at)[:10]) + timedelta(days=DAYS_AHEAD_MAX)).isoformat()
+
+
 def read_cash_movements(source: Source, recorded_at: int, *, input_format: str | None = None) -> list[Any]:
     """The movements of a file (wire twins), in the order of its rows. Raises InputFaults with every fault.
 
     `recorded_at` is when they are entered, in nanoseconds.
     """
-    latest = (date.fromisoformat(format_time(recorded_at)[:10]) + timedelta(days=DAYS_AHEAD_MAX)).isoformat()
+    latest = last_day_of(recorded_at)
     faults = FaultCollector(source.name)
     found: dict[str, Any] = {}
     for row in read_rows(source, faults, input_format=input_format, known=_READERS, required=_REQUIRED):

@@ -108,6 +108,9 @@ def test_movements_again_change_nothing_and_faults_refuse_the_file(desk: Desk):
     whole = desk.run("ledger-hash")
     assert desk.run("cash-book", path)["refused"] == []
     assert desk.run("ledger-hash") == whole
+    other = desk.file("other.csv", MOVEMENTS.replace("5000", "6000"))
+    assert desk.run("cash-book", other) == {"movements": 2, "posted": 1, "refused": ["m1"]}
+    assert desk.run("ledger-hash") == whole
     wrong = desk.file("wrong.csv", MOVEMENTS.replace("5000", "5e3").replace("payment", "pay"))
     said = desk.run("cash-book", wrong, code=2).splitlines()
     assert [line.split(": ")[1:3] for line in said] == [["line 2", "amount"], ["line 3", "kind"]]
@@ -163,6 +166,19 @@ def test_what_a_deposit_is_called_decides_its_sign_and_no_date_is_mistyped(desk:
     assert len(desk.run("cash")["cash"]) == 1, "nothing of the file is booked"
 
 
+def test_a_day_that_is_far_ahead_is_said(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    def said(*arguments: str) -> str:
+        capsys.readouterr()
+        assert run(["cash", *arguments, "--data", str(desk.folder / "data")]) == 0
+        return capsys.readouterr().err
+
+    assert said() == ""
+    far = FILLS.splitlines()[0] + "\nt9,B1,X,BUY,1,10,1,USD,2199-01-05T09:30:00Z,equity,A\n"
+    desk.run("import", desk.file("far.csv", far), "--format", "canonical")
+    assert "the newest day of the ledger is 2199-01-" in (remark := said("--json")) and "--date" in remark
+    assert said("--date", "2026-01-05") == ""
+
+
 def test_amounts_that_are_rounded_are_said(desk: Desk, capsys: pytest.CaptureFixture[str]):
     head = "movement_id,kind,currency,amount,trade_date\n"
     path = desk.file(
@@ -187,7 +203,8 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(
     assert "account 'CASH'; there are A, cash, commissions, positions" in found
     assert "book 'NOPE'; there are B1" in said("ledger", "--book", "NOPE", "--json")
     assert "movement 'nope'" in said("ledger", "--trade", "nope")
-    assert said("ledger", "--account", "cash") == ""
+    assert said("ledger", "--account", "cash", "--json") == ""
+    assert "pending is what a transfer was" in said("ledger", "--account", "cash")
     assert "book 'NOPE'; there are B1" in said("pnl", "--book", "NOPE")
     assert "instrument 'Z'; there are X" in said("pnl", "--instrument", "Z")
 

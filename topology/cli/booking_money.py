@@ -36,7 +36,7 @@ def cash_book(
     """Book movements of cash: deposits, dividends, coupons, fees, transfers, corrections, and what is to be paid."""
     import msgspec
 
-    from agents.ledger_movements import find_movement
+    from agents.ledger_movements import is_posted
     from connectors.files.cash_movements import read_cash_movements
     from connectors.files.source import open_source
     from topology.cli.money import opened_money
@@ -67,10 +67,9 @@ def cash_book(
     _say_what_is_rounded(found, rules)
     with opened_money(data, transport, None, None) as (log, _):
         tables = tables_of(log, "ledger")
+        # An id that was booked with other content is known, and this movement refused.
         missing = [
-            moved.movement_id
-            for moved in found
-            if all(find_movement(table, moved.movement_id) is None for table in tables)
+            moved.movement_id for moved in found if not any(is_posted(table, moved) for table in tables)
         ]
     facts = {"movements": len(found), "posted": len(found) - len(missing), "refused": missing}
     if as_json:
@@ -95,8 +94,8 @@ def _say_what_is_rounded(movements: list[Any], rules: "Rules") -> None:
         say(
             f"rounded: {len(rounded):,} of {len(movements):,} amounts have more decimals than their currency's minor unit "
             f"(first {first.movement_id}: {plain(first.amount)}, {first.currency} has {rules.scale(first.currency)}); what is "
-            "left over is kept, and posted to the account rounding once it is a whole minor unit; posting rules with "
-            "`scales` have finer units (pks posting-rules)"
+            "left over is added up by account, and the nearest whole minor unit of that is posted to the account rounding; "
+            "posting rules with `scales` have finer units (pks posting-rules)"
         )
 
 

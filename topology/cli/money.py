@@ -1,6 +1,7 @@
 """`pks ledger`, `pks cash`, `pks ledger-hash`: the transfers of the ledger and the balances of cash."""
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,20 +140,28 @@ class _WantedEntries:
 
 
 def _print_ledger(documents: Iterable[Mapping[str, Any]]) -> None:
+    from schemas.units import EntryStatus
+
     # Whose they are stands where there is room for it.
     whose = ("entity", "book", "instrument") if console().width >= _WIDTH_OF_ALL else ()
     columns = (
         *whose,
         *("trade_id", "leg", "debit_account", "credit_account", "amount", "currency", "status", "trade_date"),
     )
-    print_table(
-        "Ledger",
-        (*(name.replace("_", " ") for name in columns), "settles"),
-        (
-            [*(document[name] or "-" for name in columns), document["settlement_date"]]
-            for document in documents
-        ),
-    )
+    pending = False
+
+    def rows() -> Iterator[list[Any]]:
+        nonlocal pending
+        for document in documents:
+            pending = pending or document["status"] == EntryStatus.PENDING
+            yield [*(document[name] or "-" for name in columns), document["settlement_date"]]
+
+    print_table("Ledger", (*(name.replace("_", " ") for name in columns), "settles"), rows())
+    if pending:
+        say(
+            "pending is what a transfer was when it was written: its settlement is a line of its own, and pks cash says what "
+            "is settled"
+        )
 
 
 def cash(
@@ -206,6 +215,8 @@ def cash(
         if business_date is None:
             instant = parse_instant("--as-of", as_of)
             business_date = latest_day(balances) if instant is None else format_time(instant)[:10]
+            if instant is None:
+                _say_if_far(business_date)
         wanted = {"entity": entity, "account": account, "currency": currency}
         found = [
             document
@@ -237,6 +248,17 @@ def _say_what_is_not_there(asked: Mapping[str, str | None], there: Mapping[str, 
     for name, value in asked.items():
         if value is not None and value not in there[name]:
             say_what_there_is(f"{name} {value!r:.80}", there[name])
+
+
+def _say_if_far(business_date: str | None) -> None:
+    """Say so where the newest day of the balances lies further ahead than any settlement: a year was mistyped."""
+    from connectors.files.cash_movements import DAYS_AHEAD_MAX, last_day_of
+
+    if business_date is not None and business_date > last_day_of(time.time_ns()):
+        say(
+            f"the newest day of the ledger is {business_date}, more than {DAYS_AHEAD_MAX} days from now, and balances are as of "
+            "it: is a year mistyped? Name another day by --date YYYY-MM-DD"
+        )
 
 
 def _print_cash(found: Sequence[Mapping[str, Any]], business_date: str | None, *, with_ladder: bool) -> None:
