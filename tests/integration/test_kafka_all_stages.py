@@ -199,8 +199,12 @@ class Books:
 
 
 def closed_days(desk: Desk) -> dict[str, list[list[Any]]]:
-    """The P&L of every position: of its closed days and of the running one."""
-    figures = ("realised", "unrealised", "fees", "total", "positional", "trading", "book_total")
+    """The P&L of every position: of its closed days and of the running one.
+
+    Not how it splits into realised and unrealised: of days that are closed together that hangs on the order in which their
+    trades came (docs/concepts/pnl.md).
+    """
+    figures = ("fees", "total", "positional", "trading", "book_total")
     return {
         f"{position['book']}/{position['instrument']}": [
             [day["day"]["business_date"], *(day[name] for name in figures)]
