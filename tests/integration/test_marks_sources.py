@@ -271,6 +271,19 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "RETRY_SECONDS_FIRST", 0.005)
 
 
+def test_a_loader_whose_way_into_the_log_breaks_ends_and_does_not_look_alive(tmp_path: Path) -> None:
+    class Broken(Log):
+        def append(self, marks: Any) -> None:
+            raise KeyError("nobody foresaw this")
+
+    (tmp_path / "sinks").mkdir()
+    with service(lambda *_: alor("2", int(time.time()) - 60)) as kept:
+        source = AlorQuotes(kept.address, ["MOEX:SBER"], 0.02)
+        loader = MarkLoader(source, Broken(), ClassRules({"*": 3_600.0}), tmp_path, time.time_ns)
+        with pytest.raises(KeyError, match="nobody foresaw this"):
+            asyncio.run(asyncio.wait_for(loader.run(), 60))
+
+
 def test_while_the_log_is_away_the_newest_of_each_instrument_waits(tmp_path: Path, fast: None):
     prices = {"price": 1}
     log = Log()

@@ -72,14 +72,16 @@ class MarkLoader(Sessions):
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        beside = [asyncio.create_task(self._deliver()), asyncio.create_task(self._sweep())]
+        """Work until cancelled, or until a part of it fails as nobody foresaw: the process ends then, and is started again."""
+        parts = [asyncio.create_task(part) for part in (super().run(), self._deliver(), self._sweep())]
         try:
-            await super().run()
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
             self._into.close()
 
     async def _session(self) -> None:
