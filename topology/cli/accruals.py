@@ -157,8 +157,6 @@ def run(
 
 
 def _report(done: "Run", as_json: bool) -> None:
-    from schemas.numbers import plain
-
     by_kind: dict[str, list[Any]] = {}
     for booking in done.booked:
         by_kind.setdefault(booking.accrued.kind.value, []).append(booking)
@@ -166,52 +164,62 @@ def _report(done: "Run", as_json: bool) -> None:
     for hole in done.holes:
         missing.setdefault(hole.reason, []).append(hole.at)
     if as_json:
-        print_json(
-            {
-                "booked": len(done.booked),
-                "reversed": sum(1 for booking in done.booked if booking.reverses),
-                "by_kind": {
-                    kind: {
-                        "movements": len(found),
-                        "amounts": _sums((each.accrued.currency, each.accrued.amount) for each in found),
-                    }
-                    for kind, found in sorted(by_kind.items())
-                },
-                "missing": [
-                    {"reason": reason, "count": len(places), "first": places[0], "last": places[-1]}
-                    for reason, places in missing.items()
-                ],
-                "movements": [
-                    {
-                        "movement_id": each.movement_id,
-                        "kind": each.accrued.kind.value,
-                        "date": each.accrued.day.isoformat(),
-                        "amount": plain(each.accrued.amount),
-                        "currency": each.accrued.currency,
-                        "book": each.accrued.book,
-                        "instrument": each.accrued.instrument,
-                        "account": each.accrued.account,
-                        "reverses": each.reverses,
-                    }
-                    for each in done.booked
-                ],
-                "redemptions": [
-                    {
-                        "trade_id": each.trade_id,
-                        "action": each.action.value,
-                        "original_trade_id": each.original_trade_id,
-                        "date": each.redeemed.day.isoformat(),
-                        "quantity": plain(each.redeemed.quantity),
-                        "price": plain(each.redeemed.price),
-                        "book": each.redeemed.holding.book,
-                        "instrument": each.redeemed.holding.instrument,
-                        "account": each.redeemed.holding.account,
-                    }
-                    for each in done.redeemed
-                ],
+        print_json(_document(done, by_kind, missing))
+    else:
+        _print(done, by_kind, missing)
+
+
+def _document(done: "Run", by_kind: dict[str, list[Any]], missing: dict[str, list[str]]) -> dict[str, Any]:
+    from schemas.numbers import plain
+
+    return {
+        "booked": len(done.booked),
+        "reversed": sum(1 for booking in done.booked if booking.reverses),
+        "by_kind": {
+            kind: {
+                "movements": len(found),
+                "amounts": _sums((each.accrued.currency, each.accrued.amount) for each in found),
             }
-        )
-        return
+            for kind, found in sorted(by_kind.items())
+        },
+        "missing": [
+            {"reason": reason, "count": len(places), "first": places[0], "last": places[-1]}
+            for reason, places in missing.items()
+        ],
+        "movements": [
+            {
+                "movement_id": each.movement_id,
+                "kind": each.accrued.kind.value,
+                "date": each.accrued.day.isoformat(),
+                "amount": plain(each.accrued.amount),
+                "currency": each.accrued.currency,
+                "book": each.accrued.book,
+                "instrument": each.accrued.instrument,
+                "account": each.accrued.account,
+                "reverses": each.reverses,
+            }
+            for each in done.booked
+        ],
+        "redemptions": [
+            {
+                "trade_id": each.trade_id,
+                "action": each.action.value,
+                "original_trade_id": each.original_trade_id,
+                "date": each.redeemed.day.isoformat(),
+                "quantity": plain(each.redeemed.quantity),
+                "price": plain(each.redeemed.price),
+                "book": each.redeemed.holding.book,
+                "instrument": each.redeemed.holding.instrument,
+                "account": each.redeemed.holding.account,
+            }
+            for each in done.redeemed
+        ],
+    }
+
+
+def _print(done: "Run", by_kind: dict[str, list[Any]], missing: dict[str, list[str]]) -> None:
+    from schemas.numbers import plain
+
     print_table(
         "Booked",
         ("kind", "movements", "reversed", "amount", "currency"),
