@@ -113,6 +113,16 @@ def read_events(
             yield record, event
 
 
+def read_told(log: WholeLog, topic: Topic, ends: Mapping[int, int] | None = None) -> Iterator[Any]:
+    """Every event of a topic that is still in the log, partition by partition; before the offsets `ends` where they are given."""
+    for partition in range(partition_count(log)):
+        start = log.start_offset(topic.name, partition)
+        for record, event in read_events(log, topic, partition, start):
+            if ends is not None and record.offset >= ends[partition]:
+                break
+            yield event
+
+
 def applied_offsets(log: ReadableLog, partitions: int) -> dict[str, dict[str, int]]:
     """The next offset of each stage's input by topic and partition: everything before it is applied."""
     return {

@@ -19,7 +19,7 @@ from schemas.identity import split_position_key
 from schemas.numbers import exact_arithmetic, plain
 from schemas.pnl import BUCKETS
 from schemas.times import format_time
-from topology.log_reading import WholeLog, partition_count, read_events, table_partition
+from topology.log_reading import WholeLog, partition_count, read_told, table_partition
 
 FIGURES = (
     "realised",
@@ -187,15 +187,9 @@ def told_events(
     instrument: str | None = None,
 ) -> Iterator[Any]:
     """Every P&L that was told and is still in the log, in the order of each partition."""
-    for partition in range(partition_count(log)):
-        end = None if ends is None else ends[partition]
-        for record, event in read_events(
-            log, topics.PNL, partition, log.start_offset(topics.PNL.name, partition)
-        ):
-            if end is not None and record.offset >= end:
-                break
-            if book in (None, event.book) and instrument in (None, event.instrument):
-                yield event
+    for event in read_told(log, topics.PNL, ends):
+        if book in (None, event.book) and instrument in (None, event.instrument):
+            yield event
 
 
 def event_document(event: Any) -> Document:

@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.numbers import exact_arithmetic, plain
 from schemas.times import NANOSECONDS_PER_SECOND, format_time
 from schemas.valuation import COLUMNS, PositionsValuated, single_events
-from topology.log_reading import WholeLog, partition_count, read_events, table_partition
+from topology.log_reading import WholeLog, partition_count, read_events, read_told, table_partition
 
 _TIMES = ("mark_time", "fx_time", "event_time")
 _MONEY = ("market_value", "unrealised_pnl")
@@ -46,16 +46,12 @@ def told_valuations(
     (nanoseconds); and the time of the first that the log has of any."""
     last: dict[tuple[str, str], Any] = {}
     first: int | None = None
-    for partition in range(partition_count(log)):
-        start = log.start_offset(topics.VALUATIONS.name, partition)
-        for record, frame in read_events(log, topics.VALUATIONS, partition, start):
-            if ends is not None and record.offset >= ends[partition]:
-                break
-            if type(frame).__name__ != PositionsValuated.__name__:
-                continue
-            first = frame.event_time if first is None else min(first, frame.event_time)
-            if until is None or frame.event_time <= until:
-                last.update(((row.book, row.instrument), row) for row in single_events(frame))
+    for frame in read_told(log, topics.VALUATIONS, ends):
+        if type(frame).__name__ != PositionsValuated.__name__:
+            continue
+        first = frame.event_time if first is None else min(first, frame.event_time)
+        if until is None or frame.event_time <= until:
+            last.update(((row.book, row.instrument), row) for row in single_events(frame))
     found = [
         _document(last[place])
         for place in sorted(last)
